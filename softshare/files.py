@@ -1,0 +1,137 @@
+"""Reading and writing small files safely: whole or not at all, and with errors a person can act on."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from softshare.errors import UserError, did_you_mean
+
+
+@functools.cache
+def project_root() -> Path:
+    """Folder that holds `config/`, `reports/` and `workflow/`: the checkout, or the copy inside a wheel."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parent
+    return checkout if (checkout / "config" / "config.yaml").is_file() else package / "_project"
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, flushed to disk and renamed to it only if the block succeeds.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot be written ({error.strerror or error})", file=path, remedy="check the folder and the disk"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes JSON whole or not at all; NaN and infinities are refused, for a number nobody can read is none.
+
+    Raises:
+        ValueError: `value` holds a NaN or an infinity.
+    """
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        UserError: The file is missing or not JSON.
+    """
+    try:
+        return json.loads(_read_text(path))
+    except ValueError as error:
+        raise UserError(f"is not JSON ({error})", file=path, remedy="is it truncated?") from error
+
+
+def read_yaml(path: Path, schema: str | None = None) -> Any:
+    """Reads a YAML file and, where a schema is named, checks it against `workflow/schemas/<schema>.schema.yaml`.
+
+    Raises:
+        UserError: The file is missing, not YAML, or breaks the schema; it names the key and the value.
+    """
+    try:
+        value = yaml.safe_load(_read_text(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"is not YAML ({error})", file=path) from error
+    if schema:
+        check(value, schema, path)
+    return value
+
+
+def check(value: object, schema: str, file: Path | str) -> None:
+    """Checks a value against one of the project's schemas.
+
+    Raises:
+        UserError: It breaks the schema.
+    """
+    error = jsonschema.exceptions.best_match(_validator(schema).iter_errors(value))
+    if error is None:
+        return
+    key = ".".join(str(part) for part in error.absolute_path) or None
+    if error.validator == "additionalProperties":
+        known = set(error.schema.get("properties", {}))
+        for name in sorted(set(map(str, error.instance)) - known):
+            where = f"{key}.{name}" if key else name
+            raise UserError(
+                "unknown key", file=file, key=where, value=error.instance.get(name), remedy=did_you_mean(name, known)
+            )
+    if error.validator == "enum":
+        raise UserError(
+            "unknown value", file=file, key=key, value=error.instance, remedy=did_you_mean(error.instance, map(str, error.validator_value))
+        )
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        raise UserError(f"the key {missing[0]!r} is missing", file=file, key=key)
+    remedy = error.schema.get("description")
+    raise UserError(error.message, file=file, key=key, remedy=f"expected: {remedy}" if remedy else None)
+
+
+@functools.cache
+def _validator(schema: str) -> Any:
+    folder = project_root() / "workflow" / "schemas"
+    schemas = {file.name: yaml.safe_load(file.read_text()) for file in folder.glob("*.schema.yaml")}
+    resources = [(name, DRAFT202012.create_resource(content)) for name, content in schemas.items()]
+    registry: Registry = Registry().with_resources(resources)
+    return jsonschema.Draft202012Validator(schemas[f"{schema}.schema.yaml"], registry=registry)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError("no such file", file=path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read ({error})", file=path) from error
