@@ -1,0 +1,44 @@
+"""Soft parameter sharing for PyTorch (Savarese & Maire, ICLR 2019), and the suite that reproduces its paper.
+
+`import softshare` is light: torch is loaded when one of the names below is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from softshare.models import create_model as create_model
+    from softshare.sharing import TemplateBank as TemplateBank
+    from softshare.sharing import banks as banks
+    from softshare.sharing import chance_similarity as chance_similarity
+    from softshare.sharing import layer_similarity as layer_similarity
+    from softshare.sharing import parameter_groups as parameter_groups
+    from softshare.sharing import recurrence_penalty as recurrence_penalty
+    from softshare.sharing import share as share
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "TemplateBank": "softshare.sharing",
+    "banks": "softshare.sharing",
+    "chance_similarity": "softshare.sharing",
+    "create_model": "softshare.models",
+    "layer_similarity": "softshare.sharing",
+    "parameter_groups": "softshare.sharing",
+    "recurrence_penalty": "softshare.sharing",
+    "share": "softshare.sharing",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'softshare' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -97,9 +97,12 @@ def check(value: object, schema: str, file: Path | str) -> None:
     Raises:
         UserError: It breaks the schema.
     """
-    error = jsonschema.exceptions.best_match(_validator(schema).iter_errors(value))
-    if error is None:
+    errors = list(_validator(schema).iter_errors(value))
+    if not errors:
         return
+    # A misspelt key also leaves the right one missing: name the misspelling.
+    order = {"additionalProperties": 0, "required": 2}
+    error = min(errors, key=lambda error: order.get(str(error.validator), 1))
     key = ".".join(str(part) for part in error.absolute_path) or None
     if error.validator == "additionalProperties":
         known = set(error.schema.get("properties", {}))

@@ -1,0 +1,146 @@
+"""All runs that a plan names, sorted by what may be said of each, and grouped into the paper's cells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from softshare.errors import UserError, did_you_mean
+from softshare.evidence.runfolder import Record, State, read_run
+from softshare.plan import Cell, Experiment, Plan, Run, load_recipe
+
+
+@dataclass(frozen=True)
+class CellEvidence:
+    """The runs behind a number of the paper.
+
+    Attributes:
+        cell: The number's place.
+        records: Its runs, by seed.
+        departures: How complete runs depart from what the plan asks; such runs do not answer the paper.
+        cautions: What makes the runs of the cell unlike each other, or hard to repeat.
+    """
+
+    cell: Cell
+    records: tuple[Record, ...]
+    departures: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> list[Record]:
+        """The runs whose numbers may be used."""
+        return [record for record in self.records if record.complete]
+
+    @property
+    def errors(self) -> list[float]:
+        """Test errors of the complete runs, in percent."""
+        return [record.error for record in self.complete]
+
+    def values(self, key: str) -> list[int]:
+        """The different values of a whole number in metrics.json, such as `epochs`."""
+        return sorted({record.metrics[key] for record in self.complete})
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of a plan's runs."""
+
+    plan: Plan
+    records: dict[Run, Record]
+    cells: dict[str, tuple[CellEvidence, ...]]
+
+    def in_state(self, state: State) -> list[Record]:
+        """The runs in a state, in order."""
+        return [record for record in self.records.values() if record.state is state]
+
+
+def gather(plan: Plan, results: Path, root: Path | None = None) -> Evidence:
+    """Reads the folder of every run that a plan names. A bad folder is listed, and the rest stands.
+
+    Args:
+        plan: What was to be run.
+        results: `results/<scale>`.
+        root: Folder that holds `config/`; the project's by default.
+
+    Raises:
+        UserError: A recipe of the plan cannot be read.
+    """
+    records = _without_repeats(read_run(results, run) for run in plan.runs)
+    recipes = {run.setting.recipe for run in plan.runs}
+    settings = {name: load_recipe(name, plan.scale, root) for name in sorted(recipes)}
+    cells = {
+        experiment.name: tuple(_cell(cell, records, settings) for cell in experiment.cells)
+        for experiment in plan.experiments
+    }
+    return Evidence(plan, records, cells)
+
+
+def find_experiment(plan: Plan, name: str, kind: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        UserError: The plan has none, or it is shown in another way.
+    """
+    names = [experiment.name for experiment in plan.of_kind(kind)]
+    if name not in names:
+        raise UserError(f"no experiment of kind {kind!r}", value=name, remedy=did_you_mean(name, names))
+    return plan.experiment(name)
+
+
+def _without_repeats(records: Iterable[Record]) -> dict[Run, Record]:
+    # Two trainings never end with the same losses to the last digit: a folder was copied, or a setting
+    # was ignored.
+    kept: dict[Run, Record] = {}
+    first: dict[str, Run] = {}
+    for record in records:
+        if record.complete:
+            numbers = [record.metrics.get(key) for key in ("test", "validation", "train_loss")]
+            original = first.setdefault(json.dumps(numbers, sort_keys=True), record.run)
+            if original != record.run:
+                reason = f"metrics.json repeats the numbers of {original} to the last digit"
+                record = replace(record, state=State.UNUSABLE, reason=reason, metrics={}, manifest={})
+        kept[record.run] = record
+    return kept
+
+
+def _cell(cell: Cell, records: dict[Run, Record], settings: dict[str, dict[str, Any]]) -> CellEvidence:
+    found = tuple(records[run] for run in cell.runs)
+    complete = [record for record in found if record.complete]
+    wanted = settings[cell.run.recipe] if cell.run else {}
+    departures = dict.fromkeys(text for record in complete for text in _departures(record, wanted))
+    return CellEvidence(cell, found, tuple(departures), tuple(_cautions(complete)))
+
+
+def _departures(record: Record, wanted: dict[str, Any]) -> list[str]:
+    settings = record.settings
+    return [
+        f"seed {record.run.seed} ran with {key} {settings.get(key)} in place of {value}"
+        for key, value in wanted.items()
+        if settings.get(key) != value
+    ]
+
+
+def _cautions(complete: list[Record]) -> Iterable[str]:
+    facts = [_facts(record) for record in complete]
+    for name in dict.fromkeys(name for fact in facts for name in fact):
+        values = sorted({str(fact.get(name)) for fact in facts})
+        if len(values) > 1:
+            yield f"mixes {name}: {', '.join(values)}"
+    dirty = [str(record.run.seed) for record in complete if record.manifest.get("dirty")]
+    if dirty:
+        yield f"code with uncommitted changes: seed {', '.join(dirty)}"
+
+
+def _facts(record: Record) -> dict[str, object]:
+    facts = {
+        "code commits": record.manifest.get("commit"),
+        "numbers of parameters": record.metrics["parameters"],
+        "numbers of test images": record.metrics["test"]["images"],
+        "versions of the dataset": record.manifest["dataset"].get("fingerprint"),
+        "precisions": record.manifest.get("precision"),
+        "devices": record.manifest.get("device"),
+    }
+    return facts | {f"settings of {key}": value for key, value in sorted(record.settings.items())}

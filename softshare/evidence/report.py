@@ -1,0 +1,200 @@
+"""The report of a scale: what ran, where and how long, what follows, and what stands behind it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from softshare.evidence.gather import CellEvidence, Evidence, gather
+from softshare.evidence.markup import markdown
+from softshare.evidence.runfolder import Record, State
+from softshare.evidence.tables import Table, build_table, to_markdown
+from softshare.evidence.verdict import Verdict
+from softshare.files import project_root, write_text
+from softshare.plan import Plan, load_recipe
+
+# Settings that the paper leaves open, and what is known of them.
+_OPEN = {
+    "padding": "not said; the author's code pads with zeros, the official Wide ResNet reflects",
+    "coefficients": "appendix B: orthonormal columns; other initialisations are said to work as well",
+    "validation": "the author's script holds out 10 % of the training set by default",
+}
+_OPEN_WITH_CUTOUT = {"dropout": "Table 4 does not say whether dropout joins cutout"}
+_ALWAYS = (
+    "A stage's group holds all of its 3x3 convolutions but the first block's two (section 4.1).",
+    "The last, smaller batch of an epoch is kept.",
+    "Weight decay falls on everything but the coefficients.",
+    "The error told is the last epoch's on the test set, never the best epoch's.",
+)
+
+
+def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None) -> Path:
+    """Writes the report of a scale from what is there; what is not there is said to be not run.
+
+    Args:
+        plan: What was to be run.
+        results: `results/<scale>`.
+        out: The Markdown file to write; its links are relative to it.
+        root: Folder that holds `config/` and `reports/`; the project's by default.
+
+    Returns:
+        The file written.
+
+    Raises:
+        UserError: A recipe or the paper's numbers cannot be read, or the report cannot be written.
+    """
+    evidence = gather(plan, results, root)
+    tables = [build_table(evidence, experiment.name, root) for experiment in plan.of_kind("table")]
+    complete = evidence.in_state(State.COMPLETE)
+
+    def link(path: Path) -> str:
+        return quote(Path(os.path.relpath(results / path, out.parent)).as_posix())
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader((root or project_root()) / "reports" / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["markdown"] = markdown
+    text = environment.get_template("report.md.j2").render(
+        scale=plan.scale,
+        caveat=_caveat(plan),
+        planned=len(evidence.records),
+        complete=len(complete),
+        absent=evidence.in_state(State.ABSENT),
+        unusable=evidence.in_state(State.UNUSABLE),
+        wall_hours=_hours(complete, "wall_seconds"),
+        device_hours=_hours(complete, "device_seconds"),
+        where=_where(complete),
+        verdicts=_verdicts(tables),
+        tables=[{"title": table.experiment.title, **_table(table, results, link)} for table in tables],
+        figures=[_figure(name, title, results, link) for name, title in _figures(plan)],
+        sources=_sources(evidence, link),
+        open_settings=_open_settings(plan, root),
+        always=_ALWAYS,
+        link=link,
+    )
+    write_text(out, text)
+    return out
+
+
+def _caveat(plan: Plan) -> str:
+    if plan.scale.is_paper:
+        return "What was run is what the paper ran; its numbers are held against the paper's."
+    real = sorted(paper for paper, ours in plan.scale.datasets.items() if paper == ours)
+    if real:
+        return (
+            f"Real data ({', '.join(real)}), but smaller networks or shorter training than the paper's. "
+            "No number here is an answer to a number of the paper, and none is compared with one."
+        )
+    return (
+        "This scale proves that the machinery works from data to report, and says nothing about CIFAR. "
+        "No number here is an answer to a number of the paper, and none is compared with one."
+    )
+
+
+def _hours(complete: list[Record], key: str) -> str:
+    hours = sum(record.manifest[key] for record in complete) / 3600
+    return f"{hours:.2f}" if complete else "not run"
+
+
+def _where(complete: list[Record]) -> dict[str, str]:
+    """What the complete runs say of where they were made, each different answer once."""
+
+    def answers(pick: Callable[[Record], object]) -> str:
+        values = {"not recorded" if (value := pick(record)) is None else str(value) for record in complete}
+        return ", ".join(sorted(values)) or "not run"
+
+    packages = sorted({name for record in complete for name in record.manifest["versions"]})
+    return {
+        "Device": answers(lambda record: record.manifest.get("device")),
+        "Threads": answers(lambda record: record.manifest.get("threads")),
+        "Precision": answers(lambda record: record.manifest.get("precision")),
+        "Loader": answers(lambda record: record.manifest.get("loader")),
+        "Data": answers(lambda record: _dataset(record.manifest["dataset"])),
+        "Code": answers(_code),
+        "Versions": ", ".join(
+            f"{name} {answers(lambda record, name=name: record.manifest['versions'].get(name))}"  # type: ignore[misc]
+            for name in packages
+        )
+        or "not run",
+    }
+
+
+def _dataset(dataset: dict[str, Any]) -> str:
+    return f"{dataset.get('name')} (SHA-256 {str(dataset.get('fingerprint'))[:12]})"
+
+
+def _code(record: Record) -> str:
+    commit, dirty = record.manifest.get("commit"), record.manifest.get("dirty")
+    if commit is None:
+        return "commit not recorded"
+    state = (
+        "whether changed since: not recorded" if dirty is None else "changed since" if dirty else "unchanged"
+    )
+    return f"commit {str(commit)[:12]} ({state})"
+
+
+def _verdicts(tables: list[Table]) -> dict[str, int]:
+    counts = Counter(line.judgement.verdict for table in tables for line in table.lines)
+    return {str(verdict): counts[verdict] for verdict in Verdict}
+
+
+def _table(table: Table, results: Path, link: Callable[[Path], str]) -> dict[str, Any]:
+    files = [Path("tables") / f"{table.experiment.name}.{ending}" for ending in ("md", "tex", "csv")]
+    return {
+        "body": to_markdown(table),
+        "source": table.paper.source,
+        "notes": table.paper.notes,
+        "priors": [
+            f"{by.name}: {by.n} runs, spread between seeds {by.prior_sd} ({by.prior_sd_source})"
+            for by in table.paper.datasets.values()
+        ],
+        "files": [(file.suffix[1:], link(file)) for file in files if (results / file).is_file()],
+    }
+
+
+def _figures(plan: Plan) -> list[tuple[str, str]]:
+    return [(experiment.name, experiment.title) for experiment in plan.of_kind("similarity")]
+
+
+def _figure(name: str, title: str, results: Path, link: Callable[[Path], str]) -> dict[str, Any]:
+    files = [Path("figures") / f"{name}.{ending}" for ending in ("png", "svg", "pdf")]
+    there = {file.suffix[1:]: link(file) for file in files if (results / file).is_file()}
+    return {"name": name, "title": title, "files": there}
+
+
+def _sources(evidence: Evidence, link: Callable[[Path], str]) -> list[dict[str, Any]]:
+    def source(found: CellEvidence) -> dict[str, Any]:
+        runs = [(str(record.run.seed), link(record.folder / "manifest.json")) for record in found.complete]
+        cell = found.cell
+        return {
+            "experiment": cell.experiment,
+            "row": cell.row,
+            "paper": str(cell.paper),
+            "run": str(cell.run) if cell.run else "not run at this scale",
+            "manifests": runs,
+        }
+
+    return [source(found) for cells in evidence.cells.values() for found in cells]
+
+
+def _open_settings(plan: Plan, root: Path | None) -> list[dict[str, str]]:
+    recipes = sorted({cell.paper.recipe for experiment in plan.experiments for cell in experiment.cells})
+    rows = []
+    for recipe in recipes:
+        settings = load_recipe(recipe, plan.scale, root)
+        known = _OPEN | (_OPEN_WITH_CUTOUT if settings["cutout"] else {})
+        rows += [
+            {"recipe": recipe, "setting": key, "chosen": str(settings[key]), "why": why}
+            for key, why in known.items()
+        ]
+    return rows

@@ -1,0 +1,128 @@
+"""The paper's numbers, as `reports/paper/<experiment>.yaml` fixes them before any run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from softshare.errors import UserError, did_you_mean
+from softshare.files import project_root, read_yaml
+from softshare.plan import Experiment
+
+
+@dataclass(frozen=True)
+class PaperNumber:
+    """A number of the paper, and what it takes to judge another against it.
+
+    Attributes:
+        value: As printed, in percent.
+        n: Runs behind it.
+        prior_sd: Spread between seeds that others measured, for the paper prints none.
+        no_worse_margin: How much higher an error still counts as no worse.
+    """
+
+    value: float
+    n: int
+    prior_sd: float
+    no_worse_margin: float
+
+
+@dataclass(frozen=True)
+class PaperDataset:
+    """How the numbers on one dataset are judged."""
+
+    name: str
+    n: int
+    prior_sd: float
+    prior_sd_source: str
+    no_worse_margin: float
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """A row of a table: parameters as printed, exact counts and values by dataset."""
+
+    label: str
+    parameters: str
+    exact_parameters: dict[str, int]
+    values: dict[str, float]
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of the paper."""
+
+    experiment: str
+    source: str
+    notes: tuple[str, ...]
+    unit: str
+    decimals: int
+    datasets: dict[str, PaperDataset]
+    rows: dict[str, PaperRow]
+
+    def number(self, row: str, dataset: str) -> PaperNumber:
+        """The number at a row and a dataset."""
+        by = self.datasets[dataset]
+        return PaperNumber(self.rows[row].values[dataset], by.n, by.prior_sd, by.no_worse_margin)
+
+
+def read_reported(experiment: Experiment, root: Path | None = None) -> PaperTable:
+    """Reads the paper's numbers for an experiment and checks that every cell of it has one.
+
+    Args:
+        experiment: A table.
+        root: Folder that holds `reports/`; the project's by default.
+
+    Raises:
+        UserError: The file is missing, breaks its schema, or does not fit the experiment.
+    """
+    file = (root or project_root()) / "reports" / "paper" / f"{experiment.name}.yaml"
+    raw = read_yaml(file, schema="paper")
+    if raw["experiment"] != experiment.name:
+        raise UserError("is not the file's name", file=file, key="experiment", value=raw["experiment"])
+    table = PaperTable(
+        experiment=raw["experiment"],
+        source=raw["source"],
+        notes=tuple(note.strip() for note in raw.get("notes", ())),
+        unit=raw["unit"],
+        decimals=raw["decimals"],
+        datasets={name: PaperDataset(**entry) for name, entry in raw["datasets"].items()},
+        rows=_rows(raw, file),
+    )
+    for cell in experiment.cells:
+        if cell.row not in table.rows:
+            raise UserError(
+                "has no such row",
+                file=file,
+                key="rows",
+                value=cell.row,
+                remedy=did_you_mean(cell.row, table.rows),
+            )
+        if cell.paper.dataset not in table.rows[cell.row].values:
+            raise UserError(
+                "has no value in this row", file=file, key=f"rows.{cell.row}", value=cell.paper.dataset
+            )
+    return table
+
+
+def _rows(raw: dict[str, Any], file: Path) -> dict[str, PaperRow]:
+    rows: dict[str, PaperRow] = {}
+    for index, entry in enumerate(raw["rows"]):
+        row = PaperRow(**{"exact_parameters": {}, **entry})
+        if row.label in rows:
+            raise UserError("stands there twice", file=file, key=f"rows.{index}.label", value=row.label)
+        for key, datasets in (("values", row.values), ("exact_parameters", row.exact_parameters)):
+            for dataset in datasets:
+                if dataset not in raw["datasets"]:
+                    remedy = did_you_mean(dataset, raw["datasets"])
+                    raise UserError(
+                        "is not under datasets",
+                        file=file,
+                        key=f"rows.{index}.{key}",
+                        value=dataset,
+                        remedy=remedy,
+                    )
+        rows[row.label] = row
+    return rows

@@ -1,0 +1,183 @@
+"""One run folder: complete, absent, or unusable and why. A bad folder is never an exception."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from softshare.plan import Run
+
+# The last row of history.csv and metrics.json tell the same evaluation; a best epoch would flatter by
+# 0.14 and more.
+_SAME_ERROR = 0.05
+
+# Beyond any loss, count or time that a run can have, and small enough to reckon with.
+_LARGEST = 1e15
+
+
+class State(StrEnum):
+    """Whether a run's numbers may be used."""
+
+    COMPLETE = "complete"
+    ABSENT = "absent"
+    UNUSABLE = "unusable"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run folder holds.
+
+    Attributes:
+        run: The run that the plan names.
+        folder: Its folder below the results of the scale, such as `runs/digits/swrn-22-1/cifar/seed0`.
+        state: Whether its numbers may be used.
+        reason: Why not; empty for a complete run.
+        metrics: Content of metrics.json; empty unless complete.
+        manifest: Content of manifest.json; empty unless complete.
+    """
+
+    run: Run
+    folder: Path
+    state: State
+    reason: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether its numbers may be used."""
+        return self.state is State.COMPLETE
+
+    @property
+    def error(self) -> float:
+        """Test error after the last epoch, in percent."""
+        return float(self.metrics["test"]["error"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the training, apart from the seed."""
+        return {key: value for key, value in self.manifest["settings"].items() if key != "seed"}
+
+
+class _UnusableError(Exception):
+    """Carries the reason, from the check that fails to `read_run`."""
+
+
+def read_run(results: Path, run: Run) -> Record:
+    """Reads the folder of a run.
+
+    Args:
+        results: `results/<scale>`.
+        run: A run of the plan.
+    """
+    folder = Path("runs") / run.folder
+    place = results / folder
+    try:
+        if not place.is_dir() or not any(place.iterdir()):
+            return Record(run, folder, State.ABSENT, "not run")
+        metrics = _read_object(place / "metrics.json")
+        manifest = _read_object(place / "manifest.json")
+        _check_metrics(metrics, run)
+        _check_manifest(manifest, metrics, run)
+        _check_history(place / "history.csv", metrics)
+    except _UnusableError as error:
+        return Record(run, folder, State.UNUSABLE, str(error))
+    except OSError as error:
+        return Record(run, folder, State.UNUSABLE, f"cannot be read ({error.strerror})")
+    return Record(run, folder, State.COMPLETE, "", metrics, manifest)
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _UnusableError(f"{file.name} is missing: the run has not finished") from None
+    except (ValueError, RecursionError):
+        raise _UnusableError(f"{file.name} is not JSON: truncated?") from None
+    except OSError as error:
+        raise _UnusableError(f"{file.name} cannot be read ({error.strerror})") from None
+    if not isinstance(value, dict):
+        raise _UnusableError(f"{file.name} holds no JSON object")
+    return value
+
+
+def _check_metrics(metrics: dict[str, Any], run: Run) -> None:
+    _check_key(metrics, run, "metrics.json")
+    for key in ("epochs", "parameters"):
+        _check_number(metrics.get(key), f"metrics.json: {key}", low=1, whole=True)
+    _check_number(metrics.get("train_loss"), "metrics.json: train_loss")
+    _check_evaluation(metrics.get("test"), "test")
+    if metrics.get("validation") is not None:
+        _check_evaluation(metrics["validation"], "validation")
+
+
+def _check_evaluation(value: object, name: str) -> None:
+    if not isinstance(value, dict):
+        raise _UnusableError(f"metrics.json: {name} is missing")
+    name = f"metrics.json: {name}"
+    _check_number(value.get("error"), f"{name}.error", low=0, high=100)
+    _check_number(value.get("top5_error"), f"{name}.top5_error", low=0, high=100)
+    _check_number(value.get("loss"), f"{name}.loss", low=0)
+    _check_number(value.get("images"), f"{name}.images", low=1, whole=True)
+    if value["top5_error"] > value["error"]:
+        raise _UnusableError(f"{name}.top5_error is above the error")
+
+
+def _check_manifest(manifest: dict[str, Any], metrics: dict[str, Any], run: Run) -> None:
+    settings = manifest.get("settings")
+    if not isinstance(settings, dict):
+        raise _UnusableError("manifest.json: settings are missing")
+    _check_key(settings, run, "manifest.json")
+    if metrics["epochs"] != settings.get("epochs"):
+        raise _UnusableError(f"metrics.json tells of epoch {metrics['epochs']} of {settings.get('epochs')}")
+    for key in ("wall_seconds", "device_seconds"):
+        _check_number(manifest.get(key), f"manifest.json: {key}", low=0)
+    for key in ("versions", "dataset"):
+        if not isinstance(manifest.get(key), dict):
+            raise _UnusableError(f"manifest.json: {key} is missing")
+
+
+def _check_history(file: Path, metrics: dict[str, Any]) -> None:
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        last = float(rows[-1]["test_error"]) if rows and rows[-1].get("test_error") else None
+    except FileNotFoundError:
+        raise _UnusableError("history.csv is missing") from None
+    except (OSError, ValueError, csv.Error):
+        raise _UnusableError("history.csv cannot be read: truncated?") from None
+    if len(rows) != metrics["epochs"]:
+        raise _UnusableError(f"history.csv tells of {len(rows)} epochs, metrics.json of {metrics['epochs']}")
+    error = metrics["test"]["error"]
+    if last is not None and not abs(last - error) <= _SAME_ERROR:
+        raise _UnusableError(
+            f"metrics.json: test.error {error} is not the last epoch's in history.csv, {last}"
+        )
+
+
+def _check_key(value: dict[str, Any], run: Run, file: str) -> None:
+    setting = run.setting
+    wanted = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
+    for key, right in wanted.items():
+        if value.get(key) != right or isinstance(value.get(key), bool):
+            raise _UnusableError(
+                f"{file} belongs to another run: {key} {value.get(key)!r} in place of {right!r}"
+            )
+
+
+def _check_number(
+    value: object, name: str, *, low: float = -_LARGEST, high: float = _LARGEST, whole: bool = False
+) -> None:
+    if value is None:
+        raise _UnusableError(f"{name} is missing")
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise _UnusableError(f"{name} is no {'whole ' if whole else ''}number: {value!r:.40}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _UnusableError(f"{name} is {value}")
+    if not low <= value <= high:
+        raise _UnusableError(f"{name} is out of range: {value!r:.40}, not from {low:g} to {high:g}")

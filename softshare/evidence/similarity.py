@@ -1,0 +1,86 @@
+"""Layer similarity matrices over the training of one run, from its `similarity.npz`."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softshare.errors import UserError
+
+_ROUNDING = 1e-3
+
+
+@dataclass(frozen=True)
+class Group:
+    """Layers that share templates: their similarity at each stored epoch, 0 to 1.
+
+    Attributes:
+        name: Such as `stage1`.
+        coefficients: Similarity of the coefficients, [epochs, layers, layers].
+        weights: Similarity of the weights that they make, [epochs, layers, layers].
+        chance: Mean and maximum to be expected of the coefficients' initialisation.
+    """
+
+    name: str
+    coefficients: np.ndarray
+    weights: np.ndarray
+    chance: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """What was stored of a run. No groups: the network shares nothing."""
+
+    epochs: tuple[int, ...]
+    groups: tuple[Group, ...]
+
+
+def read_similarity(file: Path) -> Similarity:
+    """Reads a run's `similarity.npz`; a file that is absent tells of a network that shares nothing.
+
+    Raises:
+        UserError: The file is damaged, or its arrays do not fit each other.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        epochs = tuple(int(epoch) for epoch in arrays["epochs"].ravel())
+        names = [str(name) for name in arrays["groups"].ravel()]
+        return Similarity(epochs, tuple(_group(name, len(epochs), arrays) for name in names))
+    except FileNotFoundError:
+        return Similarity((), ())
+    except KeyError as error:
+        raise UserError(f"array {error} is missing", file=file) from error
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"cannot be used ({error})", file=file, remedy="is it truncated?") from error
+
+
+def cosine_similarity(coefficients: np.ndarray) -> np.ndarray:
+    """|cosine| between the layers' coefficients: [..., layers, templates] to [..., layers, layers].
+
+    A vector of zeros has no direction and is similar to none, itself included.
+    """
+    vectors = np.asarray(coefficients, dtype=np.float64)
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    units = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return np.clip(np.abs(units @ np.swapaxes(units, -1, -2)), 0.0, 1.0)
+
+
+def _group(name: str, epochs: int, arrays: dict[str, Any]) -> Group:
+    coefficients = np.asarray(arrays[f"{name}/coefficients"], dtype=np.float64)
+    weights = np.asarray(arrays[f"{name}/weights"], dtype=np.float64)
+    mean, maximum = (float(value) for value in arrays[f"{name}/chance"].ravel())
+    if coefficients.ndim != 3 or not len(coefficients) == epochs > 0:
+        raise ValueError(f"{name}/coefficients is {coefficients.shape} for {epochs} epochs")
+    layers = coefficients.shape[1]
+    if weights.shape != (epochs, layers, layers):
+        raise ValueError(f"{name}/weights is {weights.shape} for {epochs} epochs and {layers} layers")
+    if not all(np.isfinite(array).all() for array in (coefficients, weights, [mean, maximum])):
+        raise ValueError(f"{name} holds NaN or infinity")
+    if weights.min() < -_ROUNDING or weights.max() > 1 + _ROUNDING:
+        raise ValueError(f"{name}/weights is not within 0 and 1")
+    return Group(name, cosine_similarity(coefficients), np.clip(weights, 0, 1), (mean, maximum))

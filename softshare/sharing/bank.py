@@ -1,0 +1,209 @@
+"""The template bank: k templates, and the coefficients by which L layers mix their weights from them (Eq. 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from softshare.sharing.initialise import INITIALISATIONS, he_normal_, initial_coefficients
+from softshare.sharing.synthesis import AttachSynthesis, as_weights, in_memory_order, synthesise
+
+__all__ = ["INITIALISATIONS", "TemplateBank"]
+
+
+@dataclass
+class _Synthesis:
+    """All weights of a bank, as computed once."""
+
+    parameters: tuple[Any, ...]
+    values: Tensor  # [L, N]
+    weights: tuple[Tensor, ...] | None = None  # L weights, in the graph
+    spent: list[bool] = field(default_factory=lambda: [False])
+
+
+class TemplateBank(nn.Module):
+    """k templates and L x k coefficients: W_i = sum_j a_ij T_j (Eq. 1 of the paper).
+
+    All L weights are computed at once, when the first of them is asked for, and kept until the parameters change
+    or a backward has gone through them. So a forward costs one matrix product, an evaluation none but the first.
+
+    The templates are stacked along their first dimension in one parameter, which keeps the number of dimensions
+    of a weight: `model.to(memory_format=torch.channels_last)` works, and weights come out in that format.
+
+    Attributes:
+        coefficients: Parameter [L, k].
+        template_stack: Parameter [k * out, in, *kernel]; see `templates`.
+        weight_shape: Shape of one weight.
+        group: Name of the group of layers, set by `share`.
+        layers: Names of the layers, set by `share`.
+    """
+
+    def __init__(
+        self,
+        layers: int,
+        templates: int | None = None,
+        weight_shape: Sequence[int] = (),
+        init: str = "orthogonal",
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Makes a bank with fan-in He templates.
+
+        Args:
+            layers: L, layers that take their weight from the bank.
+            templates: k; None = L.
+            weight_shape: Shape of one weight, at least one-dimensional.
+            init: How the coefficients start, one of `INITIALISATIONS`.
+            device: Where the parameters lie.
+            dtype: Their type.
+
+        Raises:
+            ValueError: k < 1, k > L, an empty weight shape, or an unknown `init`.
+        """
+        super().__init__()
+        templates = layers if templates is None else templates
+        if templates < 1:
+            raise ValueError(f"a bank needs at least one template, not {templates}")
+        if templates > layers:
+            raise ValueError(f"{templates} templates are more than the {layers} layers that share them")
+        if not weight_shape:
+            raise ValueError("a bank needs the shape of a weight")
+        self.weight_shape = tuple(weight_shape)
+        self.group = ""
+        self.layers: tuple[str, ...] = ()
+        self.init = init
+        stack = torch.empty(templates * self.weight_shape[0], *self.weight_shape[1:], device=device, dtype=dtype)
+        self.template_stack = nn.Parameter(he_normal_(stack))
+        coefficients = initial_coefficients(layers, templates, init)
+        self.coefficients = nn.Parameter(coefficients.to(device=device, dtype=dtype or stack.dtype))
+        self._kept: dict[torch.dtype, _Synthesis] = {}
+        self._traced: dict[str, tuple[Tensor, ...]] | None = None
+
+    @property
+    def num_layers(self) -> int:
+        """L, layers that share the bank."""
+        return self.coefficients.shape[0]
+
+    @property
+    def num_templates(self) -> int:
+        """k, templates in the bank."""
+        return self.coefficients.shape[1]
+
+    @property
+    def templates(self) -> Tensor:
+        """The templates, a view [k, *weight_shape]."""
+        return self.template_stack.unflatten(0, (self.num_templates, self.weight_shape[0]))
+
+    def forward(self) -> tuple[Tensor, ...]:
+        """The L weights, each of `weight_shape`."""
+        return tuple(self.weight(layer) for layer in range(self.num_layers))
+
+    def weight(self, layer: int, *, autocasts: bool = False) -> Tensor:
+        """The weight of one layer.
+
+        Args:
+            layer: Its index in the bank.
+            autocasts: Whether the operation that takes it is one that autocast runs in lower precision; the
+                weight then comes in that precision at once.
+
+        Returns:
+            Weight of `weight_shape`; part of the graph where gradients are recorded.
+        """
+        if _is_traced():
+            return self._traced_weight(layer)
+        dtype = self._dtype(autocasts)
+        recorded = torch.is_grad_enabled() and (self.coefficients.requires_grad or self.template_stack.requires_grad)
+        kept = self._kept.get(dtype)
+        parameters = self._parameters_now()
+        if kept is None or kept.spent[0] or kept.parameters != parameters:
+            self._kept.pop(dtype, None)
+            del kept  # frees the old weights before the new ones are made
+            kept = self._kept[dtype] = _Synthesis(parameters, self._synthesise(dtype))
+        if not recorded:
+            return as_weights(kept.values, self.template_stack, self.weight_shape)[layer]
+        if kept.weights is None:
+            kept.weights = AttachSynthesis.apply(
+                self.coefficients, self.template_stack, kept.values, self.weight_shape, kept.spent
+            )
+        return kept.weights[layer]
+
+    def forget(self) -> None:
+        """Drops the weights that are kept; needed after a change that PyTorch cannot see, such as one through `.data`."""
+        self._kept = {}
+
+    def open_trace(self) -> None:
+        """Begins a traced forward: from here to `close_trace` the weights are computed once, inside the graph."""
+        self._traced = {}
+
+    def close_trace(self) -> None:
+        """Ends a traced forward."""
+        self._traced = None
+
+    def _synthesise(self, dtype: torch.dtype) -> Tensor:
+        with torch.no_grad():
+            return synthesise(self.coefficients, in_memory_order(self.template_stack, self.num_templates), dtype)
+
+    def _traced_weight(self, layer: int) -> Tensor:
+        rows = in_memory_order(self.template_stack, self.num_templates)
+        if self._traced is None:  # a part of the model is traced alone: nothing tells where a forward begins
+            row = self.coefficients[layer : layer + 1] @ rows
+            return as_weights(row, self.template_stack, self.weight_shape)[0]
+        if "weights" not in self._traced:
+            weights = self.coefficients @ rows
+            self._traced["weights"] = as_weights(weights, self.template_stack, self.weight_shape)
+        return self._traced["weights"][layer]
+
+    def _dtype(self, autocasts: bool) -> torch.dtype:
+        device = self.template_stack.device.type
+        if autocasts and self.template_stack.dtype == torch.float32 and torch.is_autocast_enabled(device):
+            return torch.get_autocast_dtype(device)
+        return self.template_stack.dtype
+
+    def _parameters_now(self) -> tuple[Any, ...]:
+        # Identity, place and version: an optimiser's step, a load and a swap of the tensor all show in one of them.
+        state: list[Any] = [torch.is_inference_mode_enabled()]
+        for parameter in (self.coefficients, self.template_stack):
+            version = None if parameter.is_inference() else parameter._version
+            state += [id(parameter), parameter.data_ptr(), version]
+        return tuple(state)
+
+    def train(self, mode: bool = True) -> TemplateBank:
+        """As `nn.Module.train`; the kept weights are dropped."""
+        self.forget()
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TemplateBank:
+        self.forget()
+        return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.forget()
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept": {}, "_traced": None}
+
+    def extra_repr(self) -> str:
+        """Shapes, as `print(model)` shows them."""
+        shape = "x".join(map(str, self.weight_shape))
+        return f"layers={self.num_layers}, templates={self.num_templates}, weight={shape}, init={self.init}"
+
+    @property
+    def saved_parameters(self) -> int:
+        """Parameters saved against L separate weights; negative by L * L where k = L."""
+        return (self.num_layers - self.num_templates) * math.prod(self.weight_shape) - self.coefficients.numel()
+
+
+def _is_traced() -> bool:
+    # In a graph that is captured (compile, export, jit) or transformed (torch.func) the weights must be part of it.
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
+    )

@@ -1,0 +1,129 @@
+"""The layer similarity matrix, its chance level, and the recurrence penalty (section 3.2 of the paper)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from softshare.sharing.convert import banks
+
+
+class Chance(NamedTuple):
+    """Off-diagonal similarity expected from the initialisation alone."""
+
+    mean: float
+    maximum: float
+
+
+def similarity(vectors: Tensor) -> Tensor:
+    """S_ij = |<v_i, v_j>| / (|v_i| |v_j|), differentiable; a zero vector is similar to none.
+
+    Args:
+        vectors: [L, n].
+
+    Returns:
+        Similarities [L, L] in [0, 1].
+    """
+    unit = nn.functional.normalize(vectors, dim=1)
+    return (unit @ unit.t()).abs().clamp(max=1.0)
+
+
+@torch.no_grad()
+def layer_similarity(
+    model: nn.Module, of: Literal["coefficients", "weights"] = "coefficients"
+) -> dict[str, Tensor]:
+    """The layer similarity matrices of a model.
+
+    Args:
+        model: A shared model.
+        of: `coefficients` as the paper defines it, or the effective `weights`. The two agree only where the
+            templates are orthogonal and of one norm.
+
+    Returns:
+        For each group the matrix [L, L], in float32 on the CPU.
+
+    Raises:
+        ValueError: The model has no shared layers.
+    """
+    if of not in ("coefficients", "weights"):
+        raise ValueError(f"similarity is of 'coefficients' or 'weights', not {of!r}")
+    matrices = {}
+    for group, bank in _banks_of(model).items():
+        if of == "coefficients":
+            matrix = similarity(bank.coefficients.float())
+        else:
+            # <W_i, W_j> = a_i G a_j with the templates' Gram matrix G: no weight is synthesised.
+            stack = bank.templates.flatten(1).double()
+            gram = stack @ stack.t()
+            inner = bank.coefficients.double() @ gram @ bank.coefficients.double().t()
+            norms = inner.diagonal().clamp(min=0).sqrt()
+            matrix = (inner.abs() / (norms[:, None] * norms[None]).clamp(min=1e-30)).clamp(max=1.0)
+        matrices[group] = matrix.float().cpu()
+    return matrices
+
+
+def recurrence_penalty(model: nn.Module, diagonal: bool = True) -> Tensor:
+    """Sum of all entries of the layer similarity matrices, differentiable (section 3.2).
+
+    The paper's objective is `loss - lambda_R * recurrence_penalty(model)`.
+
+    Args:
+        model: A shared model.
+        diagonal: Whether the constant diagonal counts, as the paper's formula reads. It changes no gradient.
+
+    Returns:
+        A scalar between 0 and the sum of L^2 over the groups.
+
+    Raises:
+        ValueError: The model has no shared layers.
+    """
+    total: Tensor | None = None
+    for bank in _banks_of(model).values():
+        matrix = similarity(bank.coefficients.float())
+        part = matrix.sum() if diagonal else matrix.sum() - matrix.diagonal().sum()
+        total = part if total is None else total + part
+    assert total is not None
+    return total
+
+
+@functools.cache
+def chance_similarity(layers: int, templates: int, samples: int = 4000) -> Chance:
+    """Off-diagonal layer similarity at an orthogonal start: what "close to 1" has to be held against.
+
+    For k = L the coefficients are orthogonal and both are 0; for k = 1 both are 1; between them only the columns
+    of the L x k matrix can be orthonormal, and rows are similar by chance.
+
+    Args:
+        layers: L.
+        templates: k.
+        samples: Random starts simulated, always the same ones.
+
+    Returns:
+        The mean over all pairs and the expected maximum.
+
+    Raises:
+        ValueError: k < 1, k > L, or fewer than two layers.
+    """
+    if layers < 2 or not 1 <= templates <= layers:
+        raise ValueError(f"needs at least 2 layers and 1 to L templates, not L = {layers}, k = {templates}")
+    if templates == layers:
+        return Chance(0.0, 0.0)
+    if templates == 1:
+        return Chance(1.0, 1.0)
+    generator = torch.Generator().manual_seed(0)
+    starts, _ = torch.linalg.qr(torch.randn(samples, layers, templates, generator=generator, dtype=torch.float64))
+    unit = nn.functional.normalize(starts, dim=2)
+    matrices = (unit @ unit.transpose(1, 2)).abs()  # [samples, L, L]
+    above = torch.triu_indices(layers, layers, offset=1)
+    pairs = matrices[:, above[0], above[1]]  # [samples, pairs]
+    return Chance(float(pairs.mean()), float(pairs.max(dim=1).values.mean()))
+
+
+def _banks_of(model: nn.Module) -> dict:
+    found = banks(model)
+    if not found:
+        raise ValueError(f"{type(model).__name__} has no shared layers; call share() first")
+    return found

@@ -1,0 +1,79 @@
+"""The checkpoint: all that an epoch starts from besides (seed, epoch). Written whole, verified when read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from softshare.errors import UserError
+from softshare.files import written_whole
+
+_MAGIC = b"softshare checkpoint 1\n"
+_REMEDY = "delete it to train this run from the start"
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Writes tensors and plain values, under a digest, to a temporary name and renames it.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    payload = buffer.getbuffer()
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        file.write(_MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n")
+        file.write(payload)
+
+
+def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """Reads a checkpoint of the run that `identity` tells.
+
+    Args:
+        path: The file; it need not exist.
+        identity: What must be the same for a resumed run to be the same run, as plain values.
+
+    Returns:
+        The content, its tensors on the CPU; None where there is no checkpoint.
+
+    Raises:
+        UserError: It is truncated, altered, or of another run; the first setting that differs is named.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", file=path) from error
+    header = len(_MAGIC) + 65
+    if not raw.startswith(_MAGIC):
+        raise UserError("is no checkpoint of softshare", file=path, remedy=_REMEDY)
+    if hashlib.sha256(raw[header:]).hexdigest().encode() != raw[len(_MAGIC) : header - 1]:
+        raise UserError("the checkpoint is truncated or altered", file=path, remedy=_REMEDY)
+    try:
+        content = torch.load(io.BytesIO(raw[header:]), map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError) as error:
+        raise UserError("the checkpoint cannot be read", file=path, remedy=_REMEDY) from error
+    require_same_run(content["identity"], identity, path)
+    return content
+
+
+def require_same_run(found: dict[str, Any], wanted: dict[str, Any], file: Path) -> None:
+    """Refuses to go on with what another run left.
+
+    Raises:
+        UserError: A setting differs; it names the file, the setting and both values.
+    """
+    for key in sorted({*found, *wanted}):
+        if found.get(key) != wanted.get(key):
+            raise UserError(
+                f"was left by a run with {found.get(key)!r}, this one has {wanted.get(key)!r}",
+                file=file,
+                key=key,
+                remedy="use another --out, or delete the folder",
+            )

@@ -1,0 +1,83 @@
+"""Error of a network on a set of images: top-1, top-5, loss."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from softshare.data.loaders import TensorLoader
+from softshare.errors import UserError
+from softshare.training.device import autocast
+
+
+@dataclass(frozen=True)
+class Score:
+    """Errors in percent, loss in nats, and the number of images behind them."""
+
+    error: float
+    top5_error: float
+    loss: float
+    images: int
+
+    def as_json(self) -> dict[str, Any]:
+        """As `metrics.json` holds it."""
+        return dataclasses.asdict(self)
+
+
+@torch.no_grad()
+def evaluate(
+    network: Callable[[Tensor], Tensor], model: nn.Module, loader: TensorLoader, precision: str
+) -> Score:
+    """Evaluates a model and leaves it in eval mode.
+
+    Args:
+        network: What is called: the model, or its compiled form.
+        model: The model.
+        loader: Images in a fixed order.
+        precision: A resolved precision.
+
+    Returns:
+        The score over all images.
+    """
+    model.eval()
+    batches = []  # of (wrong, not among five, loss), on the device: reading them there would wait for each batch
+    for images, labels in loader.epoch(0):
+        with autocast(loader.device, precision):
+            scores = network(images)
+        scores = scores.float()
+        ranked = scores.topk(min(5, scores.shape[1]), dim=1).indices  # [B, 5]
+        hits = ranked == labels[:, None]
+        loss = nn.functional.cross_entropy(scores, labels, reduction="sum")
+        wrong = (~hits[:, 0]).sum()
+        missed = (~hits.any(dim=1)).sum()
+        batches.append(torch.stack([wrong.float(), missed.float(), loss]))
+    sums = torch.stack(batches).cpu().double().sum(0)
+    count = len(loader.images)
+    return Score(100.0 * float(sums[0]) / count, 100.0 * float(sums[1]) / count, float(sums[2]) / count, count)
+
+
+def load_weights(model: nn.Module, file: Path) -> nn.Module:
+    """Loads a run's `model.safetensors` into a fresh model.
+
+    Raises:
+        UserError: No such file, a truncated one, or the weights of another model.
+    """
+    try:
+        state = load_file(file)
+        model.load_state_dict(state)
+    except FileNotFoundError as error:
+        raise UserError("no such file", file=file, remedy="is the run complete?") from error
+    except SafetensorError as error:
+        raise UserError(f"cannot be read ({error})", file=file, remedy="is it truncated?") from error
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise UserError(f"holds the weights of another model ({first})", file=file) from error
+    return model

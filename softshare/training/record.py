@@ -1,0 +1,94 @@
+"""What a run leaves: history, metrics, layer similarity, weights, manifest. One run, one folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.torch import save_file
+from torch import nn
+
+from softshare.files import project_root, written_whole, write_text
+from softshare.sharing import banks, chance_similarity, layer_similarity
+
+_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors", "softshare")
+
+
+class SimilarityRecord:
+    """Coefficients and layer similarity at the epochs asked for; the content of `similarity.npz`.
+
+    Arrays: `epochs` [E], `groups` [G] (names), and for each group `<group>/coefficients` [E, L, k],
+    `<group>/weights` [E, L, L] (similarity of the effective weights) and `<group>/chance` [2] (mean and maximum
+    expected from the initialisation alone).
+    """
+
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        """Starts empty, or from what `state` gave."""
+        self.epochs: list[int] = list(state["epochs"]) if state else []
+        self.rows: dict[str, dict[str, list[Any]]] = dict(state["rows"]) if state else {}
+
+    def state(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        return {"epochs": self.epochs, "rows": self.rows}
+
+    def add(self, model: nn.Module, epoch: int) -> None:
+        """Stores a model's coefficients and similarities as those after `epoch`, counted from 1."""
+        self.epochs.append(epoch)
+        shared = banks(model)
+        weights = layer_similarity(model, of="weights") if shared else {}
+        for group, bank in shared.items():
+            row = self.rows.setdefault(group, {"coefficients": [], "weights": []})
+            row["coefficients"].append(bank.coefficients.detach().float().cpu().tolist())
+            row["weights"].append(weights[group].tolist())
+
+    def save(self, path: Path) -> None:
+        """Writes the file."""
+        arrays: dict[str, np.ndarray] = {"epochs": np.array(self.epochs), "groups": np.array(list(self.rows), str)}
+        for group, row in self.rows.items():
+            coefficients = np.array(row["coefficients"], np.float32)  # [E, L, k]
+            arrays[f"{group}/coefficients"] = coefficients
+            arrays[f"{group}/weights"] = np.array(row["weights"], np.float32)
+            arrays[f"{group}/chance"] = np.array(chance_similarity(*coefficients.shape[1:]))
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+
+def save_history(path: Path, history: list[dict[str, Any]]) -> None:
+    """Writes one row an epoch."""
+    write_text(path, pd.DataFrame(history).to_csv(index=False, lineterminator="\n"))
+
+
+def save_weights(path: Path, model: nn.Module, description: dict[str, str]) -> None:
+    """Writes a model's state as safetensors."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with written_whole(path) as temporary:
+        save_file(state, temporary, metadata=description)
+
+
+def provenance() -> dict[str, Any]:
+    """The code and the software that run: commit, whether the tree differs from it, versions, command line."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        versions[package] = importlib.metadata.version(package)
+    status = _git("status", "--porcelain")
+    return {
+        "argv": sys.argv,
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+        "versions": versions,
+        "platform": platform.platform(),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(project_root()), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
