@@ -56,6 +56,7 @@ class Scale:
     datasets: dict[str, str]
     models: dict[str, str] | None
     training: dict[str, Any]
+    threads: int
     minutes_per_run: float
 
     @property
@@ -181,6 +182,7 @@ def load_scale(name: str, root: Path | None = None) -> Scale:
         datasets=raw["datasets"],
         models=models,
         training=raw.get("training", {}),
+        threads=raw["threads"],
         minutes_per_run=raw["minutes_per_run"],
     )
 

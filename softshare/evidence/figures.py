@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib import style
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from softshare.errors import UserError
 from softshare.evidence.gather import CellEvidence, find_experiment, gather
@@ -26,9 +27,10 @@ _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
-_PANEL = 1.25  # inches
-_MARGIN = 1.9  # inches beside the panels: labels and colour bar
-_TITLE = 0.7  # inches above them
+# Inches. Every place is reckoned, not fitted: a fitted layout differs in its last bits from one drawing to the next.
+_PANEL, _GAP = 1.25, 0.25
+_LEFT, _RIGHT = 0.8, 0.8
+_HEADLINE, _TITLE, _LINE = 0.5, 0.55, 0.4
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,9 @@ class Block:
     instead: str = ""
 
     @property
-    def size(self) -> tuple[float, float]:
-        """Width and height in inches."""
-        if not self.matrices:
-            return 6.0, 1.0
-        return _MARGIN + _PANEL * len(self.epochs), _TITLE + (_PANEL + 0.25) * len(self.matrices)
+    def height(self) -> float:
+        """In inches."""
+        return _TITLE + (len(self.matrices) * (_PANEL + _GAP) if self.matrices else _LINE)
 
 
 def write_similarity_figure(
@@ -120,28 +120,42 @@ def _stored(record: Record, results: Path) -> tuple[Similarity | None, str]:
 
 
 def _draw(title: str, blocks: list[Block]) -> Figure:
-    width = max(block.size[0] for block in blocks)
-    heights = [block.size[1] for block in blocks]
-    figure = Figure(figsize=(max(width, 6.0), sum(heights) + 0.5), layout="constrained")
-    figure.suptitle(title, fontsize=9)
-    parts = figure.subfigures(len(blocks), 1, height_ratios=heights, squeeze=False)
-    for part, block in zip(parts[:, 0], blocks, strict=True):
-        _draw_block(part, block)
+    columns = max(len(block.epochs) for block in blocks)
+    width = max(6.0, _LEFT + columns * (_PANEL + _GAP) + _RIGHT)
+    height = _HEADLINE + sum(block.height for block in blocks)
+    figure = Figure(figsize=(width, height))
+    _write(figure, width / 2, height - _HEADLINE / 2, title, 9)
+    top = height - _HEADLINE
+    for block in blocks:
+        _write(figure, width / 2, top - (_TITLE - _GAP) / 2, block.title, 7)
+        if block.matrices:
+            _draw_panels(figure, block, top - _TITLE)
+        else:
+            _write(figure, width / 2, top - _TITLE, block.instead, 8)
+        top -= block.height
     return figure
 
 
-def _draw_block(part: SubFigure, block: Block) -> None:
-    part.suptitle(block.title, fontsize=7)
-    if not block.matrices:
-        part.text(0.5, 0.35, block.instead, ha="center", va="center", fontsize=8)
-        return
-    axes = part.subplots(len(block.matrices), len(block.epochs), squeeze=False)
+def _draw_panels(figure: Figure, block: Block, top: float) -> None:
     for row, (label, matrices) in enumerate(zip(block.labels, block.matrices, strict=True)):
+        bottom = top - row * (_PANEL + _GAP) - _PANEL
         for column, (epoch, matrix) in enumerate(zip(block.epochs, matrices, strict=True)):
-            axis = axes[row, column]
-            layers = len(matrix)
+            axis = _axis(figure, _LEFT + column * (_PANEL + _GAP), bottom, _PANEL, _PANEL)
             mesh = axis.pcolormesh(matrix, cmap="gray", vmin=0.0, vmax=1.0, edgecolors="face", linewidth=0.2)
-            axis.set(xlim=(0, layers), ylim=(layers, 0), aspect="equal", xticks=[], yticks=[])
-            axis.set_title(f"epoch {epoch}", fontsize=7)
-        axes[row, 0].set_ylabel(label, fontsize=6)
-    part.colorbar(mesh, ax=axes, shrink=0.6).ax.tick_params(labelsize=6)
+            axis.set(xlim=(0, len(matrix)), ylim=(len(matrix), 0), xticks=[], yticks=[])
+            axis.set_title(f"epoch {epoch}", fontsize=7, pad=3)
+            if column == 0:
+                axis.set_ylabel(label, fontsize=6)
+    right = _LEFT + len(block.epochs) * (_PANEL + _GAP)
+    bar = _axis(figure, right, top - _PANEL, 0.12, _PANEL)
+    figure.colorbar(mesh, cax=bar).ax.tick_params(labelsize=6)
+
+
+def _axis(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    wide, high = figure.get_size_inches()
+    return figure.add_axes((left / wide, bottom / high, width / wide, height / high))
+
+
+def _write(figure: Figure, x: float, y: float, text: str, size: int) -> None:
+    wide, high = figure.get_size_inches()
+    figure.text(x / wide, y / high, text, ha="center", va="center", fontsize=size)

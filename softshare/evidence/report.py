@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -114,6 +115,7 @@ def _where(complete: list[Record]) -> dict[str, str]:
         return ", ".join(sorted(values)) or "not run"
 
     packages = sorted({name for record in complete for name in record.manifest["versions"]})
+    versions = [f"{name} {answers(functools.partial(_version, name))}" for name in packages]
     return {
         "Device": answers(lambda record: record.manifest.get("device")),
         "Threads": answers(lambda record: record.manifest.get("threads")),
@@ -121,12 +123,12 @@ def _where(complete: list[Record]) -> dict[str, str]:
         "Loader": answers(lambda record: record.manifest.get("loader")),
         "Data": answers(lambda record: _dataset(record.manifest["dataset"])),
         "Code": answers(_code),
-        "Versions": ", ".join(
-            f"{name} {answers(lambda record, name=name: record.manifest['versions'].get(name))}"  # type: ignore[misc]
-            for name in packages
-        )
-        or "not run",
+        "Versions": "; ".join(versions) or "not run",
     }
+
+
+def _version(package: str, record: Record) -> object:
+    return record.manifest["versions"].get(package)
 
 
 def _dataset(dataset: dict[str, Any]) -> str:
@@ -137,10 +139,8 @@ def _code(record: Record) -> str:
     commit, dirty = record.manifest.get("commit"), record.manifest.get("dirty")
     if commit is None:
         return "commit not recorded"
-    state = (
-        "whether changed since: not recorded" if dirty is None else "changed since" if dirty else "unchanged"
-    )
-    return f"commit {str(commit)[:12]} ({state})"
+    known = {"True": "with uncommitted changes", "False": "clean"}
+    return f"commit {str(commit)[:12]} ({known.get(str(dirty), 'whether clean: not recorded')})"
 
 
 def _verdicts(tables: list[Table]) -> dict[str, int]:
@@ -151,7 +151,7 @@ def _verdicts(tables: list[Table]) -> dict[str, int]:
 def _table(table: Table, results: Path, link: Callable[[Path], str]) -> dict[str, Any]:
     files = [Path("tables") / f"{table.experiment.name}.{ending}" for ending in ("md", "tex", "csv")]
     return {
-        "body": to_markdown(table),
+        "body": to_markdown(table, title=False),
         "source": table.paper.source,
         "notes": table.paper.notes,
         "priors": [

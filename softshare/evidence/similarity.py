@@ -59,6 +59,40 @@ def read_similarity(file: Path) -> Similarity:
         raise UserError(f"cannot be used ({error})", file=file, remedy="is it truncated?") from error
 
 
+def describe_run(run: Path, epoch: int | None = None) -> str:
+    """A run's layer similarity matrices at one epoch, in words and numbers.
+
+    Args:
+        run: A run's folder.
+        epoch: A stored epoch; the last by default.
+
+    Raises:
+        UserError: No such folder, nothing stored in it, a damaged file, or an epoch that was not stored.
+    """
+    file = run / "similarity.npz"
+    if not run.is_dir():
+        raise UserError("no such folder", file=run)
+    similarity = read_similarity(file)
+    if not similarity.groups:
+        raise UserError(
+            "holds no similarity", file=run, remedy="does the network share, and is the run complete?"
+        )
+    stored = similarity.epochs
+    if epoch is not None and epoch not in stored:
+        remedy = f"stored: {', '.join(map(str, stored))}"
+        raise UserError("is not stored", file=file, key="epoch", value=epoch, remedy=remedy)
+    index = len(stored) - 1 if epoch is None else stored.index(epoch)
+    parts = [f"epoch {stored[index]}"]
+    for group in similarity.groups:
+        parts.append(
+            f"\n{group.name}: chance level mean {group.chance[0]:.2f}, maximum {group.chance[1]:.2f}"
+        )
+        for name, matrices in (("coefficients", group.coefficients), ("effective weights", group.weights)):
+            rows = [" ".join(f"{value:.2f}" for value in row) for row in matrices[index]]
+            parts += [f"{name}:", *(f"  {row}" for row in rows)]
+    return "\n".join(parts)
+
+
 def cosine_similarity(coefficients: np.ndarray) -> np.ndarray:
     """|cosine| between the layers' coefficients: [..., layers, templates] to [..., layers, layers].
 

@@ -98,10 +98,11 @@ def build_table(evidence: Evidence, name: str, root: Path | None = None) -> Tabl
     return Table(experiment, paper, evidence.plan.scale.name, lines)
 
 
-def to_markdown(table: Table) -> str:
-    """The table for a reader, with its title and notes."""
+def to_markdown(table: Table, *, title: bool = True) -> str:
+    """The table for a reader, with its notes and, if asked for, its title."""
     cells = pd.DataFrame([_shown(line) for line in table.lines]).map(markdown)
-    parts = [f"**{markdown(table.experiment.title)}** (scale: {table.scale})", _pipe(cells)]
+    parts = [f"**{markdown(table.experiment.title)}** (scale: {table.scale})"] if title else []
+    parts.append(_pipe(cells))
     if table.notes:
         parts.append("\n".join(f"- {markdown(note)}" for note in table.notes))
     return "\n\n".join(parts) + "\n"
@@ -109,20 +110,19 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     r"""The table for a paper; the document that inputs it needs `\usepackage{booktabs}`."""
-    cells = pd.DataFrame([_shown(line) for line in table.lines])
+    cells = pd.DataFrame([_shown(line) for line in table.lines]).map(latex)
     cells.columns = cells.columns.map(latex)
-    return (
-        "% Written by softshare. Needs \\usepackage{booktabs}.\n"
-        "\\begingroup\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
-        + cells.map(latex).to_latex(
-            index=False,
-            escape=False,
-            column_format=r"llrrp{0.22\linewidth}rrrrll",
-            caption=latex(f"{table.experiment.title} (scale: {table.scale})"),
-            label=f"tab:{table.experiment.name}",
-        )
-        + "\\endgroup\n"
+    text = cells.to_latex(
+        index=False,
+        escape=False,
+        column_format=r"llrrp{0.22\linewidth}rrrrll",
+        caption=latex(f"{table.experiment.title} (scale: {table.scale})"),
+        label=f"tab:{table.experiment.name}",
     )
+    # A float starts from the document's own size: the small one has to stand inside it.
+    small = "\\scriptsize\\setlength{\\tabcolsep}{2pt}\n\\begin{tabular}"
+    head = "% Written by softshare. Needs \\usepackage{booktabs}; wide enough for a page in landscape.\n"
+    return head + text.replace("\\begin{tabular}", small, 1)
 
 
 def to_csv(table: Table) -> str:

@@ -9,11 +9,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from softshare.sharing.initialise import INITIALISATIONS, he_normal_, initial_coefficients
 from softshare.sharing.synthesis import AttachSynthesis, as_weights, in_memory_order, synthesise
 
 __all__ = ["INITIALISATIONS", "TemplateBank"]
+
+# Steps taken by any optimiser in this process. A fused step changes parameters without a new version, and so does
+# an optimiser that writes through `.data`; kept weights must not outlive either.
+_optimizer_steps = [0]
+
+
+def _count_step(*_: Any) -> None:
+    _optimizer_steps[0] += 1
+
+
+register_optimizer_step_post_hook(_count_step)
 
 
 @dataclass
@@ -146,10 +158,18 @@ class TemplateBank(nn.Module):
         self._traced = None
 
     def _synthesise(self, dtype: torch.dtype) -> Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), self._full_precision():
             return synthesise(self.coefficients, in_memory_order(self.template_stack, self.num_templates), dtype)
 
+    def _full_precision(self) -> torch.autocast:
+        # Under autocast the sum would be taken over templates rounded to bf16; it is the sum that is rounded.
+        return torch.autocast(self.template_stack.device.type, enabled=False)
+
     def _traced_weight(self, layer: int) -> Tensor:
+        with self._full_precision():
+            return self._weight_in_graph(layer)
+
+    def _weight_in_graph(self, layer: int) -> Tensor:
         rows = in_memory_order(self.template_stack, self.num_templates)
         if self._traced is None:  # a part of the model is traced alone: nothing tells where a forward begins
             row = self.coefficients[layer : layer + 1] @ rows
@@ -167,7 +187,7 @@ class TemplateBank(nn.Module):
 
     def _parameters_now(self) -> tuple[Any, ...]:
         # Identity, place and version: an optimiser's step, a load and a swap of the tensor all show in one of them.
-        state: list[Any] = [torch.is_inference_mode_enabled()]
+        state: list[Any] = [torch.is_inference_mode_enabled(), _optimizer_steps[0]]
         for parameter in (self.coefficients, self.template_stack):
             version = None if parameter.is_inference() else parameter._version
             state += [id(parameter), parameter.data_ptr(), version]

@@ -133,17 +133,19 @@ class AttachSynthesis(torch.autograd.Function):
                 "call backward() before the optimiser's step"
             )
         ctx.spent[0] = True
-        layers, templates = coefficients.shape
+        with torch.autocast(stack.device.type, enabled=False):
+            for_coefficients, for_rows = AttachSynthesis._gradients(coefficients, stack, gradients)
+        return for_coefficients, _as_stack(for_rows, stack), None, None, None
+
+    @staticmethod
+    def _gradients(coefficients: Tensor, stack: Tensor, gradients: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+        rows = in_memory_order(stack, coefficients.shape[1])
         if torch.is_grad_enabled():  # a second derivative is wanted: operations that have one
-            rows = in_memory_order(stack, templates)
             zero = rows.new_zeros(rows.shape[1])
             stacked = torch.stack([zero if g is None else _flat(g, stack).to(rows.dtype) for g in gradients])
-            for_coefficients, for_rows = stacked @ rows.t(), coefficients.t() @ stacked
-        else:
-            rows = in_memory_order(stack, templates)
-            flat = [None if g is None else _flat(g, stack) for g in gradients]
-            for_coefficients, for_rows = synthesis_gradients(coefficients, rows, flat)
-        return for_coefficients, _as_stack(for_rows, stack), None, None, None
+            return stacked @ rows.t(), coefficients.t() @ stacked
+        flat = [None if g is None else _flat(g, stack) for g in gradients]
+        return synthesis_gradients(coefficients, rows, flat)
 
 
 def _as_stack(rows: Tensor, like: Tensor) -> Tensor:

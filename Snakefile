@@ -1,0 +1,23 @@
+# The reproduction as a DAG: data -> runs -> tables, figures -> report. What is run stands in config/.
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.13")
+sys.path.insert(0, workflow.basedir)
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/analyse.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/report.md",

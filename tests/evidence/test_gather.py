@@ -1,0 +1,187 @@
+"""Run folders that are complete, absent or bad: what is said of each, and that the rest stands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import softshare.evidence
+from softshare.errors import UserError
+from softshare.evidence.gather import CellEvidence, find_experiment, gather
+from softshare.evidence.runfolder import State, read_run
+from softshare.plan import Plan, Run, Setting
+
+RUN = Run(Setting("cifar10", "wrn-28-10", "cifar"), 0)
+MakeRun = Callable[..., Path]
+
+
+def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    value = json.loads(file.read_text())
+    change(value)
+    file.write_text(json.dumps(value))
+
+
+def test_a_good_folder_is_complete(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run(RUN, 4.0)
+    record = read_run(tmp_path, RUN)
+    assert record.complete and record.error == 4.0 and record.reason == ""
+    assert "seed" not in record.settings and record.settings["epochs"] == 200
+
+
+def test_no_folder_and_an_empty_one_are_absent(tmp_path: Path) -> None:
+    assert read_run(tmp_path, RUN).state is State.ABSENT
+    (tmp_path / "runs" / RUN.folder).mkdir(parents=True)
+    assert read_run(tmp_path, RUN).state is State.ABSENT
+
+
+BAD: list[tuple[str, Callable[[Path], object], str]] = [
+    ("unfinished", lambda f: (f / "metrics.json").unlink(), "metrics.json is missing"),
+    ("truncated", lambda f: (f / "metrics.json").write_text('{"dataset": "cif'), "metrics.json is not JSON"),
+    ("empty", lambda f: (f / "metrics.json").write_text(""), "metrics.json is not JSON"),
+    ("bytes", lambda f: (f / "metrics.json").write_bytes(b"\xff\xfe\x00"), "metrics.json is not JSON"),
+    ("nested", lambda f: (f / "metrics.json").write_text("[" * 100_000), "metrics.json is not JSON"),
+    ("a list", lambda f: (f / "metrics.json").write_text("[]"), "holds no JSON object"),
+    ("a folder", lambda f: ((f / "metrics.json").unlink(), (f / "metrics.json").mkdir()), "cannot be read"),
+    ("foreign", lambda f: edit(f / "metrics.json", lambda m: m.update(seed=3)), "seed 3 in place of 0"),
+    (
+        "foreign",
+        lambda f: edit(f / "manifest.json", lambda m: m["settings"].update(model="x")),
+        "another run",
+    ),
+    (
+        "bool seed",
+        lambda f: edit(f / "metrics.json", lambda m: m.update(seed=False)),
+        "belongs to another run",
+    ),
+    (
+        "nan",
+        lambda f: edit(f / "metrics.json", lambda m: m["test"].update(error=float("nan"))),
+        "test.error is nan",
+    ),
+    (
+        "inf",
+        lambda f: edit(f / "metrics.json", lambda m: m["test"].update(loss=float("inf"))),
+        "test.loss is inf",
+    ),
+    ("high", lambda f: edit(f / "metrics.json", lambda m: m["test"].update(error=101)), "out of range"),
+    ("low", lambda f: edit(f / "metrics.json", lambda m: m["test"].update(error=-1)), "out of range"),
+    ("huge", lambda f: edit(f / "metrics.json", lambda m: m.update(parameters=10**400)), "out of range"),
+    ("text", lambda f: edit(f / "metrics.json", lambda m: m["test"].update(error="4.0")), "is no number"),
+    ("half", lambda f: edit(f / "metrics.json", lambda m: m.update(epochs=1.5)), "is no whole number"),
+    ("no test", lambda f: edit(f / "metrics.json", lambda m: m.pop("test")), "test is missing"),
+    ("no loss", lambda f: edit(f / "metrics.json", lambda m: m["test"].pop("loss")), "test.loss is missing"),
+    (
+        "top-5",
+        lambda f: edit(f / "metrics.json", lambda m: m["test"].update(top5_error=9)),
+        "above the error",
+    ),
+    ("validation", lambda f: edit(f / "metrics.json", lambda m: m.update(validation={})), "validation.error"),
+    ("early", lambda f: edit(f / "metrics.json", lambda m: m.update(epochs=7)), "epoch 7 of 200"),
+    (
+        "best",
+        lambda f: edit(f / "metrics.json", lambda m: m["test"].update(error=3.8)),
+        "not the last epoch's",
+    ),
+    ("no manifest", lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
+    ("no settings", lambda f: edit(f / "manifest.json", lambda m: m.pop("settings")), "settings are missing"),
+    (
+        "no hours",
+        lambda f: edit(f / "manifest.json", lambda m: m.pop("wall_seconds")),
+        "wall_seconds is missing",
+    ),
+    (
+        "no versions",
+        lambda f: edit(f / "manifest.json", lambda m: m.update(versions=1)),
+        "versions is missing",
+    ),
+    ("no history", lambda f: (f / "history.csv").unlink(), "history.csv is missing"),
+    ("short", lambda f: (f / "history.csv").write_text("epoch,test_error\n1,4.0\n"), "tells of 1 epochs"),
+    ("bad history", lambda f: (f / "history.csv").write_text("epoch,test_error\n1,4.x\n"), "cannot be read"),
+    ("nan history", lambda f: (f / "history.csv").write_text("test_error\n" + "nan\n" * 200), "last epoch's"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), [bad[1:] for bad in BAD], ids=[bad[0] for bad in BAD])
+def test_a_bad_folder_is_listed_with_its_reason(
+    change: Callable[[Path], object], reason: str, make_run: MakeRun, tmp_path: Path, paper_plan: Plan
+) -> None:
+    change(make_run(RUN, 4.0))
+    make_run(Run(RUN.setting, 1), 4.1)
+    evidence = gather(paper_plan, tmp_path)
+    (bad,) = evidence.in_state(State.UNUSABLE)
+    assert bad.run == RUN and reason in bad.reason and bad.metrics == {}
+    assert str(tmp_path) not in bad.reason
+    assert [record.run.seed for record in evidence.in_state(State.COMPLETE)] == [1]
+    assert len(evidence.records) == len(paper_plan.runs)
+
+
+def test_two_images_may_change_sides_between_two_evaluations(make_run: MakeRun, tmp_path: Path) -> None:
+    folder = make_run(RUN, 4.0, metrics={"parameters": 1})
+    edit(folder / "metrics.json", lambda m: m["test"].update(error=4.5, images=360))
+    assert read_run(tmp_path, RUN).complete
+
+
+def test_a_copied_folder_counts_once(make_run: MakeRun, tmp_path: Path, paper_plan: Plan) -> None:
+    first = make_run(RUN, 4.0)
+    second = first.with_name("seed1")
+    shutil.copytree(first, second)
+    edit(second / "metrics.json", lambda m: m.update(seed=1))
+    edit(second / "manifest.json", lambda m: m["settings"].update(seed=1))
+    evidence = gather(paper_plan, tmp_path)
+    (copy,) = evidence.in_state(State.UNUSABLE)
+    assert copy.run.seed == 1 and str(RUN) in copy.reason
+
+
+def cell_of(plan: Plan, results: Path) -> CellEvidence:
+    return gather(plan, results).cells["table1"][0]
+
+
+def test_runs_unlike_each_other_are_flagged(make_run: MakeRun, tmp_path: Path, paper_plan: Plan) -> None:
+    make_run(RUN, 4.0)
+    make_run(Run(RUN.setting, 1), 4.1)
+    assert cell_of(paper_plan, tmp_path).cautions == ()
+    make_run(
+        Run(RUN.setting, 1),
+        4.1,
+        manifest={"commit": "b" * 40, "dirty": True, "precision": "bf16"},
+        settings={"padding": "reflect"},
+    )
+    found = cell_of(paper_plan, tmp_path)
+    text = "\n".join(found.cautions)
+    assert "mixes code commits" in text and "mixes precisions: bf16, fp32" in text
+    assert "mixes settings of padding: reflect, zero" in text
+    assert "uncommitted changes: seed 1" in text
+    assert found.departures == ("seed 1 ran with padding reflect in place of zero",)
+
+
+def test_no_results_at_all(paper_plan: Plan, tmp_path: Path) -> None:
+    evidence = gather(paper_plan, tmp_path / "nowhere")
+    assert len(evidence.in_state(State.ABSENT)) == len(paper_plan.runs)
+
+
+def test_the_kind_of_an_experiment_is_checked(paper_plan: Plan) -> None:
+    with pytest.raises(UserError, match="did you mean 'table1'"):
+        find_experiment(paper_plan, "tabel1", "table")
+    with pytest.raises(UserError, match="no experiment of kind 'similarity'"):
+        find_experiment(paper_plan, "table1", "similarity")
+
+
+def test_evidence_needs_no_torch() -> None:
+    modules = sorted(file.stem for file in Path(softshare.evidence.__file__).parent.glob("[a-z]*.py"))
+    assert "verdict" in modules
+    lines = [
+        *(f"import softshare.evidence.{name}" for name in modules),
+        "import sys",
+        "print('torch' in sys.modules)",
+    ]
+    found = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "False"

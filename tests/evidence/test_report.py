@@ -1,0 +1,108 @@
+"""The report: complete when all ran, honest when nothing did, and the same bytes each time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from softshare.evidence.figures import write_similarity_figure
+from softshare.evidence.report import write_report
+from softshare.evidence.tables import write_table
+from softshare.plan import Plan, load_plan
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def quick_results(
+    make_run: MakeRun, make_similarity: Callable[..., None], quick_plan: Plan, tmp_path: Path
+) -> Path:
+    for index, run in enumerate(quick_plan.runs):
+        folder = make_run(run, 3.0 + index / 10, "quick")
+        make_similarity(folder)
+    return tmp_path
+
+
+def report_of(plan: Plan, results: Path) -> str:
+    return write_report(plan, results, results / "report.md").read_text()
+
+
+def test_a_full_report(quick_results: Path, quick_plan: Plan) -> None:
+    write_table(quick_plan, "table1", quick_results, quick_results / "tables")
+    text = report_of(quick_plan, quick_results)
+    assert "| Runs | 15 complete of 15 planned; 0 not run, 0 unusable |" in text
+    assert "| Wall hours | 7.50 |" in text and "| Device hours | 3.75 |" in text
+    assert "| Device | cpu |" in text and "| Precision | fp32 |" in text and "| Threads | 2 |" in text
+    assert "| Versions | numpy 2.3.0; torch 2.9.0 |" in text
+    assert "| Code | commit aaaaaaaaaaaa (clean) |" in text
+    assert "| not comparable | 5 |" in text and "| not run | 5 |" in text and "| reproduced | 0 |" in text
+    assert "says nothing about CIFAR" in text
+    assert "appendix B" in text and "| cifar | padding | zero |" in text
+    assert "\n\n\n\n" not in text
+
+
+def test_every_link_leads_somewhere(quick_results: Path, quick_plan: Plan) -> None:
+    write_table(quick_plan, "table1", quick_results, quick_results / "tables")
+    write_similarity_figure(quick_plan, "lsm", quick_results, quick_results / "figures")
+    text = report_of(quick_plan, quick_results)
+    links = re.findall(r"(?<!\\)\]\(([^)]+)\)", text)
+    assert len([link for link in links if link.endswith("manifest.json")]) == 16
+    assert {Path(link).suffix for link in links} == {".json", ".md", ".tex", ".csv", ".png", ".svg", ".pdf"}
+    for link in links:
+        assert not link.startswith("/") and (quick_results / unquote(link)).is_file(), link
+
+
+def test_links_follow_the_reports_place(quick_results: Path, quick_plan: Plan) -> None:
+    out = quick_results / "elsewhere" / "deep" / "report.md"
+    links = re.findall(
+        r"\]\(([^)]+manifest\.json)\)", write_report(quick_plan, quick_results, out).read_text()
+    )
+    assert links and all((out.parent / link).is_file() for link in links)
+
+
+def test_nothing_ran(tmp_path: Path, paper_plan: Plan) -> None:
+    text = report_of(paper_plan, tmp_path)
+    assert "0 complete of 50 planned; 50 not run, 0 unusable" in text
+    assert "| Wall hours | not run |" in text and "| Device | not run |" in text
+    assert "| not run | 10 |" in text and "Not drawn." in text
+    assert not re.search(r"\bnan\b", text) and "None\n" not in text.replace("None.\n", "")
+
+
+def test_a_bad_run_is_listed(quick_results: Path, quick_plan: Plan) -> None:
+    run = quick_plan.runs[0]
+    (quick_results / "runs" / run.folder / "metrics.json").write_text("{")
+    text = report_of(quick_plan, quick_results)
+    assert "14 complete of 15 planned; 0 not run, 1 unusable" in text
+    assert f"- `{run}`: metrics.json is not JSON: truncated?" in text
+
+
+def test_mixed_machines_are_all_named(make_run: MakeRun, quick_plan: Plan, tmp_path: Path) -> None:
+    one, two = quick_plan.runs[:2]
+    make_run(one, 3.0, "quick")
+    changes = {"device": "cuda | H200", "commit": None, "versions": {"torch": "2.8.0"}}
+    make_run(two, 3.1, "quick", manifest=changes)
+    text = report_of(quick_plan, tmp_path)
+    assert "| Device | cpu, cuda \\| H200 |" in text
+    assert "commit aaaaaaaaaaaa (clean), commit not recorded" in text
+    assert "numpy 2.3.0, not recorded; torch 2.8.0, 2.9.0" in text
+
+
+def test_rebuilt_byte_for_byte_wherever_it_lies(
+    make_run: MakeRun, quick_results: Path, quick_plan: Plan
+) -> None:
+    first = report_of(quick_plan, quick_results)
+    assert report_of(quick_plan, quick_results) == first
+    moved = quick_results.rename(quick_results.with_name("moved"))
+    assert report_of(quick_plan, moved) == first
+    assert str(moved.parent) not in first
+
+
+@pytest.mark.parametrize(
+    ("scale", "told"), [("compact", "Real data (cifar10)"), ("paper", "what the paper ran")]
+)
+def test_the_caveat_fits_the_scale(scale: str, told: str, tmp_path: Path) -> None:
+    assert told in report_of(load_plan(scale, ["table1"]), tmp_path)

@@ -1,0 +1,92 @@
+"""The paper's numbers: Table 1 as printed, and what a file that does not fit is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from softshare.errors import UserError
+from softshare.evidence.reported import read_reported
+from softshare.files import project_root
+from softshare.names import DATASETS, parse_model_name
+from softshare.plan import Plan
+
+PRINTED = {
+    "WRN 28-10": ("36M", 4.00, 19.25),
+    "WRN 28-10*": ("36M", 3.89, 18.85),
+    "SWRN 28-10": ("36M", 3.74, 18.78),
+    "SWRN 28-10*": ("36M", 3.88, 18.43),
+    "SWRN 28-10-1": ("12M", 4.01, 19.73),
+}
+
+
+def test_table_1_as_printed(paper_plan: Plan) -> None:
+    table = read_reported(paper_plan.experiment("table1"))
+    rows = table.rows.values()
+    assert {r.label: (r.parameters, r.values["cifar10"], r.values["cifar100"]) for r in rows} == PRINTED
+    assert (table.number("SWRN 28-10", "cifar100").prior_sd, table.datasets["cifar10"].n) == (0.23, 5)
+    assert table.number("WRN 28-10", "cifar10").no_worse_margin == 0.3
+
+
+def test_exact_parameters_follow_from_the_architecture(paper_plan: Plan) -> None:
+    experiment = paper_plan.experiment("table1")
+    table = read_reported(experiment)
+    for cell in experiment.cells:
+        exact = table.rows[cell.row].exact_parameters[cell.paper.dataset]
+        assert exact == count_parameters(cell.paper.model, DATASETS[cell.paper.dataset]), cell.row
+
+
+def count_parameters(name: str, classes: int) -> int:
+    """Section 4.1 by hand: convolutions without bias, a batch norm before each, shared templates."""
+    net = parse_model_name(name)
+    total, before = 3 * 16 * 9, 16
+    for stage in range(3):
+        width = 16 * net.width * 2**stage
+        total += before * width * 9 + width * width * 9 + before * width  # first block and its shortcut
+        templates = net.templates or net.layers
+        total += templates * width * width * 9
+        total += templates * net.layers if net.shared else 0
+        total += 2 * before + 2 * width + net.layers * 2 * width  # batch norms
+        before = width
+    return total + 2 * before + before * classes + classes
+
+
+def copy_of_the_project(root: Path, change: tuple[str, str]) -> Path:
+    source = project_root() / "reports" / "paper" / "table1.yaml"
+    target = root / "reports" / "paper" / "table1.yaml"
+    target.parent.mkdir(parents=True)
+    text = source.read_text()
+    assert change[0] in text
+    target.write_text(text.replace(*change, 1))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("unit: percent", "unti: percent"), "unti: 'percent': unknown key; did you mean 'unit'"),
+        (("cifar10: 4.00", "cifar10: 400"), "400 is greater than the maximum"),
+        (("prior_sd: 0.11", "prior_sd: 0"), "prior_sd"),
+        (("cifar10: 4.00, ", ""), "rows.WRN 28-10: 'cifar10': has no value in this row"),
+        (("- label: SWRN 28-10-1", "- label: SWRN 28-10-3"), "'SWRN 28-10-1': has no such row; did you mean"),
+        (("- label: WRN 28-10*", "- label: WRN 28-10"), "rows.1.label: 'WRN 28-10': stands there twice"),
+        (
+            ("values: {cifar10: 4.00,", "values: {cifar01: 4.00,"),
+            "'cifar01': is not under datasets; did you mean",
+        ),
+        (("experiment: table1", "experiment: table2"), "'table2': is not the file's name"),
+    ],
+)
+def test_a_file_that_does_not_fit(
+    change: tuple[str, str], told: str, tmp_path: Path, paper_plan: Plan
+) -> None:
+    root = copy_of_the_project(tmp_path, change)
+    with pytest.raises(UserError) as error:
+        read_reported(paper_plan.experiment("table1"), root)
+    assert told in str(error.value) and "table1.yaml" in str(error.value)
+
+
+def test_no_file(tmp_path: Path, paper_plan: Plan) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        read_reported(paper_plan.experiment("table1"), tmp_path)

@@ -1,0 +1,133 @@
+"""Layer similarity: what is read, what is drawn, and that the bytes depend on the runs alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from softshare.errors import UserError
+from softshare.evidence.figures import similarity_blocks, write_similarity_figure
+from softshare.evidence.gather import gather
+from softshare.evidence.similarity import cosine_similarity, describe_run, read_similarity
+from softshare.plan import Plan
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def run_folder(make_run: MakeRun, make_similarity: Callable[..., None], quick_plan: Plan) -> Path:
+    folder = make_run(quick_plan.experiment("lsm").cells[0].runs[0], 3.0, "quick")
+    make_similarity(folder)
+    return folder
+
+
+def test_worked_similarities() -> None:
+    found = cosine_similarity(np.array([[1.0, 0.0], [-2.0, 0.0], [0.0, 3.0], [1.0, 1.0], [0.0, 0.0]]))
+    half = np.sqrt(0.5)
+    assert found[0] == pytest.approx([1, 1, 0, half, 0])
+    assert found[4] == pytest.approx([0, 0, 0, 0, 0])
+
+
+@given(arrays(np.float64, (5, 3), elements=st.floats(-100, 100).filter(lambda x: x == 0 or abs(x) > 1e-3)))
+def test_similarity_is_symmetric_and_blind_to_scale_and_sign(vectors: np.ndarray) -> None:
+    found = cosine_similarity(vectors)
+    assert np.allclose(found, found.T) and found.min() >= 0 and found.max() <= 1
+    scales = np.array([[1.0], [-2.0], [0.5], [-1.0], [7.0]])
+    assert np.allclose(found, cosine_similarity(vectors * scales))
+
+
+def test_stored_similarity_is_read(run_folder: Path) -> None:
+    stored = read_similarity(run_folder / "similarity.npz")
+    assert stored.epochs == (1, 5, 12) and [g.name for g in stored.groups] == ["stage1", "stage2", "stage3"]
+    first = stored.groups[0]
+    assert np.allclose(first.coefficients[0], np.eye(4)) and np.allclose(first.coefficients[-1], 1)
+    assert first.chance == (0.27, 0.77)
+
+
+def damage(file: Path, **changes: object) -> None:
+    with np.load(file) as stored:
+        kept = {name: stored[name] for name in stored.files} | changes
+    np.savez(file, **{name: value for name, value in kept.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"epochs": None}, "array 'epochs' is missing"),
+        ({"stage1/weights": None}, "array 'stage1/weights' is missing"),
+        ({"stage1/weights": np.zeros((3, 4, 5))}, "stage1/weights is (3, 4, 5) for 3 epochs and 4 layers"),
+        ({"stage1/weights": np.full((3, 4, 4), 2.0)}, "not within 0 and 1"),
+        ({"stage1/coefficients": np.full((3, 4, 2), np.nan)}, "holds NaN"),
+        ({"stage1/coefficients": np.zeros((2, 4, 2))}, "is (2, 4, 2) for 3 epochs"),
+        ({"stage1/chance": np.zeros(3)}, "too many values"),
+        ({"epochs": np.array([object()] * 3)}, "allow_pickle=False"),
+    ],
+)
+def test_arrays_that_do_not_fit(changes: dict, told: str, run_folder: Path) -> None:
+    damage(run_folder / "similarity.npz", **changes)
+    with pytest.raises(UserError) as error:
+        read_similarity(run_folder / "similarity.npz")
+    assert told in str(error.value)
+
+
+def test_a_truncated_file_is_told_in_the_figure(run_folder: Path, quick_plan: Plan, tmp_path: Path) -> None:
+    file = run_folder / "similarity.npz"
+    file.write_bytes(file.read_bytes()[:200])
+    (block,) = similarity_blocks(gather(quick_plan, tmp_path).cells["lsm"][0], tmp_path)
+    assert (
+        "similarity.npz" in block.instead
+        and "truncated" in block.instead
+        and str(tmp_path) not in block.instead
+    )
+
+
+def test_panels_name_epochs_groups_and_chance(run_folder: Path, quick_plan: Plan, tmp_path: Path) -> None:
+    coefficients, weights = similarity_blocks(gather(quick_plan, tmp_path).cells["lsm"][0], tmp_path)
+    assert coefficients.epochs == weights.epochs == (1, 5, 12)
+    assert coefficients.labels[1] == "stage2\nchance: mean 0.27,\nmax 0.77"
+    assert "digits/swrn-22-1/cifar/seed0 in place of cifar10/swrn-28-10/cifar" in coefficients.title
+    assert "coefficients" in coefficients.title and "effective weights" in weights.title
+
+
+@pytest.mark.parametrize("state", ["there", "absent", "plain"])
+def test_the_same_runs_give_the_same_bytes(
+    state: str, make_run: MakeRun, make_similarity: Callable[..., None], quick_plan: Plan, tmp_path: Path
+) -> None:
+    if state != "absent":
+        folder = make_run(quick_plan.experiment("lsm").cells[0].runs[0], 3.0, "quick")
+        make_similarity(folder, groups=0 if state == "plain" else 2)
+    sums = []
+    for name in ("one", "two"):
+        files = write_similarity_figure(quick_plan, "lsm", tmp_path, tmp_path / name)
+        assert [file.name for file in files] == ["lsm.svg", "lsm.png", "lsm.pdf"]
+        sums.append([hashlib.sha256(file.read_bytes()).hexdigest() for file in files])
+        assert {file.name for file in (tmp_path / name).iterdir()} == {"lsm.svg", "lsm.png", "lsm.pdf"}
+    assert sums[0] == sums[1]
+    head = (tmp_path / "one" / "lsm.svg").read_text()
+    assert "dc:date" not in head and b"CreationDate" not in (tmp_path / "one" / "lsm.pdf").read_bytes()
+
+
+def test_no_such_figure(quick_plan: Plan, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no experiment of kind 'similarity'"):
+        write_similarity_figure(quick_plan, "table1", tmp_path, tmp_path)
+
+
+def test_a_run_in_words(run_folder: Path, tmp_path: Path) -> None:
+    text = describe_run(run_folder)
+    assert text.startswith("epoch 12") and "stage3: chance level mean 0.27, maximum 0.77" in text
+    assert "1.00 1.00 1.00 1.00" in text
+    assert "0.00 1.00 0.00 0.00" in describe_run(run_folder, 1)
+    with pytest.raises(UserError, match="stored: 1, 5, 12"):
+        describe_run(run_folder, 7)
+    with pytest.raises(UserError, match="no such folder"):
+        describe_run(tmp_path / "nowhere")
+    (run_folder / "similarity.npz").unlink()
+    with pytest.raises(UserError, match="holds no similarity"):
+        describe_run(run_folder)

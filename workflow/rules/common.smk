@@ -1,0 +1,49 @@
+# The plan: which runs the configuration asks for. No torch is imported here.
+import shlex
+import shutil
+
+from snakemake.exceptions import WorkflowError
+
+from softshare.errors import UserError
+from softshare.files import check
+from softshare.plan import load_plan, load_recipe
+
+try:
+    check(config, "config", "config/config.yaml")
+    plan = load_plan(config["scale"], config["experiments"])
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = f"results/{plan.scale.name}"
+RUN_FILES = [
+    "metrics.json",
+    "history.csv",
+    "similarity.npz",
+    "model.safetensors",
+    "manifest.json",
+]
+EXPERIMENTS = " ".join(shlex.quote(experiment.name) for experiment in plan.experiments)
+ON_GPU = config["device"].startswith("cuda") or (
+    config["device"] == "auto" and shutil.which("nvidia-smi") is not None
+)
+
+
+# Of the plan's runs, so that a target of no run is refused by name.
+wildcard_constraints:
+    dataset="|".join(plan.datasets),
+    model="|".join(sorted({run.setting.model for run in plan.runs})),
+    recipe="|".join(sorted({run.setting.recipe for run in plan.runs})),
+    seed=r"\d+",
+
+
+def data_option(dataset):
+    """The `--data` of a dataset, quoted for the shell."""
+    path = config["data"].get(dataset)
+    folder = path or f"results/data/{dataset}"
+    return "" if dataset == "digits" else f"--data {shlex.quote(folder)}"
+
+
+def files_of(experiments, *names):
+    """The named files of every run that experiments show."""
+    runs = sorted({run for e in experiments for cell in e.cells for run in cell.runs})
+    return [f"{RESULTS}/runs/{run}/{name}" for run in runs for name in names]

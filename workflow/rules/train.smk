@@ -1,0 +1,33 @@
+# A run resumes from its checkpoint, which is no output: Snakemake deletes the outputs of a failed job.
+rule train:
+    input:
+        "results/data/{dataset}.json",
+    output:
+        [
+            RESULTS + "/runs/{dataset}/{model}/{recipe}/seed{seed}/" + name
+            for name in RUN_FILES
+        ],
+    log:
+        RESULTS + "/logs/train/{dataset}/{model}/{recipe}/seed{seed}.log",
+    benchmark:
+        RESULTS + "/benchmarks/train/{dataset}/{model}/{recipe}/seed{seed}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: plan.scale.threads
+    resources:
+        gpu=int(ON_GPU),
+        mem_mb=8000,
+        runtime=int(2 * plan.scale.minutes_per_run) + 10,
+    params:
+        folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
+        data=lambda wildcards: data_option(wildcards.dataset),
+        # A changed recipe or scale makes the run anew.
+        settings=lambda wildcards: load_recipe(wildcards.recipe, plan.scale),
+        device=config["device"],
+        precision=config["precision"],
+        scale=plan.scale.name,
+    shell:
+        "python -m softshare train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
+        " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed}"
+        " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
+        " {params.data} --cache results/data/cache --out {params.folder:q} > {log:q} 2>&1"
