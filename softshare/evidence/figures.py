@@ -27,7 +27,7 @@ _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
-# Inches. Every place is reckoned, not fitted: a fitted layout differs in its last bits from one drawing to the next.
+# Inches. Every place is reckoned, not fitted: a fitted layout differs in its last bits between two drawings.
 _PANEL, _GAP = 1.25, 0.25
 _LEFT, _RIGHT = 0.8, 0.8
 _HEADLINE, _TITLE, _LINE = 0.5, 0.55, 0.4

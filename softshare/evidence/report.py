@@ -104,7 +104,9 @@ def _caveat(plan: Plan) -> str:
 
 def _hours(complete: list[Record], key: str) -> str:
     hours = sum(record.manifest[key] for record in complete) / 3600
-    return f"{hours:.2f}" if complete else "not run"
+    if not complete:
+        return "not run"
+    return f"{hours:.2f}" if hours >= 0.1 else f"{hours:.4f}"
 
 
 def _where(complete: list[Record]) -> dict[str, str]:

@@ -94,7 +94,16 @@ def build_table(evidence: Evidence, name: str, root: Path | None = None) -> Tabl
     """
     experiment = evidence.plan.experiment(name)
     paper = read_reported(experiment, root)
-    lines = tuple(_line(found, paper, evidence.plan, root) for found in evidence.cells[name])
+    epochs = {
+        recipe: (
+            load_recipe(recipe, None, root)["epochs"],
+            load_recipe(recipe, evidence.plan.scale, root)["epochs"],
+        )
+        for recipe in {cell.paper.recipe for cell in experiment.cells}
+    }
+    lines = tuple(
+        _line(found, paper, evidence.plan, epochs[found.cell.paper.recipe]) for found in evidence.cells[name]
+    )
     return Table(experiment, paper, evidence.plan.scale.name, lines)
 
 
@@ -130,11 +139,9 @@ def to_csv(table: Table) -> str:
     return pd.DataFrame([_plain(line) for line in table.lines]).to_csv(index=False, lineterminator="\n")
 
 
-def _line(found: CellEvidence, paper: PaperTable, plan: Plan, root: Path | None) -> Line:
+def _line(found: CellEvidence, paper: PaperTable, plan: Plan, epochs: tuple[int, int]) -> Line:
     cell = found.cell
     row, number = paper.rows[cell.row], paper.number(cell.row, cell.paper.dataset)
-    epochs = load_recipe(cell.paper.recipe, None, root)["epochs"]
-    planned = load_recipe(cell.paper.recipe, plan.scale, root)["epochs"]
     departures = [*found.departures, *_other_size(found, row, plan)]
     comparable = plan.scale.is_paper and cell.run == cell.paper and not departures
     notes = [*departures, *found.cautions]
@@ -148,7 +155,7 @@ def _line(found: CellEvidence, paper: PaperTable, plan: Plan, root: Path | None)
         number=number,
         decimals=paper.decimals,
         judgement=judge(found.errors, number, comparable=comparable),
-        epochs=(epochs, planned),
+        epochs=epochs,
         notes=tuple(notes),
     )
 

@@ -81,7 +81,7 @@ def describe_device(device: torch.device) -> str:
     """One line that names the hardware."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+    return _processor()
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -76,11 +76,10 @@ def train(job: Job, images: ImageSet, out: Path, *, progress: bool = True) -> di
         require_same_run(found, job.identity(images.fingerprint), out / "manifest.json")
         return read_json(out / "metrics.json")
     training = _Training(job, images, out)
-    started, clock = datetime.now(UTC), time.perf_counter()
     for epoch in range(training.epoch, job.recipe.epochs):
         training.run_epoch(epoch, progress)
         training.save()
-    return training.finish(started, time.perf_counter() - clock)
+    return training.finish()
 
 
 class _Training:
@@ -100,7 +99,10 @@ class _Training:
         self.similarity = SimilarityRecord()
         self.history: list[dict[str, Any]] = []
         self.epoch = 0
-        self.seconds = 0.0
+        self.seconds = 0.0  # of training and evaluation, summed over restarts
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.earlier_wall_seconds = 0.0
+        self.clock = time.perf_counter()
         self._make_loaders()
         self._resume()
 
@@ -146,6 +148,12 @@ class _Training:
         self.history = found["history"]
         self.epoch = found["epoch"]
         self.seconds = found["seconds"]
+        self.started = found["started"]
+        self.earlier_wall_seconds = found["wall_seconds"]
+
+    @property
+    def _wall_seconds(self) -> float:
+        return self.earlier_wall_seconds + time.perf_counter() - self.clock
 
     def save(self) -> None:
         """Writes the checkpoint and the history so far."""
@@ -159,6 +167,8 @@ class _Training:
                 "similarity": self.similarity.state(),
                 "history": self.history,
                 "seconds": self.seconds,
+                "started": self.started,
+                "wall_seconds": self._wall_seconds,
             },
         )
         save_history(self.out / "history.csv", self.history)
@@ -232,7 +242,7 @@ class _Training:
     def _score(self, loader: TensorLoader) -> Score:
         return evaluate(self.network, self.model, loader, self.job.precision)
 
-    def finish(self, started: datetime, wall_seconds: float) -> dict[str, Any]:
+    def finish(self) -> dict[str, Any]:
         """Writes the run's folder, `metrics.json` last, and removes the checkpoint."""
         job, out = self.job, self.out
         key = {"dataset": job.dataset, "model": job.model, "recipe": job.recipe_name, "seed": job.seed}
@@ -257,8 +267,8 @@ class _Training:
                 "mean": list(self.images.mean),
                 "std": list(self.images.std),
             },
-            "started": started.isoformat(timespec="seconds"),
-            "wall_seconds": round(wall_seconds, 2),
+            "started": self.started,
+            "wall_seconds": round(self._wall_seconds, 2),
             "device_seconds": round(self.seconds, 2),
             "peak_memory_bytes": peak_memory_bytes(job.device),
             **provenance(),

@@ -68,7 +68,10 @@ def save_weights(path: Path, model: nn.Module, description: dict[str, str]) -> N
     """Writes a model's state as safetensors."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with written_whole(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # safetensors makes files that others cannot read
         save_file(state, temporary, metadata=description)
+        temporary.chmod(mode)
 
 
 def provenance() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +24,12 @@ PARAMETERS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def paper_plan() -> Plan:
     return load_plan("paper", ["table1", "lsm"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quick_plan() -> Plan:
     return load_plan("quick", ["table1", "lsm"])
 
@@ -39,11 +40,16 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
     return lambda run, error, scale="paper", **changes: write_run(tmp_path, run, error, scale, **changes)
 
 
+@functools.cache
+def settings_of(recipe: str, scale: str) -> dict[str, Any]:
+    return load_recipe(recipe, load_scale(scale))
+
+
 def write_run(results: Path, run: Run, error: float, scale: str = "paper", **changes: Any) -> Path:
     """A complete run folder; `settings` and `manifest` and `metrics` change what stands in the files."""
     setting = run.setting
     key = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
-    settings = load_recipe(setting.recipe, load_scale(scale)) | changes.get("settings", {})
+    settings = settings_of(setting.recipe, scale) | changes.get("settings", {})
     epochs = settings["epochs"]
     # Losses differ between any two runs, as they do between any two trainings.
     loss = 0.2 + error / 1000 + run.seed / 1e6 + sum(map(ord, str(setting))) / 1e9

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from softshare.errors import UserError
 from softshare.evidence.figures import similarity_blocks, write_similarity_figure
@@ -112,6 +113,18 @@ def test_the_same_runs_give_the_same_bytes(
     assert sums[0] == sums[1]
     head = (tmp_path / "one" / "lsm.svg").read_text()
     assert "dc:date" not in head and b"CreationDate" not in (tmp_path / "one" / "lsm.pdf").read_bytes()
+
+
+def test_one_is_white_and_zero_is_black(run_folder: Path, quick_plan: Plan, tmp_path: Path) -> None:
+    write_similarity_figure(quick_plan, "lsm", tmp_path, tmp_path)
+    with Image.open(tmp_path / "lsm.png") as picture:
+        grey = np.asarray(picture.convert("L"))
+    # A row through the second layer of the first panels: black, white (itself), black, black at epoch 1.
+    inches = 0.5 + 0.55 + 1.25 * 3 / 8
+    row = grey[round(inches * 150)]
+    first = [int(row[round((0.8 + 1.25 * (layer + 0.5) / 4) * 150)]) for layer in range(4)]
+    last = [int(row[round((0.8 + 2 * 1.5 + 1.25 * (layer + 0.5) / 4) * 150)]) for layer in range(4)]
+    assert first == [0, 255, 0, 0] and last == [255] * 4
 
 
 def test_no_such_figure(quick_plan: Plan, tmp_path: Path) -> None:

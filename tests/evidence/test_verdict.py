@@ -120,20 +120,20 @@ def test_how_often_a_true_reproduction_is_called_one(prior: float, chance: float
     else:
         assert round(chance, 2) == 0.92
     random = np.random.default_rng(0)
-    trials = 4000
+    trials = 2000
     papers, ours = random.normal(4.0, 0.11, (2, trials, 5))
     hits = sum(
         judge(mine, PaperNumber(float(theirs.mean()), 5, prior, 0.3)).verdict is Verdict.REPRODUCED
         for theirs, mine in zip(papers, ours, strict=True)
     )
-    # Four standard errors of a share of 4,000 trials.
+    # Four standard errors of a share of 2,000 trials.
     assert abs(hits / trials - chance) < 4 * math.sqrt(chance * (1 - chance) / trials)
 
 
 def test_a_share_of_95_percent_where_the_spread_is_pooled() -> None:
     """The quantile fits its textbook case: both spreads known only from the 5 + 5 runs, pooled."""
     random = np.random.default_rng(1)
-    trials = 4000
+    trials = 2000
     papers, ours = random.normal(4.0, 0.11, (2, trials, 5))
     pooled = np.sqrt((papers.var(axis=1, ddof=1) + ours.var(axis=1, ddof=1)) / 2)
     gaps = np.abs(papers.mean(axis=1) - ours.mean(axis=1))

@@ -1,0 +1,1 @@
+"""Images: read, checked, augmented and given in batches."""

@@ -1,0 +1,108 @@
+"""The files of a folder or of a tar archive, read into memory.
+
+An archive is streamed member by member and nothing of it is written to disk, so that no path inside it can
+lead astray; links and devices are passed over.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from softshare.errors import UserError
+
+# The largest form of CIFAR is about 190 MB. A source that holds far more is something else, or a trap.
+MOST_BYTES = 1 << 30
+
+
+@dataclass
+class Files:
+    """Files in memory.
+
+    Attributes:
+        source: The folder or the archive they are from.
+        in_archive: Whether it is an archive.
+        contents: Their bytes, by their path inside the source.
+    """
+
+    source: Path
+    in_archive: bool
+    contents: dict[str, bytes] = field(default_factory=dict)
+    _bytes: int = 0
+
+    def where(self, name: str) -> str:
+        """How a file is called in a message."""
+        return f"{self.source}: {name}" if self.in_archive else str(self.source / name)
+
+    def make_room(self, size: int) -> None:
+        """Counts the bytes about to be read.
+
+        Raises:
+            UserError: They are more than any dataset of ours has.
+        """
+        self._bytes += size
+        if self._bytes > MOST_BYTES:
+            raise UserError(
+                "holds more data than any form of CIFAR", file=self.source, remedy="is it another dataset?"
+            )
+
+
+def read_archive(path: Path, wanted: Callable[[str], bool]) -> Files:
+    """Reads the wanted members of a tar archive, compressed or not.
+
+    Raises:
+        UserError: It is no tar archive, or truncated, or corrupt.
+    """
+    files = Files(path, in_archive=True)
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = str(PurePosixPath(member.name))
+                if not member.isfile() or not wanted(name):
+                    continue
+                files.make_room(member.size)
+                content = archive.extractfile(member)
+                assert content is not None  # as for every regular file
+                files.contents[name] = content.read()
+            # A tar archive ends before its compressed file does, and only there stands the checksum.
+            while archive.fileobj and archive.fileobj.read(1 << 20):
+                pass
+    except FileNotFoundError as error:
+        raise UserError("no such file", file=path) from error
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+        raise UserError(
+            f"cannot be read as a tar archive ({error})",
+            file=path,
+            remedy="give a whole .tar or .tar.gz; is it truncated?",
+        ) from error
+    return files
+
+
+def read_folder(root: Path, patterns: Iterable[str], wanted: Callable[[str], bool]) -> Files:
+    """Reads the wanted files of a folder.
+
+    Args:
+        root: The folder.
+        patterns: Glob patterns to look at, relative to the folder.
+        wanted: Which of their relative paths to read.
+
+    Raises:
+        UserError: A file cannot be read.
+    """
+    files = Files(root, in_archive=False)
+    for path in wanted_paths(root, patterns, wanted):
+        try:
+            files.make_room(path.stat().st_size)
+            files.contents[path.relative_to(root).as_posix()] = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"cannot be read ({error.strerror or error})", file=path) from error
+    return files
+
+
+def wanted_paths(root: Path, patterns: Iterable[str], wanted: Callable[[str], bool]) -> list[Path]:
+    """The wanted files of a folder, sorted."""
+    found = {path for pattern in patterns for path in root.glob(pattern)}
+    return sorted(path for path in found if wanted(path.relative_to(root).as_posix()) and path.is_file())

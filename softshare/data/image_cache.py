@@ -1,0 +1,62 @@
+"""Decoded images kept on disk, so that a set of 60,000 image files is decoded once.
+
+A file that is truncated or whose pixels do not have the fingerprint they were kept with counts as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import PIL
+import safetensors
+import safetensors.torch
+import torch
+
+from softshare.data.sources import Source
+from softshare.data.splits import Splits
+from softshare.files import written_whole
+
+# Raise it when the same files would be decoded to other tensors.
+_VERSION = 1
+_PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def cache_file(folder: Path, name: str, source: Source) -> Path:
+    """The file in which a source's images are kept: another one as soon as one of its files changes."""
+    stamps = [
+        (path.name, path.parent.name, path.stat().st_size, path.stat().st_mtime_ns) for path in source.files()
+    ]
+    key = [_VERSION, PIL.__version__, source.form, str(source.path.resolve()), stamps]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    return folder / f"{name}-{digest[:16]}.safetensors"
+
+
+def read_cache(file: Path) -> tuple[Splits, str] | None:
+    """The images in a file and the line on their source; None if they are not there as they were kept."""
+    try:
+        with safetensors.safe_open(file, framework="pt") as content:
+            kept = content.metadata() or {}
+            # Copied, for the tensors lie on the file itself, which may vanish or change.
+            splits = Splits(**{part: content.get_tensor(part).clone() for part in _PARTS})
+        whole = all(getattr(splits, part).dtype == _dtype(part) for part in _PARTS)
+        return (splits, kept["source"]) if whole and splits.fingerprint() == kept["fingerprint"] else None
+    except (OSError, KeyError, ValueError, TypeError, safetensors.SafetensorError):
+        return None
+
+
+def write_cache(file: Path, splits: Splits, source: str) -> None:
+    """Keeps images in a file, whole or not at all; processes that do so at once do each other no harm.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    tensors = {part: getattr(splits, part) for part in _PARTS}
+    kept = {"source": source, "fingerprint": splits.fingerprint()}
+    with written_whole(file) as temporary:
+        temporary.write_bytes(safetensors.torch.save(tensors, kept))
+
+
+def _dtype(part: str) -> torch.dtype:
+    return torch.uint8 if part.endswith("images") else torch.int64

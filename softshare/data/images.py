@@ -1,0 +1,124 @@
+"""Datasets of images by name, in memory: CIFAR from wherever it lies, and the digits of scikit-learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+from softshare.data.catalogue import FACTS
+from softshare.data.image_cache import cache_file, read_cache, write_cache
+from softshare.data.sources import find_source
+from softshare.data.splits import Splits, channel_statistics
+from softshare.errors import UserError, did_you_mean
+from softshare.names import DATASETS
+
+# Where a dataset is looked for, and downloaded to, if no path is given: `results/data/<name>`.
+DEFAULT_FOLDER = Path("results/data")
+
+DIGITS_TEST_IMAGES = 360
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A dataset in memory.
+
+    Attributes:
+        name: Its name, as in `softshare.names.DATASETS`.
+        train_images: Training images.
+        train_labels: Their labels.
+        test_images: Test images.
+        test_labels: Their labels.
+        classes: Names of the classes, in the order of their labels.
+        source: Where the images came from and in what form, in one line.
+        fingerprint: SHA-256 over shapes, pixels and labels.
+        mean: Mean of each channel over the training images, in units of [0, 1].
+        std: Standard deviation of each channel, likewise.
+        flip: Whether a mirrored image is still one of its class.
+        pad: By how many pixels an image may be moved: an eighth of its side.
+    """
+
+    name: str
+    train_images: Tensor  # uint8 [N, 3, H, W]
+    train_labels: Tensor  # int64 [N]
+    test_images: Tensor  # uint8 [M, 3, H, W]
+    test_labels: Tensor  # int64 [M]
+    classes: tuple[str, ...]
+    source: str
+    fingerprint: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    flip: bool
+    pad: int
+
+
+def load_images(name: str, path: str | Path | None = None, *, cache: Path | None = None) -> ImageSet:
+    """Loads a dataset.
+
+    CIFAR is read from the python batches of its authors or from class folders of images, in a folder or in a
+    tar archive, whichever lies at the path. A folder that holds neither is downloaded into.
+
+    Args:
+        name: Name of the dataset.
+        path: The archive or folder; by default `results/data/<name>` below the current folder. The digits
+            need none.
+        cache: Folder in which to keep the decoded images for the next time; None keeps nothing.
+
+    Raises:
+        UserError: An unknown name, or data that are missing, incomplete or damaged; it names the file.
+    """
+    if name not in DATASETS:
+        raise UserError("unknown dataset", key="dataset", value=name, remedy=did_you_mean(name, DATASETS))
+    if name == "digits":
+        classes = tuple(str(digit) for digit in range(10))
+        # A mirrored digit is none.
+        return _image_set(name, _digits(), "8x8 digits of scikit-learn", classes, flip=False)
+    splits, source = _read(name, Path(path) if path else DEFAULT_FOLDER / name, cache)
+    return _image_set(name, splits, source, FACTS[name].classes, flip=True)
+
+
+def _image_set(name: str, splits: Splits, source: str, classes: tuple[str, ...], flip: bool) -> ImageSet:
+    mean, std = channel_statistics(splits.train_images)
+    return ImageSet(
+        name=name,
+        train_images=splits.train_images,
+        train_labels=splits.train_labels,
+        test_images=splits.test_images,
+        test_labels=splits.test_labels,
+        classes=classes,
+        source=source,
+        fingerprint=splits.fingerprint(),
+        mean=mean,
+        std=std,
+        flip=flip,
+        pad=splits.train_images.shape[-1] // 8,
+    )
+
+
+def _read(name: str, path: Path, cache: Path | None) -> tuple[Splits, str]:
+    source = find_source(name, path)
+    if cache is None:
+        return source.read()
+    file = cache_file(cache, name, source)
+    if kept := read_cache(file):
+        return kept
+    splits, line = source.read()
+    write_cache(file, splits, line)
+    return splits, line
+
+
+def _digits() -> Splits:
+    """The 1,797 real digits, in a fixed split that gives each class its share of the 360 test images."""
+    digits = load_digits()
+    greys = (digits.images.astype(np.int64) * 255 + 8) // 16  # 0 to 16 -> 0 to 255, rounded
+    images = torch.from_numpy(greys.astype(np.uint8))[:, None].repeat(1, 3, 1, 1)
+    labels = torch.from_numpy(digits.target.astype(np.int64))
+    train, test = train_test_split(
+        np.arange(len(labels)), test_size=DIGITS_TEST_IMAGES, random_state=0, stratify=digits.target
+    )
+    return Splits(images[train], labels[train], images[test], labels[test])

@@ -1,0 +1,20 @@
+"""Seeds of an epoch: a stable hash, so that an epoch can be drawn anew without the epochs before it."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def epoch_seed(seed: int, epoch: int, purpose: str) -> int:
+    """A seed for one use of randomness in one epoch, the same in every process and on every machine.
+
+    Args:
+        seed: The run's seed.
+        epoch: The epoch, counted from 0.
+        purpose: What is drawn, such as `"order"`; two purposes draw independently.
+
+    Returns:
+        A number from 0 to 2^63 - 1, which any generator takes.
+    """
+    digest = hashlib.sha256(f"{int(seed)}/{int(epoch)}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,126 @@
+"""Decoded images are kept, and never trusted."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+import safetensors.torch
+import torch
+
+from softshare.data import image_cache, sources
+from softshare.data.images import load_images
+from softshare.data.splits import Splits
+from softshare.errors import UserError
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The paths that images were read from, rather than taken from the cache."""
+    paths = []
+    read = sources.Source.read
+
+    def counted(self):
+        paths.append(self.path)
+        return read(self)
+
+    monkeypatch.setattr(sources.Source, "read", counted)
+    return paths
+
+
+def test_the_second_time_nothing_is_decoded(tiny, tmp_path, reads, pack):
+    archive = pack(tiny.write_class_folders(tmp_path / "x"), tmp_path / "a.tar.gz")
+    first = load_images("cifar10", archive, cache=tmp_path / "cache")
+    second = load_images("cifar10", archive, cache=tmp_path / "cache")
+    assert len(reads) == 1
+    assert second.fingerprint == first.fingerprint and second.source == first.source
+    assert second.mean == first.mean and second.classes == first.classes
+    assert torch.equal(second.train_images, torch.from_numpy(tiny.train_images))
+    (file,) = (tmp_path / "cache").iterdir()
+    assert file.name.startswith("cifar10-") and file.suffix == ".safetensors"
+
+
+def test_without_a_cache_nothing_is_kept(tiny, tmp_path, reads):
+    folder = tiny.write_batches(tmp_path / "x")
+    before = sorted(tmp_path.rglob("*"))
+    load_images("cifar10", folder)
+    load_images("cifar10", folder)
+    assert len(reads) == 2 and sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_changed_archive_is_read_anew(tiny, tmp_path, reads, pack):
+    folder = tiny.write_class_folders(tmp_path / "x")
+    archive = pack(folder, tmp_path / "a.tar")
+    load_images("cifar10", archive, cache=tmp_path / "cache")
+    stat = archive.stat()
+    os.utime(archive, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    load_images("cifar10", archive, cache=tmp_path / "cache")
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize("form", ["class folders", "batches"])
+def test_a_changed_file_in_a_folder_is_read_anew(tiny, tmp_path, reads, form):
+    folder = (tiny.write_batches if form == "batches" else tiny.write_class_folders)(tmp_path / "x")
+    first = load_images("cifar10", folder, cache=tmp_path / "cache")
+    tiny.train_images[3] += 1
+    (folder).rename(tmp_path / "old")
+    (tiny.write_batches if form == "batches" else tiny.write_class_folders)(tmp_path / "x")
+    second = load_images("cifar10", folder, cache=tmp_path / "cache")
+    assert len(reads) == 2 and second.fingerprint != first.fingerprint
+
+
+def spoil_truncate(file):
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def spoil_empty(file):
+    file.write_bytes(b"")
+
+
+def spoil_pixel(file):
+    content = bytearray(file.read_bytes())
+    content[-5000] ^= 1
+    file.write_bytes(content)
+
+
+def spoil_replace(file):
+    file.write_bytes(safetensors.torch.save({"something": torch.zeros(3)}))
+
+
+def spoil_folder(file):
+    file.unlink()
+    file.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("spoil", [spoil_truncate, spoil_empty, spoil_pixel, spoil_replace, spoil_folder])
+def test_a_spoilt_cache_is_built_anew(tiny, tmp_path, reads, spoil):
+    folder = tiny.write_class_folders(tmp_path / "x")
+    first = load_images("cifar10", folder, cache=tmp_path / "cache")
+    (file,) = (tmp_path / "cache").iterdir()
+    spoil(file)
+    for count in (2, 2):  # the first time it is rebuilt, and the second time it serves again
+        again = load_images("cifar10", folder, cache=tmp_path / "cache")
+        assert again.fingerprint == first.fingerprint and len(reads) == count
+
+
+def test_a_folder_that_cannot_be_written(tiny, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UserError, match="cache"):
+        load_images("cifar10", tiny.write_batches(tmp_path / "x"), cache=tmp_path / "cache")
+
+
+def write_and_read(file):
+    # Zeros of one kind throughout, so that a mixture of two writers' bytes would show.
+    images, labels = torch.full((64, 3, 32, 32), os.getpid() % 251, dtype=torch.uint8), torch.zeros(64).long()
+    outcomes = []
+    for _ in range(20):
+        image_cache.write_cache(file, Splits(images, labels, images, labels), "somewhere")
+        outcomes.append(image_cache.read_cache(file) is not None)
+    return all(outcomes)
+
+
+def test_several_processes_at_once(tmp_path):
+    file = tmp_path / "cifar10.safetensors"
+    with ProcessPoolExecutor(3, get_context("fork")) as pool:
+        assert all(pool.map(write_and_read, [file] * 3))
+    assert list(tmp_path.iterdir()) == [file]
