@@ -42,7 +42,9 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise UserError(
-            f"cannot be written ({error.strerror or error})", file=path, remedy="check the folder and the disk"
+            f"cannot be written ({error.strerror or error})",
+            file=path,
+            remedy="check the folder and the disk",
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -109,11 +111,19 @@ def check(value: object, schema: str, file: Path | str) -> None:
         for name in sorted(set(map(str, error.instance)) - known):
             where = f"{key}.{name}" if key else name
             raise UserError(
-                "unknown key", file=file, key=where, value=error.instance.get(name), remedy=did_you_mean(name, known)
+                "unknown key",
+                file=file,
+                key=where,
+                value=error.instance.get(name),
+                remedy=did_you_mean(name, known),
             )
     if error.validator == "enum":
         raise UserError(
-            "unknown value", file=file, key=key, value=error.instance, remedy=did_you_mean(error.instance, map(str, error.validator_value))
+            "unknown value",
+            file=file,
+            key=key,
+            value=error.instance,
+            remedy=did_you_mean(error.instance, map(str, error.validator_value)),
         )
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]

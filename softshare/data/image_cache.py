@@ -25,9 +25,10 @@ _PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 def cache_file(folder: Path, name: str, source: Source) -> Path:
     """The file in which a source's images are kept: another one as soon as one of its files changes."""
-    stamps = [
-        (path.name, path.parent.name, path.stat().st_size, path.stat().st_mtime_ns) for path in source.files()
-    ]
+    stamps = []
+    for path in source.files():
+        stat = path.stat()
+        stamps.append((path.parent.parent.name, path.parent.name, path.name, stat.st_size, stat.st_mtime_ns))
     key = [_VERSION, PIL.__version__, source.form, str(source.path.resolve()), stamps]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     return folder / f"{name}-{digest[:16]}.safetensors"
@@ -36,10 +37,9 @@ def cache_file(folder: Path, name: str, source: Source) -> Path:
 def read_cache(file: Path) -> tuple[Splits, str] | None:
     """The images in a file and the line on their source; None if they are not there as they were kept."""
     try:
-        with safetensors.safe_open(file, framework="pt") as content:
-            kept = content.metadata() or {}
-            # Copied, for the tensors lie on the file itself, which may vanish or change.
-            splits = Splits(**{part: content.get_tensor(part).clone() for part in _PARTS})
+        content = file.read_bytes()  # once: what is opened twice may be replaced in between
+        splits = Splits(**safetensors.torch.load(content))
+        kept = _metadata(content)
         whole = all(getattr(splits, part).dtype == _dtype(part) for part in _PARTS)
         return (splits, kept["source"]) if whole and splits.fingerprint() == kept["fingerprint"] else None
     except (OSError, KeyError, ValueError, TypeError, safetensors.SafetensorError):
@@ -60,3 +60,9 @@ def write_cache(file: Path, splits: Splits, source: str) -> None:
 
 def _dtype(part: str) -> torch.dtype:
     return torch.uint8 if part.endswith("images") else torch.int64
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file: 8 bytes give the length of the JSON header that follows them."""
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length])["__metadata__"]

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torchvision
-
 from softshare.data.archives import Files, read_archive, read_folder, wanted_paths
 from softshare.data.catalogue import FACTS, BatchFiles, Facts
 from softshare.data.cifar_batches import decode_batches, is_batch
@@ -119,6 +117,8 @@ def _holds_classes(folder: Path, facts: Facts) -> bool:
 
 def _downloaded(name: str, folder: Path, batches: BatchFiles) -> Path:
     """Has torchvision download a dataset, which checks it, and moves it into place whole or not at all."""
+    import torchvision  # here, for it takes seconds and is seldom needed
+
     dataset = {"cifar10": torchvision.datasets.CIFAR10, "cifar100": torchvision.datasets.CIFAR100}[name]
     target = folder / batches.folder
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from softshare.sharing.initialise import INITIALISATIONS, he_normal_, initial_coefficients
-from softshare.sharing.synthesis import AttachSynthesis, as_weights, in_memory_order, synthesise
+from softshare.sharing.synthesis import AttachSynthesis, Synthesis, as_weights, in_memory_order, synthesise
 
 __all__ = ["INITIALISATIONS", "TemplateBank"]
 
@@ -26,16 +25,6 @@ def _count_step(*_: Any) -> None:
 
 
 register_optimizer_step_post_hook(_count_step)
-
-
-@dataclass
-class _Synthesis:
-    """All weights of a bank, as computed once."""
-
-    parameters: tuple[Any, ...]
-    values: Tensor  # [L, N]
-    weights: tuple[Tensor, ...] | None = None  # L weights, in the graph
-    spent: list[bool] = field(default_factory=lambda: [False])
 
 
 class TemplateBank(nn.Module):
@@ -90,11 +79,13 @@ class TemplateBank(nn.Module):
         self.group = ""
         self.layers: tuple[str, ...] = ()
         self.init = init
-        stack = torch.empty(templates * self.weight_shape[0], *self.weight_shape[1:], device=device, dtype=dtype)
+        stack = torch.empty(
+            templates * self.weight_shape[0], *self.weight_shape[1:], device=device, dtype=dtype
+        )
         self.template_stack = nn.Parameter(he_normal_(stack))
         coefficients = initial_coefficients(layers, templates, init)
         self.coefficients = nn.Parameter(coefficients.to(device=device, dtype=dtype or stack.dtype))
-        self._kept: dict[torch.dtype, _Synthesis] = {}
+        self._kept: dict[torch.dtype, Synthesis] = {}
         self._traced: dict[str, tuple[Tensor, ...]] | None = None
 
     @property
@@ -130,18 +121,20 @@ class TemplateBank(nn.Module):
         if _is_traced():
             return self._traced_weight(layer)
         dtype = self._dtype(autocasts)
-        recorded = torch.is_grad_enabled() and (self.coefficients.requires_grad or self.template_stack.requires_grad)
+        recorded = torch.is_grad_enabled() and (
+            self.coefficients.requires_grad or self.template_stack.requires_grad
+        )
         kept = self._kept.get(dtype)
         parameters = self._parameters_now()
-        if kept is None or kept.spent[0] or kept.parameters != parameters:
+        if kept is None or kept.values is None or kept.parameters != parameters:
             self._kept.pop(dtype, None)
             del kept  # frees the old weights before the new ones are made
-            kept = self._kept[dtype] = _Synthesis(parameters, self._synthesise(dtype))
+            kept = self._kept[dtype] = Synthesis(parameters, self._synthesise(dtype))
         if not recorded:
             return as_weights(kept.values, self.template_stack, self.weight_shape)[layer]
         if kept.weights is None:
             kept.weights = AttachSynthesis.apply(
-                self.coefficients, self.template_stack, kept.values, self.weight_shape, kept.spent
+                self.coefficients, self.template_stack, kept, self.weight_shape
             )
         return kept.weights[layer]
 
@@ -159,7 +152,9 @@ class TemplateBank(nn.Module):
 
     def _synthesise(self, dtype: torch.dtype) -> Tensor:
         with torch.no_grad(), self._full_precision():
-            return synthesise(self.coefficients, in_memory_order(self.template_stack, self.num_templates), dtype)
+            return synthesise(
+                self.coefficients, in_memory_order(self.template_stack, self.num_templates), dtype
+            )
 
     def _full_precision(self) -> torch.autocast:
         # Under autocast the sum would be taken over templates rounded to bf16; it is the sum that is rounded.
@@ -217,13 +212,13 @@ class TemplateBank(nn.Module):
     @property
     def saved_parameters(self) -> int:
         """Parameters saved against L separate weights; negative by L * L where k = L."""
-        return (self.num_layers - self.num_templates) * math.prod(self.weight_shape) - self.coefficients.numel()
+        return (self.num_layers - self.num_templates) * math.prod(
+            self.weight_shape
+        ) - self.coefficients.numel()
 
 
 def _is_traced() -> bool:
     # In a graph that is captured (compile, export, jit) or transformed (torch.func) the weights must be part of it.
     return (
-        torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
-        or torch._C._are_functorch_transforms_active()
+        torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
     )

@@ -115,7 +115,9 @@ def _members(
 
 def _candidates(model: nn.Module, types: tuple[type[nn.Module], ...]) -> Iterator[tuple[str, nn.Module]]:
     for name, module in model.named_modules():
-        if isinstance(module, types) and (is_shared(module) or isinstance(module._parameters.get("weight"), Tensor)):
+        if isinstance(module, types) and (
+            is_shared(module) or isinstance(module._parameters.get("weight"), Tensor)
+        ):
             yield name, module
 
 
@@ -136,7 +138,11 @@ def _bank_for(
         raise ValueError(f"group {key!r} has {len(layers)} layers, fewer than {templates} templates")
     first = weights[0]
     bank = TemplateBank(len(layers), templates, first.shape, init, device=first.device, dtype=first.dtype)
-    if first.dim() == 4 and not first.is_contiguous() and first.is_contiguous(memory_format=torch.channels_last):
+    if (
+        first.dim() == 4
+        and not first.is_contiguous()
+        and first.is_contiguous(memory_format=torch.channels_last)
+    ):
         bank.to(memory_format=torch.channels_last)
     return bank.train(layers[0][1].training)
 
@@ -177,7 +183,12 @@ def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
     def reduce(self: nn.Module, protocol: int) -> tuple[Any, ...]:
         return _rebuild, (kind,), self.__dict__
 
-    body = {"weight": property(weight), "__reduce_ex__": reduce, "__module__": kind.__module__, "__doc__": kind.__doc__}
+    body = {
+        "weight": property(weight),
+        "__reduce_ex__": reduce,
+        "__module__": kind.__module__,
+        "__doc__": kind.__doc__,
+    }
     return type(kind.__name__, (kind,), body)
 
 

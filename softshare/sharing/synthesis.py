@@ -1,17 +1,21 @@
 """W = A T, and its gradient: all weights of a group from one thin matrix product (Eq. 1 of the paper).
 
 The product is L x k times k x N with N = out * in * kh * kw, in the millions, and L, k <= 10 or so: it is bound
-by memory traffic. On a CPU it is therefore done in blocks that stay in cache, and written straight in the type
-that the convolution wants (bf16 under autocast), so that nothing is read or written twice.
+by memory traffic. On a CPU it is therefore done in one pass of compiled code (`native`), or without a compiler by
+torch in blocks that stay in cache, and written straight in the type that the convolution wants (bf16 under autocast).
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from softshare.sharing import native
 
 # Columns of a block: at L = k = 6 the two blocks take 3 MB. Of 2^14 to 2^18 the fastest on an EPYC with 32 MB of L3.
 BLOCK = 1 << 16
@@ -28,6 +32,8 @@ def synthesise(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> T
     Returns:
         Weights [L, N].
     """
+    if native.serves(templates, dtype):
+        return native.weights(coefficients, templates, dtype)
     layers, size = coefficients.shape[0], templates.shape[1]
     if templates.device.type != "cpu" or size <= 2 * BLOCK:
         return torch.mm(coefficients, templates).to(dtype)
@@ -64,6 +70,9 @@ def synthesis_gradients(
     for_coefficients = torch.zeros_like(coefficients)
     if not used:
         return for_coefficients, torch.zeros_like(templates)
+    if len({row.dtype for row in rows}) == 1 and native.serves(templates, rows[0].dtype):
+        for_coefficients[used], for_templates = native.gradients(coefficients[used], templates, rows)
+        return for_coefficients, for_templates
     mixing = coefficients[used].t().contiguous()  # [k, L']
     size = templates.shape[1]
     if templates.device.type != "cpu" or size <= 2 * BLOCK:
@@ -103,8 +112,29 @@ def as_weights(rows: Tensor, like: Tensor, shape: Sequence[int]) -> tuple[Tensor
 
 def _is_channels_last(stack: Tensor) -> bool:
     return (
-        stack.dim() == 4 and not stack.is_contiguous() and stack.is_contiguous(memory_format=torch.channels_last)
+        stack.dim() == 4
+        and not stack.is_contiguous()
+        and stack.is_contiguous(memory_format=torch.channels_last)
     )
+
+
+@dataclass
+class Synthesis:
+    """All weights of a bank as computed once. Spent, and their memory free, once a backward has gone through them.
+
+    Attributes:
+        parameters: What they were computed from; another value means they are out of date.
+        values: [L, N]; None when spent.
+        weights: The L weights as part of the graph, where it was recorded.
+    """
+
+    parameters: tuple[Any, ...]
+    values: Tensor | None
+    weights: tuple[Tensor, ...] | None = None
+
+    def spend(self) -> None:
+        """Gives the weights' memory back; layers that still need them hold them by themselves."""
+        self.values = self.weights = None
 
 
 class AttachSynthesis(torch.autograd.Function):
@@ -117,12 +147,14 @@ class AttachSynthesis(torch.autograd.Function):
 
     @staticmethod
     def forward(  # noqa: D102
-        ctx: Any, coefficients: Tensor, stack: Tensor, values: Tensor, shape: tuple[int, ...], spent: list[bool]
+        ctx: Any, coefficients: Tensor, stack: Tensor, synthesis: Synthesis, shape: tuple[int, ...]
     ) -> tuple[Tensor, ...]:
-        ctx.coefficients, ctx.stack, ctx.spent = coefficients, stack, spent
+        ctx.coefficients, ctx.stack = coefficients, stack
+        ctx.synthesis = weakref.ref(synthesis)  # which holds the outputs: no cycle through the graph
         ctx.versions = (coefficients._version, stack._version)
         ctx.set_materialize_grads(False)
-        return as_weights(values.detach(), stack, shape)
+        assert synthesis.values is not None
+        return as_weights(synthesis.values.detach(), stack, shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: D102
@@ -132,13 +164,17 @@ class AttachSynthesis(torch.autograd.Function):
                 "templates or coefficients were modified in place between a forward and its backward; "
                 "call backward() before the optimiser's step"
             )
-        ctx.spent[0] = True
+        synthesis = ctx.synthesis()
+        if synthesis is not None:
+            synthesis.spend()  # before the gradients take as much again
         with torch.autocast(stack.device.type, enabled=False):
             for_coefficients, for_rows = AttachSynthesis._gradients(coefficients, stack, gradients)
-        return for_coefficients, _as_stack(for_rows, stack), None, None, None
+        return for_coefficients, _as_stack(for_rows, stack), None, None
 
     @staticmethod
-    def _gradients(coefficients: Tensor, stack: Tensor, gradients: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
+    def _gradients(
+        coefficients: Tensor, stack: Tensor, gradients: Sequence[Tensor | None]
+    ) -> tuple[Tensor, Tensor]:
         rows = in_memory_order(stack, coefficients.shape[1])
         if torch.is_grad_enabled():  # a second derivative is wanted: operations that have one
             zero = rows.new_zeros(rows.shape[1])

@@ -27,7 +27,9 @@ def resolve_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError("unknown device", key="device", value=name, remedy="auto, cpu, mps, cuda or cuda:N") from error
+        raise UserError(
+            "unknown device", key="device", value=name, remedy="auto, cpu, mps, cuda or cuda:N"
+        ) from error
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= count.get(device.type, 0):
         raise UserError("no such device here", key="device", value=name, remedy="use --device auto or cpu")
@@ -88,6 +90,10 @@ def peak_memory_bytes(device: torch.device) -> int:
     """Most memory held so far: by the allocator of a GPU, or by the process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    with contextlib.suppress(OSError):  # getrusage counts what the parent held before the process began
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -129,7 +129,9 @@ class _Training:
         batch = 500
         self.test_loader = TensorLoader(images.test_images, images.test_labels, batch_size=batch, **common)
         self.validation_loader = (
-            TensorLoader(images.train_images[held_out], images.train_labels[held_out], batch_size=batch, **common)
+            TensorLoader(
+                images.train_images[held_out], images.train_labels[held_out], batch_size=batch, **common
+            )
             if self.held_out
             else None
         )
@@ -197,7 +199,9 @@ class _Training:
         if self.validation_loader:
             validation = self._score(self.validation_loader)
             row |= {"validation_loss": validation.loss, "validation_error": validation.error}
-        self.history.append(row | {"seconds": round(seconds, 3), "images_per_second": round(count / seconds, 1)})
+        self.history.append(
+            row | {"seconds": round(seconds, 3), "images_per_second": round(count / seconds, 1)}
+        )
         self.epoch = epoch + 1
         self.seconds += time.perf_counter() - clock
         if progress:
@@ -214,12 +218,20 @@ class _Training:
         wrong = torch.zeros((), dtype=torch.int64, device=job.device)
         batches = self.train_loader.epoch(epoch)
         label = f"epoch {epoch + 1}/{recipe.epochs}"
-        bar = tqdm(total=len(self.train_loader.images), unit="img", desc=label, leave=False, disable=not progress or None)
+        bar = tqdm(
+            total=len(self.train_loader.images),
+            unit="img",
+            desc=label,
+            leave=False,
+            disable=not progress or None,
+        )
         with bar:
             for step, (inputs, labels) in enumerate(batches):
                 with autocast(job.device, job.precision):
                     scores = self.network(inputs)
-                loss = nn.functional.cross_entropy(scores.float(), labels, label_smoothing=recipe.label_smoothing)
+                loss = nn.functional.cross_entropy(
+                    scores.float(), labels, label_smoothing=recipe.label_smoothing
+                )
                 objective = loss
                 if recipe.recurrence:
                     objective = loss - recipe.recurrence * recurrence_penalty(self.model)

@@ -61,7 +61,9 @@ def evaluate(
         batches.append(torch.stack([wrong.float(), missed.float(), loss]))
     sums = torch.stack(batches).cpu().double().sum(0)
     count = len(loader.images)
-    return Score(100.0 * float(sums[0]) / count, 100.0 * float(sums[1]) / count, float(sums[2]) / count, count)
+    return Score(
+        100.0 * float(sums[0]) / count, 100.0 * float(sums[1]) / count, float(sums[2]) / count, count
+    )
 
 
 def load_weights(model: nn.Module, file: Path) -> nn.Module:

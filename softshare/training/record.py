@@ -49,7 +49,10 @@ class SimilarityRecord:
 
     def save(self, path: Path) -> None:
         """Writes the file."""
-        arrays: dict[str, np.ndarray] = {"epochs": np.array(self.epochs), "groups": np.array(list(self.rows), str)}
+        arrays: dict[str, np.ndarray] = {
+            "epochs": np.array(self.epochs),
+            "groups": np.array(list(self.rows), str),
+        }
         for group, row in self.rows.items():
             coefficients = np.array(row["coefficients"], np.float32)  # [E, L, k]
             arrays[f"{group}/coefficients"] = coefficients

@@ -119,7 +119,7 @@ class TestPickles:
             read_pickle(content, "a file")
 
     def test_dotted_names_are_refused(self):
-        content = b"\x80\x04\x8c\x05numpy\x8c\x0fndarray.tofile\x93."
+        content = b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93."
         with pytest.raises(UserError, match=r"asks for numpy\.ndarray\.tofile"):
             read_pickle(content, "a file")
 
@@ -161,7 +161,7 @@ def server(tiny, tmp_path, monkeypatch, pack):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
+        thread = threading.Thread(target=listening.serve_forever, args=(0.02,))
         thread.start()
         monkeypatch.setenv("no_proxy", "*")
         monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{listening.server_port}/{archive.name}")

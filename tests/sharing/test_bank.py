@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from softshare.sharing import INITIALISATIONS, TemplateBank
+from softshare.sharing import INITIALISATIONS, TemplateBank, native
 from softshare.sharing import synthesis as synthesis_module
 from softshare.sharing.initialise import initial_coefficients
 
@@ -50,8 +50,12 @@ def test_weights_and_gradients_equal_the_sum_per_layer(bank, data):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_blocks_change_nothing(monkeypatch, dtype, channels_last):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_blocks_and_compiled_code_change_nothing(monkeypatch, dtype, channels_last, compiled):
     monkeypatch.setattr(synthesis_module, "BLOCK", 50)
+    if compiled and native.library() is None:
+        pytest.skip("no C compiler here")
+    monkeypatch.setattr(native, "_SHARE", 256 if compiled else 1 << 60)
     torch.manual_seed(0)
     bank = TemplateBank(5, 3, (16, 8, 3, 3))
     if channels_last:
@@ -66,13 +70,71 @@ def test_blocks_change_nothing(monkeypatch, dtype, channels_last):
     torch.testing.assert_close(ours[1], (bank.coefficients.t() @ stacked).detach(), rtol=1e-4, atol=1e-4)
 
 
+@given(st.integers(1, 9), st.data(), st.sampled_from([torch.float32, torch.bfloat16]))
+def test_compiled_product_for_every_size(layers, data, dtype):
+    if native.library() is None:
+        pytest.skip("no C compiler here")
+    count = data.draw(st.integers(1, layers))
+    size = data.draw(st.integers(1, 3000))
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
+    coefficients = torch.randn(layers, count, generator=generator)
+    templates = torch.randn(count, size, generator=generator)
+    expected = coefficients.double() @ templates.double()
+    rtol, atol = (1e-5, 1e-5) if dtype == torch.float32 else (1e-2, 1e-2)
+    torch.testing.assert_close(
+        native.weights(coefficients, templates, dtype).double(), expected, rtol=rtol, atol=atol
+    )
+    rows = [torch.randn(size, generator=generator).to(dtype) for _ in range(layers)]
+    stacked = torch.stack(rows).double()
+    for_coefficients, for_templates = native.gradients(coefficients, templates, rows)
+    torch.testing.assert_close(
+        for_coefficients.double(), stacked @ templates.double().t(), rtol=1e-4, atol=1e-3
+    )
+    torch.testing.assert_close(
+        for_templates.double(), coefficients.double().t() @ stacked, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_compiled_rounding_to_bf16_is_that_of_torch():
+    if native.library() is None:
+        pytest.skip("no C compiler here")
+    special = torch.tensor(
+        [0.0, -0.0, 1.0, float("inf"), -float("inf"), float("nan"), 1e-40, 3.3895e38, 1.00390625]
+    )
+    values = torch.cat([special, torch.randn(5000, generator=torch.Generator().manual_seed(0))])
+    ours = native.weights(torch.ones(1, 1), values[None], torch.bfloat16)[0]
+    assert torch.equal(ours.isnan(), values.isnan())
+    finite = ~values.isnan()
+    assert torch.equal(ours[finite], values.bfloat16()[finite])
+
+
+def test_without_a_compiler_torch_does_it(monkeypatch):
+    monkeypatch.setenv("SOFTSHARE_NATIVE", "0")
+    native.library.cache_clear()
+    try:
+        assert native.library() is None
+        assert not native.serves(torch.zeros(4, 1 << 20), torch.float32)
+    finally:
+        native.library.cache_clear()
+
+
+def test_memory_is_given_back_before_the_gradients_are_made():
+    bank = TemplateBank(3, 2, (4, 4))
+    loss = sum(weight.sum() for weight in bank())
+    (kept,) = bank._kept.values()
+    assert kept.values is not None
+    loss.backward()
+    assert kept.values is None and kept.weights is None
+
+
 def test_second_derivatives():
     torch.manual_seed(0)
     bank = TemplateBank(3, 2, (2, 2), dtype=torch.float64)
 
     def weights(coefficients, stack):
         values = (coefficients @ stack.reshape(2, -1)).detach()
-        return synthesis_module.AttachSynthesis.apply(coefficients, stack, values, (2, 2), [False])
+        made = synthesis_module.Synthesis((), values)
+        return synthesis_module.AttachSynthesis.apply(coefficients, stack, made, (2, 2))
 
     inputs = (bank.coefficients, bank.template_stack)
     assert torch.autograd.gradcheck(weights, inputs)
@@ -236,7 +298,9 @@ def test_sparse_start_zeroes_half_of_each_row(layers, data):
 @pytest.mark.parametrize("scheme", INITIALISATIONS)
 def test_starts_have_columns_of_norm_one_on_average(scheme):
     torch.manual_seed(0)
-    squares = torch.stack([initial_coefficients(10, 10, scheme).square().sum(dim=0).mean() for _ in range(400)])
+    squares = torch.stack(
+        [initial_coefficients(10, 10, scheme).square().sum(dim=0).mean() for _ in range(400)]
+    )
     assert squares.mean() == pytest.approx(1.0, abs=0.03)
 
 

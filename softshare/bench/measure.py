@@ -1,0 +1,49 @@
+"""Timing that survives a noisy machine: alternating rounds, paired ratios, medians."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measured number.
+
+    Attributes:
+        name: Which bound of `config/bench.yaml` it is held against.
+        value: The number.
+        unit: Its unit; `ratio` for ratios.
+    """
+
+    name: str
+    value: float
+    unit: str = "ratio"
+
+
+def alternate(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Times functions in turn, after one unmeasured round, so that a slow spell of the machine hits all of them.
+
+    Args:
+        functions: What to time, by name.
+        rounds: How often.
+
+    Returns:
+        Seconds of each round, by name.
+    """
+    for function in functions.values():
+        function()
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def paired_ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """Median over rounds of one time over the other."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))

@@ -1,0 +1,92 @@
+"""Runs benches, holds each number against its bound and writes `bench.csv`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import torch
+from tabulate import tabulate
+
+from softshare.bench.dag import bench_dry_run
+from softshare.bench.loading import bench_loading
+from softshare.bench.measure import Measured
+from softshare.bench.steps import bench_memory, bench_step, step_names
+from softshare.bench.synthesis import bench_synthesis
+from softshare.errors import UserError, did_you_mean
+from softshare.files import project_root, read_yaml, write_json, write_text
+from softshare.training.device import describe_device, keep_freed_memory, resolve_precision
+from softshare.training.record import provenance
+
+_RELATIONS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
+
+BENCHES: dict[str, Callable[[str, int], Iterator[Measured]]] = {
+    "dry-run.paper": bench_dry_run,
+    "synthesis": bench_synthesis,
+    "loading.wrn-28-2": bench_loading,
+    "memory.swrn-28-10": bench_memory,
+    **dict.fromkeys(step_names(), bench_step),
+}
+
+
+def run_benches(out: Path, only: list[str] | None = None, rounds: int | None = None) -> pd.DataFrame:
+    """Measures, prints each row as it comes, and writes `bench.csv` and `manifest.json`.
+
+    Args:
+        out: The folder to write to.
+        only: Beginnings of the names of the benches to run; all by default.
+        rounds: Measurements of each, at least 5; the file's by default.
+
+    Returns:
+        The rows: name, value, unit, bound, holds.
+
+    Raises:
+        UserError: Too few rounds, or no bench of such a name.
+    """
+    settings = read_yaml(project_root() / "config" / "bench.yaml", schema="bench")
+    rounds = settings["rounds"] if rounds is None else rounds
+    if rounds < 5:
+        raise UserError("a median needs at least 5 rounds", key="rounds", value=rounds)
+    chosen = [name for name in BENCHES if only is None or any(name.startswith(start) for start in only)]
+    if not chosen:
+        raise UserError(
+            "no such bench", key="only", value=only, remedy=did_you_mean((only or [""])[0], BENCHES)
+        )
+    keep_freed_memory()
+    rows = []
+    for name in chosen:
+        for measured in BENCHES[name](name, rounds):
+            row = _row(measured, settings["bounds"])
+            print(
+                f"{row['name']}: {row['value']} {row['unit']} (bound {row['bound']}) {row['holds']}",
+                flush=True,
+            )
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    write_text(out / "bench.csv", table.to_csv(index=False, lineterminator="\n"))
+    device = torch.device("cpu")
+    machine = {
+        "device": describe_device(device),
+        "threads": torch.get_num_threads(),
+        "precision": resolve_precision("auto", device),
+        "rounds": rounds,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        **provenance(),
+    }
+    write_json(out / "manifest.json", machine)
+    print(tabulate(rows, headers="keys", tablefmt="github"))
+    print(
+        f"{machine['device']}, {machine['threads']} threads, {machine['precision']}; written to {out / 'bench.csv'}"
+    )
+    return table
+
+
+def _row(measured: Measured, bounds: dict[str, str]) -> dict[str, object]:
+    bound = bounds.get(measured.name, "")
+    relation, _, limit = bound.partition(" ")
+    holds = "yes" if bound and _RELATIONS[relation](measured.value, float(limit)) else "no" if bound else ""
+    value = float(f"{measured.value:.4g}")
+    return {"name": measured.name, "value": value, "unit": measured.unit, "bound": bound, "holds": holds}

@@ -1,0 +1,52 @@
+"""Weight synthesis of one group, forward and backward: against a sum per layer, and against the memory's speed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.sharing import TemplateBank
+
+_LAYERS = _TEMPLATES = 6
+_CHANNELS = 640
+
+
+def bench_synthesis(prefix: str, rounds: int) -> Iterator[Measured]:
+    """The third stage of SWRN 28-10: k = L = 6, 640 channels."""
+    torch.manual_seed(0)
+    bank = TemplateBank(_LAYERS, _TEMPLATES, (_CHANNELS, _CHANNELS, 3, 3))
+    gradients = [torch.randn(bank.weight_shape) for _ in range(_LAYERS)]
+    source = torch.randn(bank.template_stack.numel())
+    target = torch.empty_like(source)
+
+    def finish(weights: tuple[Tensor, ...]) -> None:
+        torch.autograd.backward(weights, gradients)
+        bank.zero_grad(set_to_none=True)
+        bank.forget()
+
+    def at_once() -> None:
+        finish(bank())
+
+    def one_by_one() -> None:
+        templates = bank.templates.unbind(0)
+        finish(
+            tuple(
+                sum((a * t for a, t in zip(row, templates, strict=True)), start=torch.zeros(()))
+                for row in bank.coefficients.unbind(0)
+            )
+        )
+
+    seconds = alternate(
+        {"at once": at_once, "one by one": one_by_one, "copy": lambda: target.copy_(source)}, max(rounds, 9)
+    )
+    yield Measured(f"{prefix}.speedup-over-sum", paired_ratio(seconds["one by one"], seconds["at once"]))
+    # Forward: k templates read, L weights written. Backward: L gradients and k templates read, k gradients written.
+    rows_moved = (_TEMPLATES + _LAYERS) + (_LAYERS + 2 * _TEMPLATES)
+    per_row = statistics.median(seconds["copy"]) / (2 * _TEMPLATES)  # a copy of k rows moves 2 k
+    yield Measured(
+        f"{prefix}.time-over-bytes", statistics.median(seconds["at once"]) / (rows_moved * per_row)
+    )
