@@ -27,7 +27,7 @@ BENCHES: dict[str, Callable[[str, int], Iterator[Measured]]] = {
     "dry-run.paper": bench_dry_run,
     "synthesis": bench_synthesis,
     "loading.wrn-28-2": bench_loading,
-    "memory.swrn-28-10": bench_memory,
+    "memory.swrn-28-10.batch16": bench_memory,
     **dict.fromkeys(step_names(), bench_step),
 }
 

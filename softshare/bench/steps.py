@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from softshare.bench.measure import Measured, alternate, paired_ratio
 from softshare.models import create_model
 from softshare.sharing import banks, parameter_groups
-from softshare.training.device import autocast, keep_freed_memory, peak_memory_bytes, resolve_precision
+from softshare.training.device import autocast, resolve_precision
 
 _SHAPES = ((28, 2, 128), (28, 10, 16), (28, 10, 128))  # depth, width, batch
 
@@ -35,17 +34,32 @@ def bench_step(name: str, rounds: int) -> Iterator[Measured]:
 
 
 def bench_memory(name: str, rounds: int) -> Iterator[Measured]:
-    """Peak memory of a step with k = L, over the plain network's plus one more copy of the shared weights.
+    """Peak of the tensors alive in a step with k = L, over the plain network's plus the bank (its synthesised weights).
 
-    Each is measured in a process of its own, above what that process held before it made the network.
+    Counted allocation by allocation: unlike a process's size it does not depend on the allocator, so once is enough.
     """
-    model, batch = "swrn-28-10", 16
-    shared, plain = (_peak_in_own_process(kind, batch) for kind in (model, model.removeprefix("s")))
+    _, model, batch = name.split(".")
+    size = int(batch.removeprefix("batch"))
+    shared, plain = peak_tensor_bytes(model, size), peak_tensor_bytes(model.removeprefix("s"), size)
     bank_bytes = sum(
         4 * bank.num_layers * bank.template_stack.numel() // bank.num_templates
         for bank in banks(create_model(model)).values()
     )
     yield Measured(name, shared / (plain + bank_bytes))
+
+
+def peak_tensor_bytes(model_name: str, batch: int) -> int:
+    """Most bytes that tensors take at once in a training step, those of model and optimiser included."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step = training_step(model_name, batch)
+        for _ in range(2):
+            step()
+    held = peak = 0
+    events = (event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]")
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
 
 
 def training_step(model_name: str, batch: int) -> Callable[[], None]:
@@ -72,21 +86,3 @@ def training_step(model_name: str, batch: int) -> Callable[[], None]:
 
 def _shared_names(depth: int, width: int) -> list[str]:
     return [f"swrn-{depth}-{width}", f"swrn-{depth}-{width}-2"]
-
-
-def _peak_in_own_process(model: str, batch: int) -> int:
-    command = [sys.executable, "-m", "softshare.bench.steps", model, str(batch)]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def _main(model: str, batch: str) -> None:
-    keep_freed_memory()
-    before = peak_memory_bytes(torch.device("cpu"))
-    step = training_step(model, int(batch))
-    for _ in range(3):
-        step()
-    print(peak_memory_bytes(torch.device("cpu")) - before)
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -9,7 +9,7 @@
 #include <immintrin.h>
 #endif
 
-#define TILE 512
+#define TILE 1024
 #define ALIGNED __attribute__((aligned(64)))
 
 static inline float from_bf16(uint16_t bits) {
@@ -87,11 +87,17 @@ static void store(const float *restrict from, long width, float *restrict to) {
 #ifdef __AVX__
   if ((uintptr_t)to % 32 == 0 && width % 8 == 0) {
     for (long n = 0; n < width; n += 8) _mm256_stream_ps(to + n, _mm256_load_ps(from + n));
-    _mm_sfence();
     return;
   }
 #endif
   memcpy(to, from, width * sizeof(float));
+}
+
+/* Other threads see what was stored from here on. */
+static void finish(void) {
+#ifdef __AVX__
+  _mm_sfence();
+#endif
 }
 
 /* weights[i][first..last) = sum_j coefficients[i, j] templates[j][first..last) */
@@ -112,6 +118,7 @@ void softshare_weights(const float *coefficients, int layers, int count, const f
       for (long n = 0; n < width; n++) out[n] = to_bf16(sum[n]);
     }
   }
+  finish();
 }
 
 /* for_templates[j] = sum_i coefficients[i, j] gradients[i];  for_coefficients[i, j] = <gradients[i], templates[j]>,
@@ -140,4 +147,5 @@ void softshare_gradients(const float *coefficients, int layers, int count, const
       dots(templates[j] + start, rows, layers, width, for_coefficients + j, count);
     }
   }
+  finish();
 }

@@ -30,10 +30,13 @@ _FLAGS = ("-O3", "-march=native", "-fopenmp-simd", "-ffp-contract=fast", "-share
 _SHARE = 1 << 17
 
 
-def serves(templates: Tensor, other: torch.dtype) -> bool:
-    """Whether the compiled product takes templates [k, N] and weights or gradients of another type."""
+def serves(coefficients: Tensor, templates: Tensor, other: torch.dtype) -> bool:
+    """Whether the compiled product takes coefficients [L, k], templates [k, N] and weights or gradients of a type."""
     return (
-        templates.device.type == "cpu"
+        # Gradients of all layers lie on the stack, a tile each.
+        coefficients.shape[0] <= 256
+        and coefficients.dtype == torch.float32
+        and templates.device.type == "cpu"
         and templates.dtype == torch.float32
         and other in _TYPES
         and templates.numel() >= _SHARE

@@ -32,7 +32,7 @@ def synthesise(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> T
     Returns:
         Weights [L, N].
     """
-    if native.serves(templates, dtype):
+    if native.serves(coefficients, templates, dtype):
         return native.weights(coefficients, templates, dtype)
     layers, size = coefficients.shape[0], templates.shape[1]
     if templates.device.type != "cpu" or size <= 2 * BLOCK:
@@ -70,7 +70,7 @@ def synthesis_gradients(
     for_coefficients = torch.zeros_like(coefficients)
     if not used:
         return for_coefficients, torch.zeros_like(templates)
-    if len({row.dtype for row in rows}) == 1 and native.serves(templates, rows[0].dtype):
+    if len({row.dtype for row in rows}) == 1 and native.serves(coefficients, templates, rows[0].dtype):
         for_coefficients[used], for_templates = native.gradients(coefficients[used], templates, rows)
         return for_coefficients, for_templates
     mixing = coefficients[used].t().contiguous()  # [k, L']
