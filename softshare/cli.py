@@ -32,9 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="softshare", description="Soft parameter sharing, and its reproduction."
-    )
+    parser = argparse.ArgumentParser(prog="softshare", description="Soft parameter sharing, and its reproduction.")
     parser.add_argument("--version", action="version", version=f"softshare {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -51,9 +49,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="train one run; resumes a killed one")
     parser.add_argument("--model", required=True, help="wrn-L-w, swrn-L-w or swrn-L-w-k")
     parser.add_argument("--dataset", required=True, help="cifar10, cifar100 or digits")
-    parser.add_argument(
-        "--recipe", default="cifar", help="a name in config/recipes, or a YAML file (default: cifar)"
-    )
+    parser.add_argument("--recipe", default="cifar", help="a name in config/recipes, or a YAML file (default: cifar)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--scale", help="apply a scale's shortened training")
@@ -88,9 +84,7 @@ def _add_similarity(commands: argparse._SubParsersAction) -> None:
 
 def _add_data(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("data", help="datasets").add_subparsers(required=True, metavar="ACTION")
-    check = parser.add_parser(
-        "check", help="read a dataset (downloading it if absent) and tell what it holds"
-    )
+    check = parser.add_parser("check", help="read a dataset (downloading it if absent) and tell what it holds")
     check.add_argument("dataset", help="cifar10, cifar100 or digits")
     check.add_argument("--out", type=Path, help="also write it as JSON")
     _add_data_options(check, device=False)
@@ -142,9 +136,7 @@ def _train(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from softshare.training.run import evaluate_folder
 
-    score = evaluate_folder(
-        arguments.run, arguments.data, arguments.cache, arguments.device, arguments.precision
-    )
+    score = evaluate_folder(arguments.run, arguments.data, arguments.cache, arguments.device, arguments.precision)
     print(f"test error {score.error:.2f} %, top-5 {score.top5_error:.2f} %, on {score.images} images")
 
 

@@ -49,21 +49,15 @@ def parse_model_name(name: str) -> WideResNetName:
     """
     match = _PATTERN.fullmatch(str(name))
     if not match:
-        raise UserError(
-            "unknown model", key="model", value=name, remedy="known forms: wrn-L-w, swrn-L-w, swrn-L-w-k"
-        )
+        raise UserError("unknown model", key="model", value=name, remedy="known forms: wrn-L-w, swrn-L-w, swrn-L-w-k")
     shared, depth, width, templates = match.groups()
     parsed = WideResNetName(int(depth), int(width), bool(shared), int(templates) if templates else None)
     if (parsed.depth - 4) % 6 or parsed.depth < 10:
-        raise UserError(
-            "the depth must be 6n + 4", key="model", value=name, remedy="for instance 16, 28 or 40"
-        )
+        raise UserError("the depth must be 6n + 4", key="model", value=name, remedy="for instance 16, 28 or 40")
     if templates and not shared:
         raise UserError("a plain WRN has no templates", key="model", value=name, remedy=f"write s{name}")
     if shared and parsed.layers < 2:
-        raise UserError(
-            "has no two layers to share in a stage", key="model", value=name, remedy="depth 16 or more"
-        )
+        raise UserError("has no two layers to share in a stage", key="model", value=name, remedy="depth 16 or more")
     if parsed.templates and parsed.templates > parsed.layers:
         raise UserError(
             f"has more templates than its {parsed.layers} layers a group",

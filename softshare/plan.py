@@ -116,9 +116,7 @@ class Plan:
     @property
     def runs(self) -> list[Run]:
         """Every run once, sorted."""
-        return sorted(
-            {run for experiment in self.experiments for cell in experiment.cells for run in cell.runs}
-        )
+        return sorted({run for experiment in self.experiments for cell in experiment.cells for run in cell.runs})
 
     @property
     def datasets(self) -> list[str]:
@@ -155,9 +153,7 @@ def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path |
     wanted = list(known if experiments is None else experiments)
     for name in wanted:
         if name not in known:
-            raise UserError(
-                "unknown experiment", key="experiments", value=name, remedy=did_you_mean(name, known)
-            )
+            raise UserError("unknown experiment", key="experiments", value=name, remedy=did_you_mean(name, known))
     return Plan(chosen, tuple(_experiment(name, chosen, config) for name in wanted))
 
 

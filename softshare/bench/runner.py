@@ -52,9 +52,7 @@ def run_benches(out: Path, only: list[str] | None = None, rounds: int | None = N
         raise UserError("a median needs at least 5 rounds", key="rounds", value=rounds)
     chosen = [name for name in BENCHES if only is None or any(name.startswith(start) for start in only)]
     if not chosen:
-        raise UserError(
-            "no such bench", key="only", value=only, remedy=did_you_mean((only or [""])[0], BENCHES)
-        )
+        raise UserError("no such bench", key="only", value=only, remedy=did_you_mean((only or [""])[0], BENCHES))
     keep_freed_memory()
     rows = []
     for name in chosen:
@@ -78,9 +76,7 @@ def run_benches(out: Path, only: list[str] | None = None, rounds: int | None = N
     }
     write_json(out / "manifest.json", machine)
     print(tabulate(rows, headers="keys", tablefmt="github"))
-    print(
-        f"{machine['device']}, {machine['threads']} threads, {machine['precision']}; written to {out / 'bench.csv'}"
-    )
+    print(f"{machine['device']}, {machine['threads']} threads, {machine['precision']}; written to {out / 'bench.csv'}")
     return table
 
 

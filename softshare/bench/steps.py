@@ -18,9 +18,7 @@ _SHAPES = ((28, 2, 128), (28, 10, 16), (28, 10, 128))  # depth, width, batch
 
 def step_names() -> list[str]:
     """Names of the rows of `bench_steps`."""
-    return [
-        f"step.{name}.batch{batch}" for depth, width, batch in _SHAPES for name in _shared_names(depth, width)
-    ]
+    return [f"step.{name}.batch{batch}" for depth, width, batch in _SHAPES for name in _shared_names(depth, width)]
 
 
 def bench_step(name: str, rounds: int) -> Iterator[Measured]:
@@ -68,7 +66,7 @@ def training_step(model_name: str, batch: int) -> Callable[[], None]:
     precision = resolve_precision("auto", device)
     torch.manual_seed(0)
     model: nn.Module = create_model(model_name)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     groups = parameter_groups(model, 5e-4)
     optimizer = torch.optim.SGD(groups, lr=1e-3, momentum=0.9, nesterov=True, fused=True)
     images: Tensor = torch.randn(batch, 3, 32, 32).to(memory_format=torch.channels_last)

@@ -45,9 +45,7 @@ class Files:
         """
         self._bytes += size
         if self._bytes > MOST_BYTES:
-            raise UserError(
-                "holds more data than any form of CIFAR", file=self.source, remedy="is it another dataset?"
-            )
+            raise UserError("holds more data than any form of CIFAR", file=self.source, remedy="is it another dataset?")
 
 
 def read_archive(path: Path, wanted: Callable[[str], bool]) -> Files:

@@ -133,9 +133,7 @@ class Augmentation:
         columns = across + (draws.lefts[:, None] - self.pad)  # [B, W]
         if self.padding == "reflect":
             if self.pad >= min(height, width):
-                raise UserError(
-                    f"cannot be reflected in an image of {height}x{width}", key="pad", value=self.pad
-                )
+                raise UserError(f"cannot be reflected in an image of {height}x{width}", key="pad", value=self.pad)
             return _picked(images, _reflected(rows, height), _reflected(columns, width))
         inside = _within(rows, height)[:, :, None] & _within(columns, width)[:, None, :]  # [B, H, W]
         picked = _picked(images, rows.clamp(0, height - 1), columns.clamp(0, width - 1))
@@ -173,9 +171,7 @@ def _laid_out(images: Tensor, channels_last: bool) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)
-def _constants(
-    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
-) -> tuple[Tensor, Tensor]:
+def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     centre = torch.tensor(mean, dtype=torch.float64) * 255
     scale = 1 / (torch.tensor(std, dtype=torch.float64) * 255)
     shaped = [values.to(torch.float32).view(1, -1, 1, 1).to(device) for values in (centre, scale)]

@@ -31,9 +31,7 @@ def decode_batches(files: Files, facts: Facts) -> Splits:
     folders = sorted({PurePosixPath(name).parent for name in files.contents})
     if len(folders) > 1:
         places = " and ".join(repr(str(folder)) for folder in folders)
-        raise UserError(
-            f"holds the dataset more than once, in {places}", file=files.source, remedy="keep one"
-        )
+        raise UserError(f"holds the dataset more than once, in {places}", file=files.source, remedy="keep one")
     parts: list[Tensor] = []
     for split, names in (("train", facts.batches.train), ("test", facts.batches.test)):
         read = [_batch(files, str(folders[0] / name), facts) for name in names]
@@ -59,12 +57,7 @@ def _batch(files: Files, name: str, facts: Facts) -> tuple[Tensor, Tensor]:
 
 def _pixels(data: Any, where: str, side: int) -> Tensor:
     columns = 3 * side * side
-    if (
-        not isinstance(data, np.ndarray)
-        or data.dtype != np.uint8
-        or data.ndim != 2
-        or data.shape[1] != columns
-    ):
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != columns:
         found = f"{data.dtype} {list(data.shape)}" if isinstance(data, np.ndarray) else type(data).__name__
         raise UserError(f"must be bytes of [images, {columns}], is {found}", file=where, key="data")
     return torch.from_numpy(data.copy()).view(-1, 3, side, side)
@@ -75,12 +68,8 @@ def _labels(labels: Any, where: str, facts: Facts) -> Tensor:
     if isinstance(labels, np.ndarray) and labels.ndim == 1:
         labels = labels.tolist()
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise UserError(
-            "must be a list of whole numbers", file=where, key=key, remedy="is it another dataset's?"
-        )
+        raise UserError("must be a list of whole numbers", file=where, key=key, remedy="is it another dataset's?")
     for label in labels:
         if not 0 <= label < len(facts.classes):
-            raise UserError(
-                "unknown label", file=where, key=key, value=label, remedy=f"0 to {len(facts.classes) - 1}"
-            )
+            raise UserError("unknown label", file=where, key=key, value=label, remedy=f"0 to {len(facts.classes) - 1}")
     return torch.tensor(labels, dtype=torch.int64)

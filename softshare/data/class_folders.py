@@ -74,16 +74,12 @@ def _by_class(files: Files, facts: Facts) -> dict[tuple[str, str], list[str]]:
         names[place.split, place.label].append(name)
     if len(tops) > 1:
         shown = " and ".join(repr(top or ".") for top in sorted(tops))
-        raise UserError(
-            f"holds class folders more than once, in {shown}", file=files.source, remedy="keep one"
-        )
+        raise UserError(f"holds class folders more than once, in {shown}", file=files.source, remedy="keep one")
     top = PurePosixPath(*tops)
     for split in SPLITS:
         if not any(place == split for place, _ in names):
             shown = files.where(str(top / split))
-            raise UserError(
-                "no such folder, or no image in it", file=shown, remedy="both train/ and test/ are needed"
-            )
+            raise UserError("no such folder, or no image in it", file=shown, remedy="both train/ and test/ are needed")
         for label in facts.classes:
             if not names[split, label]:
                 shown = files.where(str(top / split / label))

@@ -121,8 +121,6 @@ def read_pickle(content: bytes, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError("holds no dictionary", file=where, remedy=remedy)
     return {
-        key.decode("latin-1") if isinstance(key, bytes) else str(key): item.array
-        if isinstance(item, _Array)
-        else item
+        key.decode("latin-1") if isinstance(key, bytes) else str(key): item.array if isinstance(item, _Array) else item
         for key, item in value.items()
     }

@@ -34,9 +34,7 @@ class Source:
 
     def files(self) -> list[Path]:
         """The files that reading it opens, sorted."""
-        return (
-            [self.path] if self.form == "archive" else wanted_paths(self.path, self._patterns(), self._wants)
-        )
+        return [self.path] if self.form == "archive" else wanted_paths(self.path, self._patterns(), self._wants)
 
     def read(self) -> tuple[Splits, str]:
         """The images, and a line that says where they came from and in what form.
@@ -51,9 +49,7 @@ class Source:
             return decode_batches(chosen, self.facts), f"python batches in {place}"
         if not files.contents:
             known = self.facts.batches
-            remedy = (
-                f"either {known.train[0]} and the others, or train/<class>/* and test/<class>/* are needed"
-            )
+            remedy = f"either {known.train[0]} and the others, or train/<class>/* and test/<class>/* are needed"
             raise UserError("holds no images of the dataset", file=self.path, remedy=remedy)
         splits, formats = decode_class_folders(files, self.facts)
         return splits, f"class folders of images ({formats}) in {place}"
@@ -100,9 +96,7 @@ def _find_in_folder(folder: Path, facts: Facts) -> Source | None:
     below = [child for child in sorted(folder.glob("*")) if _holds_classes(child, facts)]
     if len(below) > 1:
         names = " and ".join(child.name for child in below)
-        raise UserError(
-            f"holds class folders more than once, in {names}", file=folder, remedy="give one of them"
-        )
+        raise UserError(f"holds class folders more than once, in {names}", file=folder, remedy="give one of them")
     if below:
         return Source(below[0], "class folders", facts)
     for archive in (folder / known.archive, folder / known.archive.removesuffix(".gz")):

@@ -196,7 +196,6 @@ def _open_settings(plan: Plan, root: Path | None) -> list[dict[str, str]]:
         settings = load_recipe(recipe, plan.scale, root)
         known = _OPEN | (_OPEN_WITH_CUTOUT if settings["cutout"] else {})
         rows += [
-            {"recipe": recipe, "setting": key, "chosen": str(settings[key]), "why": why}
-            for key, why in known.items()
+            {"recipe": recipe, "setting": key, "chosen": str(settings[key]), "why": why} for key, why in known.items()
         ]
     return rows

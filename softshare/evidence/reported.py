@@ -101,9 +101,7 @@ def read_reported(experiment: Experiment, root: Path | None = None) -> PaperTabl
                 remedy=did_you_mean(cell.row, table.rows),
             )
         if cell.paper.dataset not in table.rows[cell.row].values:
-            raise UserError(
-                "has no value in this row", file=file, key=f"rows.{cell.row}", value=cell.paper.dataset
-            )
+            raise UserError("has no value in this row", file=file, key=f"rows.{cell.row}", value=cell.paper.dataset)
     return table
 
 

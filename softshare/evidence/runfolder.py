@@ -156,9 +156,7 @@ def _check_history(file: Path, metrics: dict[str, Any]) -> None:
     error = metrics["test"]["error"]
     tolerance = max(_SAME_ERROR, 100.0 * _SAME_IMAGES / metrics["test"]["images"])
     if last is not None and not abs(last - error) <= tolerance:
-        raise _UnusableError(
-            f"metrics.json: test.error {error} is not the last epoch's in history.csv, {last}"
-        )
+        raise _UnusableError(f"metrics.json: test.error {error} is not the last epoch's in history.csv, {last}")
 
 
 def _check_key(value: dict[str, Any], run: Run, file: str) -> None:
@@ -166,9 +164,7 @@ def _check_key(value: dict[str, Any], run: Run, file: str) -> None:
     wanted = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
     for key, right in wanted.items():
         if value.get(key) != right or isinstance(value.get(key), bool):
-            raise _UnusableError(
-                f"{file} belongs to another run: {key} {value.get(key)!r} in place of {right!r}"
-            )
+            raise _UnusableError(f"{file} belongs to another run: {key} {value.get(key)!r} in place of {right!r}")
 
 
 def _check_number(

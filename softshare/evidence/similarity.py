@@ -74,9 +74,7 @@ def describe_run(run: Path, epoch: int | None = None) -> str:
         raise UserError("no such folder", file=run)
     similarity = read_similarity(file)
     if not similarity.groups:
-        raise UserError(
-            "holds no similarity", file=run, remedy="does the network share, and is the run complete?"
-        )
+        raise UserError("holds no similarity", file=run, remedy="does the network share, and is the run complete?")
     stored = similarity.epochs
     if epoch is not None and epoch not in stored:
         remedy = f"stored: {', '.join(map(str, stored))}"
@@ -84,9 +82,7 @@ def describe_run(run: Path, epoch: int | None = None) -> str:
     index = len(stored) - 1 if epoch is None else stored.index(epoch)
     parts = [f"epoch {stored[index]}"]
     for group in similarity.groups:
-        parts.append(
-            f"\n{group.name}: chance level mean {group.chance[0]:.2f}, maximum {group.chance[1]:.2f}"
-        )
+        parts.append(f"\n{group.name}: chance level mean {group.chance[0]:.2f}, maximum {group.chance[1]:.2f}")
         for name, matrices in (("coefficients", group.coefficients), ("effective weights", group.weights)):
             rows = [" ".join(f"{value:.2f}" for value in row) for row in matrices[index]]
             parts += [f"{name}:", *(f"  {row}" for row in rows)]

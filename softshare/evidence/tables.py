@@ -101,9 +101,7 @@ def build_table(evidence: Evidence, name: str, root: Path | None = None) -> Tabl
         )
         for recipe in {cell.paper.recipe for cell in experiment.cells}
     }
-    lines = tuple(
-        _line(found, paper, evidence.plan, epochs[found.cell.paper.recipe]) for found in evidence.cells[name]
-    )
+    lines = tuple(_line(found, paper, evidence.plan, epochs[found.cell.paper.recipe]) for found in evidence.cells[name])
     return Table(experiment, paper, evidence.plan.scale.name, lines)
 
 
@@ -145,9 +143,7 @@ def _line(found: CellEvidence, paper: PaperTable, plan: Plan, epochs: tuple[int,
     departures = [*found.departures, *_other_size(found, row, plan)]
     comparable = plan.scale.is_paper and cell.run == cell.paper and not departures
     notes = [*departures, *found.cautions]
-    notes += [
-        f"seed {r.run.seed} left out: {r.reason}" for r in found.records if not r.complete and found.complete
-    ]
+    notes += [f"seed {r.run.seed} left out: {r.reason}" for r in found.records if not r.complete and found.complete]
     return Line(
         evidence=found,
         row=row,
@@ -165,9 +161,7 @@ def _other_size(found: CellEvidence, row: PaperRow, plan: Plan) -> list[str]:
     if exact is None or not plan.scale.is_paper:
         return []
     return [
-        f"ran with {count:,} parameters in place of {exact:,}"
-        for count in found.values("parameters")
-        if count != exact
+        f"ran with {count:,} parameters in place of {exact:,}" for count in found.values("parameters") if count != exact
     ]
 
 

@@ -73,9 +73,7 @@ def shared_group(name: str, module: nn.Module) -> str | None:
     return stage if in_stage and rest.endswith(("conv1", "conv2")) else None
 
 
-def share_wide_resnet(
-    model: WideResNet, templates: int | None = None, init: str = "orthogonal"
-) -> WideResNet:
+def share_wide_resnet(model: WideResNet, templates: int | None = None, init: str = "orthogonal") -> WideResNet:
     """Makes a WRN an SWRN, in place: one bank a stage."""
     share(model, templates, shared_group, init=init)
     return model

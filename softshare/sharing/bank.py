@@ -79,9 +79,7 @@ class TemplateBank(nn.Module):
         self.group = ""
         self.layers: tuple[str, ...] = ()
         self.init = init
-        stack = torch.empty(
-            templates * self.weight_shape[0], *self.weight_shape[1:], device=device, dtype=dtype
-        )
+        stack = torch.empty(templates * self.weight_shape[0], *self.weight_shape[1:], device=device, dtype=dtype)
         self.template_stack = nn.Parameter(he_normal_(stack))
         coefficients = initial_coefficients(layers, templates, init)
         self.coefficients = nn.Parameter(coefficients.to(device=device, dtype=dtype or stack.dtype))
@@ -121,9 +119,7 @@ class TemplateBank(nn.Module):
         if _is_traced():
             return self._traced_weight(layer)
         dtype = self._dtype(autocasts)
-        recorded = torch.is_grad_enabled() and (
-            self.coefficients.requires_grad or self.template_stack.requires_grad
-        )
+        recorded = torch.is_grad_enabled() and (self.coefficients.requires_grad or self.template_stack.requires_grad)
         kept = self._kept.get(dtype)
         parameters = self._parameters_now()
         if kept is None or kept.values is None or kept.parameters != parameters:
@@ -131,15 +127,14 @@ class TemplateBank(nn.Module):
             del kept  # frees the old weights before the new ones are made
             kept = self._kept[dtype] = Synthesis(parameters, self._synthesise(dtype))
         if not recorded:
+            assert kept.values is not None
             return as_weights(kept.values, self.template_stack, self.weight_shape)[layer]
         if kept.weights is None:
-            kept.weights = AttachSynthesis.apply(
-                self.coefficients, self.template_stack, kept, self.weight_shape
-            )
+            kept.weights = AttachSynthesis.apply(self.coefficients, self.template_stack, kept, self.weight_shape)
         return kept.weights[layer]
 
     def forget(self) -> None:
-        """Drops the weights that are kept; needed after a change that PyTorch cannot see, such as one through `.data`."""
+        """Drops the kept weights; needed after a change that PyTorch cannot see, such as one through `.data`."""
         self._kept = {}
 
     def open_trace(self) -> None:
@@ -152,9 +147,7 @@ class TemplateBank(nn.Module):
 
     def _synthesise(self, dtype: torch.dtype) -> Tensor:
         with torch.no_grad(), self._full_precision():
-            return synthesise(
-                self.coefficients, in_memory_order(self.template_stack, self.num_templates), dtype
-            )
+            return synthesise(self.coefficients, in_memory_order(self.template_stack, self.num_templates), dtype)
 
     def _full_precision(self) -> torch.autocast:
         # Under autocast the sum would be taken over templates rounded to bf16; it is the sum that is rounded.
@@ -212,13 +205,9 @@ class TemplateBank(nn.Module):
     @property
     def saved_parameters(self) -> int:
         """Parameters saved against L separate weights; negative by L * L where k = L."""
-        return (self.num_layers - self.num_templates) * math.prod(
-            self.weight_shape
-        ) - self.coefficients.numel()
+        return (self.num_layers - self.num_templates) * math.prod(self.weight_shape) - self.coefficients.numel()
 
 
 def _is_traced() -> bool:
     # In a graph that is captured (compile, export, jit) or transformed (torch.func) the weights must be part of it.
-    return (
-        torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
-    )
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -115,15 +114,11 @@ def _members(
 
 def _candidates(model: nn.Module, types: tuple[type[nn.Module], ...]) -> Iterator[tuple[str, nn.Module]]:
     for name, module in model.named_modules():
-        if isinstance(module, types) and (
-            is_shared(module) or isinstance(module._parameters.get("weight"), Tensor)
-        ):
+        if isinstance(module, types) and (is_shared(module) or isinstance(module._parameters.get("weight"), Tensor)):
             yield name, module
 
 
-def _bank_for(
-    key: Hashable, layers: list[tuple[str, nn.Module]], templates: int | None, init: str
-) -> TemplateBank:
+def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int | None, init: str) -> TemplateBank:
     names = [name for name, _ in layers]
     if len(layers) < 2:
         raise ValueError(f"group {key!r} has one layer only, {names[0]!r}: nothing to share")
@@ -138,18 +133,14 @@ def _bank_for(
         raise ValueError(f"group {key!r} has {len(layers)} layers, fewer than {templates} templates")
     first = weights[0]
     bank = TemplateBank(len(layers), templates, first.shape, init, device=first.device, dtype=first.dtype)
-    if (
-        first.dim() == 4
-        and not first.is_contiguous()
-        and first.is_contiguous(memory_format=torch.channels_last)
-    ):
+    if first.dim() == 4 and not first.is_contiguous() and first.is_contiguous(memory_format=torch.channels_last):
         bank.to(memory_format=torch.channels_last)
     return bank.train(layers[0][1].training)
 
 
 def _why_not(model: nn.Module, types: tuple[type[nn.Module], ...]) -> str:
     wanted = " or ".join(kind.__name__ for kind in types)
-    shapes = [f"{name} {tuple(layer.weight.shape)}" for name, layer in _candidates(model, types)]  # type: ignore[misc, arg-type]
+    shapes = [f"{name} {tuple(layer.weight.shape)}" for name, layer in _candidates(model, types)]  # type: ignore[arg-type]
     if not shapes:
         return f"it has no {wanted}"
     listed = ", ".join(shapes[:8]) + (f" and {len(shapes) - 8} more" if len(shapes) > 8 else "")
@@ -168,13 +159,17 @@ def _attach(layer: nn.Module, bank: TemplateBank, index: int) -> None:
     layer._weight_source = _Source(bank, index, autocasts)  # type: ignore[assignment]
 
 
-@functools.cache
+_shared_types: dict[type[nn.Module], type[nn.Module]] = {}
+
+
 def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
     """A subclass of a layer's type, of the same name, whose weight is read from a bank.
 
     The way of `torch.nn.utils.parametrize`. A property serves every reader of `layer.weight`, also those that
     never call the layer (`F.linear(x, layer.weight)`), and is never out of date.
     """
+    if kind in _shared_types:
+        return _shared_types[kind]
 
     def weight(self: nn.Module) -> Tensor:
         source: _Source = self.__dict__["_weight_source"]
@@ -189,7 +184,8 @@ def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
         "__module__": kind.__module__,
         "__doc__": kind.__doc__,
     }
-    return type(kind.__name__, (kind,), body)
+    _shared_types[kind] = type(kind.__name__, (kind,), body)
+    return _shared_types[kind]
 
 
 def _rebuild(kind: type[nn.Module]) -> nn.Module:

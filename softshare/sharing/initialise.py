@@ -36,9 +36,7 @@ def initial_coefficients(layers: int, templates: int, scheme: str = "orthogonal"
         return nn.init.orthogonal_(coefficients)
     if scheme == "identity":
         if layers != templates:
-            raise ValueError(
-                f"the identity needs one template per layer, not {templates} for {layers} layers"
-            )
+            raise ValueError(f"the identity needs one template per layer, not {templates} for {layers} layers")
         return nn.init.eye_(coefficients)
     if scheme == "uniform":
         bound = math.sqrt(3 / layers)

@@ -56,7 +56,8 @@ def weights(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> Tens
 
     def part(first: int, last: int) -> None:
         code.softshare_weights(
-            _address(coefficients), layers, count, pointers, targets, _TYPES[dtype], ctypes.c_long(first), ctypes.c_long(last)
+            _address(coefficients), layers, count, pointers, targets, _TYPES[dtype],
+            ctypes.c_long(first), ctypes.c_long(last),
         )  # fmt: skip
 
     _in_threads(part, templates.shape[1])
@@ -92,9 +93,7 @@ def library() -> ctypes.CDLL | None:
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
     if os.environ.get("SOFTSHARE_NATIVE") == "0" or compiler is None or platform.system() == "Windows":
         return None
-    key = hashlib.sha256(_SOURCE.read_bytes() + repr((_FLAGS, compiler, _processor())).encode()).hexdigest()[
-        :16
-    ]
+    key = hashlib.sha256(_SOURCE.read_bytes() + repr((_FLAGS, compiler, _processor())).encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "softshare"
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         return ctypes.CDLL(str(_compiled(compiler, cache / f"native-{key}.so")))
@@ -115,9 +114,7 @@ def _compiled(compiler: str, target: Path) -> Path:
 def _processor() -> str:
     # A home folder may be shared by machines of several kinds: code for one must not be loaded on another.
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else platform.node()
-    return repr(
-        (platform.machine(), sorted(capabilities.items()) if isinstance(capabilities, dict) else capabilities)
-    )
+    return repr((platform.machine(), sorted(capabilities.items()) if isinstance(capabilities, dict) else capabilities))
 
 
 def _rows(tensors: Sequence[Tensor]) -> ctypes.Array:

@@ -32,9 +32,7 @@ def similarity(vectors: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def layer_similarity(
-    model: nn.Module, of: Literal["coefficients", "weights"] = "coefficients"
-) -> dict[str, Tensor]:
+def layer_similarity(model: nn.Module, of: Literal["coefficients", "weights"] = "coefficients") -> dict[str, Tensor]:
     """The layer similarity matrices of a model.
 
     Args:
@@ -114,9 +112,7 @@ def chance_similarity(layers: int, templates: int, samples: int = 4000) -> Chanc
     if templates == 1:
         return Chance(1.0, 1.0)
     generator = torch.Generator().manual_seed(0)
-    starts, _ = torch.linalg.qr(
-        torch.randn(samples, layers, templates, generator=generator, dtype=torch.float64)
-    )
+    starts, _ = torch.linalg.qr(torch.randn(samples, layers, templates, generator=generator, dtype=torch.float64))
     unit = nn.functional.normalize(starts, dim=2)
     matrices = (unit @ unit.transpose(1, 2)).abs()  # [samples, L, L]
     above = torch.triu_indices(layers, layers, offset=1)

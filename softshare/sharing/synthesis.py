@@ -111,11 +111,7 @@ def as_weights(rows: Tensor, like: Tensor, shape: Sequence[int]) -> tuple[Tensor
 
 
 def _is_channels_last(stack: Tensor) -> bool:
-    return (
-        stack.dim() == 4
-        and not stack.is_contiguous()
-        and stack.is_contiguous(memory_format=torch.channels_last)
-    )
+    return stack.dim() == 4 and not stack.is_contiguous() and stack.is_contiguous(memory_format=torch.channels_last)
 
 
 @dataclass
@@ -172,9 +168,7 @@ class AttachSynthesis(torch.autograd.Function):
         return for_coefficients, _as_stack(for_rows, stack), None, None
 
     @staticmethod
-    def _gradients(
-        coefficients: Tensor, stack: Tensor, gradients: Sequence[Tensor | None]
-    ) -> tuple[Tensor, Tensor]:
+    def _gradients(coefficients: Tensor, stack: Tensor, gradients: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
         rows = in_memory_order(stack, coefficients.shape[1])
         if torch.is_grad_enabled():  # a second derivative is wanted: operations that have one
             zero = rows.new_zeros(rows.shape[1])

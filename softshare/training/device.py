@@ -27,9 +27,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(
-            "unknown device", key="device", value=name, remedy="auto, cpu, mps, cuda or cuda:N"
-        ) from error
+        raise UserError("unknown device", key="device", value=name, remedy="auto, cpu, mps, cuda or cuda:N") from error
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= count.get(device.type, 0):
         raise UserError("no such device here", key="device", value=name, remedy="use --device auto or cpu")

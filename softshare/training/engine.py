@@ -91,7 +91,7 @@ class _Training:
         recipe, device = job.recipe, job.device
         torch.manual_seed(epoch_seed(job.seed, 0, "weights"))
         model = create_model(job.model, len(images.classes), recipe.dropout, coefficients=recipe.coefficients)
-        self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.to(device).to(memory_format=torch.channels_last)
         self.network: Callable[[Tensor], Tensor] = (
             torch.compile(self.model, dynamic=False) if job.compile else self.model
         )
@@ -129,9 +129,7 @@ class _Training:
         batch = 500
         self.test_loader = TensorLoader(images.test_images, images.test_labels, batch_size=batch, **common)
         self.validation_loader = (
-            TensorLoader(
-                images.train_images[held_out], images.train_labels[held_out], batch_size=batch, **common
-            )
+            TensorLoader(images.train_images[held_out], images.train_labels[held_out], batch_size=batch, **common)
             if self.held_out
             else None
         )
@@ -199,9 +197,7 @@ class _Training:
         if self.validation_loader:
             validation = self._score(self.validation_loader)
             row |= {"validation_loss": validation.loss, "validation_error": validation.error}
-        self.history.append(
-            row | {"seconds": round(seconds, 3), "images_per_second": round(count / seconds, 1)}
-        )
+        self.history.append(row | {"seconds": round(seconds, 3), "images_per_second": round(count / seconds, 1)})
         self.epoch = epoch + 1
         self.seconds += time.perf_counter() - clock
         if progress:
@@ -229,9 +225,7 @@ class _Training:
             for step, (inputs, labels) in enumerate(batches):
                 with autocast(job.device, job.precision):
                     scores = self.network(inputs)
-                loss = nn.functional.cross_entropy(
-                    scores.float(), labels, label_smoothing=recipe.label_smoothing
-                )
+                loss = nn.functional.cross_entropy(scores.float(), labels, label_smoothing=recipe.label_smoothing)
                 objective = loss
                 if recipe.recurrence:
                     objective = loss - recipe.recurrence * recurrence_penalty(self.model)

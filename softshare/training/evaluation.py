@@ -33,9 +33,7 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(
-    network: Callable[[Tensor], Tensor], model: nn.Module, loader: TensorLoader, precision: str
-) -> Score:
+def evaluate(network: Callable[[Tensor], Tensor], model: nn.Module, loader: TensorLoader, precision: str) -> Score:
     """Evaluates a model and leaves it in eval mode.
 
     Args:
@@ -61,9 +59,7 @@ def evaluate(
         batches.append(torch.stack([wrong.float(), missed.float(), loss]))
     sums = torch.stack(batches).cpu().double().sum(0)
     count = len(loader.images)
-    return Score(
-        100.0 * float(sums[0]) / count, 100.0 * float(sums[1]) / count, float(sums[2]) / count, count
-    )
+    return Score(100.0 * float(sums[0]) / count, 100.0 * float(sums[1]) / count, float(sums[2]) / count, count)
 
 
 def load_weights(model: nn.Module, file: Path) -> nn.Module:

@@ -14,7 +14,7 @@ import pandas as pd
 from safetensors.torch import save_file
 from torch import nn
 
-from softshare.files import project_root, written_whole, write_text
+from softshare.files import project_root, write_text, written_whole
 from softshare.sharing import banks, chance_similarity, layer_similarity
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors", "softshare")
@@ -59,7 +59,7 @@ class SimilarityRecord:
             arrays[f"{group}/weights"] = np.array(row["weights"], np.float32)
             arrays[f"{group}/chance"] = np.array(chance_similarity(*coefficients.shape[1:]))
         with written_whole(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+            np.savez(file, allow_pickle=False, **arrays)
 
 
 def save_history(path: Path, history: list[dict[str, Any]]) -> None:

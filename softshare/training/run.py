@@ -51,13 +51,11 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     metrics = train(job, images, arguments.out, progress=not arguments.quiet)
     test = metrics["test"]
     print(
-        f"{arguments.out}: test error {test['error']:.2f} % on {test['images']} images, after {metrics['epochs']} epochs"
+        f"{arguments.out}: test error {test['error']:.2f} % on {test['images']} images after {metrics['epochs']} epochs"
     )
 
 
-def evaluate_folder(
-    run: Path, data: Path | None, cache: Path | None, device_name: str, precision: str
-) -> Score:
+def evaluate_folder(run: Path, data: Path | None, cache: Path | None, device_name: str, precision: str) -> Score:
     """Evaluates the weights that a complete run left.
 
     Raises:
@@ -72,10 +70,8 @@ def evaluate_folder(
             "is not the data that the run was trained on", file=data or metrics["dataset"], key="fingerprint",
             value=images.fingerprint[:12], remedy=f"the run's manifest tells {trained_on[:12]}",
         )  # fmt: skip
-    model = create_model(metrics["model"], len(images.classes))
-    model = load_weights(model, run / "model.safetensors").to(
-        device=device, memory_format=torch.channels_last
-    )
+    model = load_weights(create_model(metrics["model"], len(images.classes)), run / "model.safetensors")
+    model.to(device).to(memory_format=torch.channels_last)
     loader = TensorLoader(
         images.test_images,
         images.test_labels,

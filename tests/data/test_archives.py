@@ -109,9 +109,7 @@ class TestPickles:
             load_images("cifar10", folder)
         assert not target.exists()
 
-    @pytest.mark.parametrize(
-        "name", ["builtins eval", "numpy load", "numpy.core.multiarray scalar", "os system"]
-    )
+    @pytest.mark.parametrize("name", ["builtins eval", "numpy load", "numpy.core.multiarray scalar", "os system"])
     def test_other_names_are_refused(self, name):
         module, attribute = name.split()
         content = f"c{module}\n{attribute}\n.".encode()
@@ -204,16 +202,12 @@ class TestDownload:
 
     def test_not_found(self, server, tmp_path):
         server.unlink()
-        with pytest.raises(
-            UserError, match=r"download failed \(.*404.*set the dataset's path to cifar-10-python"
-        ):
+        with pytest.raises(UserError, match=r"download failed \(.*404.*set the dataset's path to cifar-10-python"):
             load_images("cifar10", tmp_path / "target")
 
     @pytest.mark.parametrize("name, archive", [("cifar10", "cifar-10"), ("cifar100", "cifar-100")])
     def test_no_network(self, offline, tmp_path, name, archive):
-        with pytest.raises(
-            UserError, match=f"holds no {name}, and the download failed .* {archive}-python.tar.gz"
-        ):
+        with pytest.raises(UserError, match=f"holds no {name}, and the download failed .* {archive}-python.tar.gz"):
             load_images(name, tmp_path)
 
     def test_a_folder_that_cannot_be_made(self, offline, tmp_path):

@@ -72,9 +72,7 @@ class TestBatches:
     def test_of_cifar100(self, monkeypatch, tmp_path, dump_python2, as_batch):
         from dataclasses import replace
 
-        monkeypatch.setitem(
-            FACTS, "cifar100", replace(FACTS["cifar100"], train_per_class=2, test_per_class=1)
-        )
+        monkeypatch.setitem(FACTS, "cifar100", replace(FACTS["cifar100"], train_per_class=2, test_per_class=1))
         labels = np.random.default_rng(0).permutation(np.arange(100).repeat(2))
         images = np.random.default_rng(1).integers(0, 256, (200, 3, 32, 32), np.uint8)
         (tmp_path / "train").write_bytes(dump_python2(as_batch(images, labels, "fine_labels")))
@@ -216,9 +214,7 @@ class TestDamagedClassFolders:
 
     @pytest.mark.parametrize("split", ["train", "test"])
     def test_missing_split(self, spoilt, split):
-        spoilt(
-            lambda folder: (folder / split).rename(folder / "gone"), split, "both train/ and test/ are needed"
-        )
+        spoilt(lambda folder: (folder / split).rename(folder / "gone"), split, "both train/ and test/ are needed")
 
     def test_too_few_images(self, spoilt):
         spoilt(
@@ -248,9 +244,7 @@ class TestDamagedClassFolders:
 
         spoilt(spoil, name, "cannot be decoded")
 
-    @pytest.mark.parametrize(
-        "mode, size", [("RGB", (31, 32)), ("RGB", (64, 64)), ("L", (32, 32)), ("RGBA", (32, 32))]
-    )
+    @pytest.mark.parametrize("mode, size", [("RGB", (31, 32)), ("RGB", (64, 64)), ("L", (32, 32)), ("RGBA", (32, 32))])
     def test_wrong_size_or_colours(self, spoilt, mode, size):
         name = "train/bird/0010.png"
         spoilt(

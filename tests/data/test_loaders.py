@@ -18,9 +18,7 @@ RICH = Augmentation(True, 1, "zero", 4)
 
 
 def loader(count=23, **changes):
-    images = torch.randint(
-        0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    images = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     settings = {"batch_size": 5, "mean": MEAN, "std": STD, "augmentation": RICH, "shuffle": True, **changes}
     return TensorLoader(images, torch.arange(count), **settings)
 
@@ -96,9 +94,7 @@ class TestTensorLoader:
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
     def test_a_gpu_sees_the_same_images(self):
-        for found, expected in zip(
-            whole(loader(device="cuda").epoch(2)), whole(loader().epoch(2)), strict=True
-        ):
+        for found, expected in zip(whole(loader(device="cuda").epoch(2)), whole(loader().epoch(2)), strict=True):
             assert found.is_cuda and torch.equal(found.cpu(), expected)
 
 

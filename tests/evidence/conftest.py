@@ -100,9 +100,7 @@ def make_similarity() -> Callable[..., None]:
     return write_similarity
 
 
-def write_similarity(
-    folder: Path, epochs: tuple[int, ...] = (1, 5, 12), groups: int = 3, layers: int = 4
-) -> None:
+def write_similarity(folder: Path, epochs: tuple[int, ...] = (1, 5, 12), groups: int = 3, layers: int = 4) -> None:
     """Coefficients that turn from orthogonal to equal while the run trains."""
     names = [f"stage{index}" for index in range(1, groups + 1)]
     arrays: dict[str, np.ndarray] = {"epochs": np.array(epochs), "groups": np.array(names, dtype="U16")}

@@ -181,7 +181,5 @@ def test_evidence_needs_no_torch() -> None:
         "import sys",
         "print('torch' in sys.modules)",
     ]
-    found = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
-    )
+    found = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

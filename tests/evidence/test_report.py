@@ -18,9 +18,7 @@ MakeRun = Callable[..., Path]
 
 
 @pytest.fixture
-def quick_results(
-    make_run: MakeRun, make_similarity: Callable[..., None], quick_plan: Plan, tmp_path: Path
-) -> Path:
+def quick_results(make_run: MakeRun, make_similarity: Callable[..., None], quick_plan: Plan, tmp_path: Path) -> Path:
     for index, run in enumerate(quick_plan.runs):
         folder = make_run(run, 3.0 + index / 10, "quick")
         make_similarity(folder)
@@ -58,9 +56,7 @@ def test_every_link_leads_somewhere(quick_results: Path, quick_plan: Plan) -> No
 
 def test_links_follow_the_reports_place(quick_results: Path, quick_plan: Plan) -> None:
     out = quick_results / "elsewhere" / "deep" / "report.md"
-    links = re.findall(
-        r"\]\(([^)]+manifest\.json)\)", write_report(quick_plan, quick_results, out).read_text()
-    )
+    links = re.findall(r"\]\(([^)]+manifest\.json)\)", write_report(quick_plan, quick_results, out).read_text())
     assert links and all((out.parent / link).is_file() for link in links)
 
 
@@ -91,9 +87,7 @@ def test_mixed_machines_are_all_named(make_run: MakeRun, quick_plan: Plan, tmp_p
     assert "numpy 2.3.0, not recorded; torch 2.8.0, 2.9.0" in text
 
 
-def test_rebuilt_byte_for_byte_wherever_it_lies(
-    make_run: MakeRun, quick_results: Path, quick_plan: Plan
-) -> None:
+def test_rebuilt_byte_for_byte_wherever_it_lies(make_run: MakeRun, quick_results: Path, quick_plan: Plan) -> None:
     first = report_of(quick_plan, quick_results)
     assert report_of(quick_plan, quick_results) == first
     moved = quick_results.rename(quick_results.with_name("moved"))
@@ -101,8 +95,6 @@ def test_rebuilt_byte_for_byte_wherever_it_lies(
     assert str(moved.parent) not in first
 
 
-@pytest.mark.parametrize(
-    ("scale", "told"), [("compact", "Real data (cifar10)"), ("paper", "what the paper ran")]
-)
+@pytest.mark.parametrize(("scale", "told"), [("compact", "Real data (cifar10)"), ("paper", "what the paper ran")])
 def test_the_caveat_fits_the_scale(scale: str, told: str, tmp_path: Path) -> None:
     assert told in report_of(load_plan(scale, ["table1"]), tmp_path)

@@ -78,9 +78,7 @@ def copy_of_the_project(root: Path, change: tuple[str, str]) -> Path:
         (("experiment: table1", "experiment: table2"), "'table2': is not the file's name"),
     ],
 )
-def test_a_file_that_does_not_fit(
-    change: tuple[str, str], told: str, tmp_path: Path, paper_plan: Plan
-) -> None:
+def test_a_file_that_does_not_fit(change: tuple[str, str], told: str, tmp_path: Path, paper_plan: Plan) -> None:
     root = copy_of_the_project(tmp_path, change)
     with pytest.raises(UserError) as error:
         read_reported(paper_plan.experiment("table1"), root)

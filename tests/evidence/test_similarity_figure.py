@@ -82,11 +82,7 @@ def test_a_truncated_file_is_told_in_the_figure(run_folder: Path, quick_plan: Pl
     file = run_folder / "similarity.npz"
     file.write_bytes(file.read_bytes()[:200])
     (block,) = similarity_blocks(gather(quick_plan, tmp_path).cells["lsm"][0], tmp_path)
-    assert (
-        "similarity.npz" in block.instead
-        and "truncated" in block.instead
-        and str(tmp_path) not in block.instead
-    )
+    assert "similarity.npz" in block.instead and "truncated" in block.instead and str(tmp_path) not in block.instead
 
 
 def test_panels_name_epochs_groups_and_chance(run_folder: Path, quick_plan: Plan, tmp_path: Path) -> None:

@@ -81,26 +81,18 @@ def test_compiled_product_for_every_size(layers, data, dtype):
     templates = torch.randn(count, size, generator=generator)
     expected = coefficients.double() @ templates.double()
     rtol, atol = (1e-5, 1e-5) if dtype == torch.float32 else (1e-2, 1e-2)
-    torch.testing.assert_close(
-        native.weights(coefficients, templates, dtype).double(), expected, rtol=rtol, atol=atol
-    )
+    torch.testing.assert_close(native.weights(coefficients, templates, dtype).double(), expected, rtol=rtol, atol=atol)
     rows = [torch.randn(size, generator=generator).to(dtype) for _ in range(layers)]
     stacked = torch.stack(rows).double()
     for_coefficients, for_templates = native.gradients(coefficients, templates, rows)
-    torch.testing.assert_close(
-        for_coefficients.double(), stacked @ templates.double().t(), rtol=1e-4, atol=1e-3
-    )
-    torch.testing.assert_close(
-        for_templates.double(), coefficients.double().t() @ stacked, rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(for_coefficients.double(), stacked @ templates.double().t(), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(for_templates.double(), coefficients.double().t() @ stacked, rtol=1e-4, atol=1e-4)
 
 
 def test_compiled_rounding_to_bf16_is_that_of_torch():
     if native.library() is None:
         pytest.skip("no C compiler here")
-    special = torch.tensor(
-        [0.0, -0.0, 1.0, float("inf"), -float("inf"), float("nan"), 1e-40, 3.3895e38, 1.00390625]
-    )
+    special = torch.tensor([0.0, -0.0, 1.0, float("inf"), -float("inf"), float("nan"), 1e-40, 3.3895e38, 1.00390625])
     values = torch.cat([special, torch.randn(5000, generator=torch.Generator().manual_seed(0))])
     ours = native.weights(torch.ones(1, 1), values[None], torch.bfloat16)[0]
     assert torch.equal(ours.isnan(), values.isnan())
@@ -298,9 +290,7 @@ def test_sparse_start_zeroes_half_of_each_row(layers, data):
 @pytest.mark.parametrize("scheme", INITIALISATIONS)
 def test_starts_have_columns_of_norm_one_on_average(scheme):
     torch.manual_seed(0)
-    squares = torch.stack(
-        [initial_coefficients(10, 10, scheme).square().sum(dim=0).mean() for _ in range(400)]
-    )
+    squares = torch.stack([initial_coefficients(10, 10, scheme).square().sum(dim=0).mean() for _ in range(400)])
     assert squares.mean() == pytest.approx(1.0, abs=0.03)
 
 

@@ -46,11 +46,7 @@ def test_modules_stay_in_place_and_of_their_type():
     assert list(before) == list(after)
     assert all(after[name] is module for name, module in before.items())
     conv = model.stage2[1].conv1
-    assert (
-        isinstance(conv, nn.Conv2d)
-        and type(conv).__name__ == "Conv2d"
-        and conv.weight.shape == (32, 32, 3, 3)
-    )
+    assert isinstance(conv, nn.Conv2d) and type(conv).__name__ == "Conv2d" and conv.weight.shape == (32, 32, 3, 3)
 
 
 def test_output_equals_the_network_with_the_same_weights():
@@ -78,9 +74,7 @@ def test_bank_gradient_is_the_chain_rule_on_the_twin():
         weight.retain_grad()
     model(images).square().sum().backward()
     gradients = torch.stack([weight.grad for weight in weights])
-    torch.testing.assert_close(
-        bank.coefficients.grad, torch.einsum("loihw,koihw->lk", gradients, bank.templates)
-    )
+    torch.testing.assert_close(bank.coefficients.grad, torch.einsum("loihw,koihw->lk", gradients, bank.templates))
     expected = torch.einsum("lk,loihw->koihw", bank.coefficients, gradients).flatten(0, 1)
     torch.testing.assert_close(bank.template_stack.grad, expected)
 
@@ -279,9 +273,7 @@ def test_models_of_others_train_a_step(name):
     optimizer.step()
     for bank in banks.values():
         assert bank.coefficients.grad.isfinite().all()
-    assert any(
-        bank.coefficients.grad.abs().sum() > 0 for bank in banks.values()
-    )  # some start behind a zero norm
+    assert any(bank.coefficients.grad.abs().sum() > 0 for bank in banks.values())  # some start behind a zero norm
 
 
 def test_layers_of_a_group_lie_in_one_stage():

@@ -46,9 +46,7 @@ def test_weights_similarity_is_that_of_the_synthesised_weights():
 )
 def test_chance_levels_worked_out_elsewhere(layers, templates, mean, maximum):
     chance = softshare.chance_similarity(layers, templates)
-    assert chance.mean == pytest.approx(mean, abs=0.005) and chance.maximum == pytest.approx(
-        maximum, abs=0.008
-    )
+    assert chance.mean == pytest.approx(mean, abs=0.005) and chance.maximum == pytest.approx(maximum, abs=0.008)
 
 
 def test_chance_level_is_that_of_real_starts():

@@ -20,7 +20,7 @@ rule similarity_figure:
     params:
         scale=plan.scale.name,
     shell:
-        "python -m softshare figure {wildcards.figure:q} --scale {params.scale:q}"
+        "{PYTHON} -m softshare figure {wildcards.figure:q} --scale {params.scale:q}"
         " --experiments {EXPERIMENTS} > {log:q} 2>&1"
 
 
@@ -47,5 +47,5 @@ rule table:
     params:
         scale=plan.scale.name,
     shell:
-        "python -m softshare table {wildcards.table:q} --scale {params.scale:q}"
+        "{PYTHON} -m softshare table {wildcards.table:q} --scale {params.scale:q}"
         " --experiments {EXPERIMENTS} > {log:q} 2>&1"

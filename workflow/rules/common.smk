@@ -3,6 +3,7 @@ import shlex
 import shutil
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
 from softshare.files import check
@@ -13,6 +14,10 @@ try:
     plan = load_plan(config["scale"], config["experiments"])
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+# With conda the interpreter of the rule's environment, else the one that Snakemake itself runs in.
+USES_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+PYTHON = "python" if USES_CONDA else shlex.quote(sys.executable)
 
 RESULTS = f"results/{plan.scale.name}"
 RUN_FILES = [

@@ -12,5 +12,5 @@ rule dataset:
     params:
         data=lambda wildcards: data_option(wildcards.dataset),
     shell:
-        "python -m softshare data check {wildcards.dataset:q} {params.data}"
+        "{PYTHON} -m softshare data check {wildcards.dataset:q} {params.data}"
         " --cache results/data/cache --out {output:q} > {log:q} 2>&1"

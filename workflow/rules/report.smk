@@ -17,4 +17,4 @@ rule report:
     params:
         scale=plan.scale.name,
     shell:
-        "python -m softshare report --scale {params.scale:q} --experiments {EXPERIMENTS} > {log:q} 2>&1"
+        "{PYTHON} -m softshare report --scale {params.scale:q} --experiments {EXPERIMENTS} > {log:q} 2>&1"

@@ -27,7 +27,7 @@ rule train:
         precision=config["precision"],
         scale=plan.scale.name,
     shell:
-        "python -m softshare train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
+        "{PYTHON} -m softshare train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed}"
         " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
         " {params.data} --cache results/data/cache --out {params.folder:q} > {log:q} 2>&1"

@@ -1,0 +1,45 @@
+# What a person types. Everything is installed into .venv and nowhere else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+INSTALLED := $(VENV)/.installed
+
+.PHONY: reproduce test test-fast lint format bench clean
+
+reproduce: $(INSTALLED)  ## install, run the quick scale, name its report
+	$(BIN)/snakemake --cores $(CORES) --quiet rules
+	@echo "report: results/quick/report.md"
+
+test: $(INSTALLED)  ## the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-fast: $(INSTALLED)  ## without the slow tests
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint > /dev/null
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+bench: $(INSTALLED)
+	$(BIN)/softshare bench
+
+$(INSTALLED): pyproject.toml envs/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "softshare needs Python 3.11 or newer; name one: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	# torch by itself first: with a version given, pip takes a build that lies at hand.
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch torchvision
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) results .snakemake
