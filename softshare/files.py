@@ -51,6 +51,18 @@ def written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def require_writable(folder: Path) -> None:
+    """Makes a folder and tries to write to it, so that hours of work do not end at a closed door.
+
+    Raises:
+        UserError: It cannot be made or written to.
+    """
+    probe = folder / ".writable"
+    with written_whole(probe) as temporary:
+        temporary.touch()
+    probe.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
     with written_whole(path) as temporary:

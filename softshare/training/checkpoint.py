@@ -27,7 +27,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     torch.save(content, buffer)
     payload = buffer.getbuffer()
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        file.write(_MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n")
+        file.write(_header(payload))
         file.write(payload)
 
 
@@ -50,17 +50,21 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | No
         return None
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", file=path) from error
-    header = len(_MAGIC) + 65
+    payload = raw[len(_header(b"")) :]
     if not raw.startswith(_MAGIC):
         raise UserError("is no checkpoint of softshare", file=path, remedy=_REMEDY)
-    if hashlib.sha256(raw[header:]).hexdigest().encode() != raw[len(_MAGIC) : header - 1]:
+    if not raw.startswith(_header(payload)):
         raise UserError("the checkpoint is truncated or altered", file=path, remedy=_REMEDY)
     try:
-        content = torch.load(io.BytesIO(raw[header:]), map_location="cpu", weights_only=True)
+        content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError) as error:
         raise UserError("the checkpoint cannot be read", file=path, remedy=_REMEDY) from error
     require_same_run(content["identity"], identity, path)
     return content
+
+
+def _header(payload: bytes | memoryview) -> bytes:
+    return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
 
 
 def require_same_run(found: dict[str, Any], wanted: dict[str, Any], file: Path) -> None:

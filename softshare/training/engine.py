@@ -22,7 +22,7 @@ from softshare.data.images import ImageSet
 from softshare.data.loaders import TensorLoader, split_validation
 from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
-from softshare.files import read_json, write_json
+from softshare.files import read_json, require_writable, write_json
 from softshare.models import create_model
 from softshare.sharing import parameter_groups, recurrence_penalty
 from softshare.training.checkpoint import load_checkpoint, require_same_run, save_checkpoint
@@ -75,6 +75,7 @@ def train(job: Job, images: ImageSet, out: Path, *, progress: bool = True) -> di
         found = read_json(out / "manifest.json").get("identity", {})
         require_same_run(found, job.identity(images.fingerprint), out / "manifest.json")
         return read_json(out / "metrics.json")
+    require_writable(out)
     training = _Training(job, images, out)
     for epoch in range(training.epoch, job.recipe.epochs):
         training.run_epoch(epoch, progress)
@@ -252,7 +253,7 @@ class _Training:
         """Writes the run's folder, `metrics.json` last, and removes the checkpoint."""
         job, out = self.job, self.out
         key = {"dataset": job.dataset, "model": job.model, "recipe": job.recipe_name, "seed": job.seed}
-        save_weights(out / "model.safetensors", self.model, {name: str(value) for name, value in key.items()})
+        save_weights(out / "model.safetensors", self.model, key)
         self.similarity.save(out / "similarity.npz")
         save_history(out / "history.csv", self.history)
         if self.held_out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import subprocess
 import sys
@@ -67,13 +68,14 @@ def save_history(path: Path, history: list[dict[str, Any]]) -> None:
     write_text(path, pd.DataFrame(history).to_csv(index=False, lineterminator="\n"))
 
 
-def save_weights(path: Path, model: nn.Module, description: dict[str, str]) -> None:
-    """Writes a model's state as safetensors."""
+def save_weights(path: Path, model: nn.Module, description: dict[str, Any]) -> None:
+    """Writes a model's state as safetensors, with a description as JSON under the metadata key `softshare`."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with written_whole(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # safetensors makes files that others cannot read
-        save_file(state, temporary, metadata=description)
+        # One entry: safetensors writes several in no fixed order, and the same run must leave the same bytes.
+        save_file(state, temporary, metadata={"softshare": json.dumps(description)})
         temporary.chmod(mode)
 
 

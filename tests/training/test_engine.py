@@ -1,0 +1,194 @@
+"""A run: what it leaves, that it resumes to the bit, and what stops it."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from softshare.errors import UserError
+from softshare.models import create_model
+from softshare.training import engine
+from softshare.training.engine import train
+from softshare.training.evaluation import load_weights
+
+FILES = ["history.csv", "manifest.json", "metrics.json", "model.safetensors", "similarity.npz"]
+
+
+def same_bits(first, second):
+    for name in ("model.safetensors", "metrics.json", "similarity.npz"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_a_run_leaves_its_folder(job, images, tmp_path):
+    metrics = train(job, images, tmp_path, progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    assert metrics["parameters"] == sum(p.numel() for p in create_model("swrn-16-1-1", 6).parameters())
+    assert metrics["epochs"] == 3 and metrics["test"]["images"] == 30 and metrics["validation"] is None
+    rows = list(csv.DictReader((tmp_path / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["test_error"]) == metrics["test"]["error"]
+    assert min(float(row["test_error"]) for row in rows) == metrics["best"]["error"]
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["dataset"]["fingerprint"] == "0" * 64
+    assert manifest["settings"]["model"] == "swrn-16-1-1" and manifest["settings"]["dropout"] == 0.3
+    assert manifest["precision"] == "fp32" and torch.__version__.startswith(manifest["versions"]["torch"])
+    assert manifest["peak_memory_bytes"] > 1e7 and manifest["wall_seconds"] >= manifest["device_seconds"] > 0
+
+
+def test_similarity_is_stored_at_the_epochs_asked_for(with_settings, images, tmp_path):
+    job = dataclasses.replace(with_settings(epochs=4, similarity_at=(0.25, 0.5)), model="swrn-22-1-2")
+    train(job, images, tmp_path, progress=False)
+    stored = np.load(tmp_path / "similarity.npz", allow_pickle=False)
+    assert stored["epochs"].tolist() == [1, 2, 4]
+    assert stored["groups"].tolist() == ["stage1", "stage2", "stage3"]
+    final = load_weights(create_model("swrn-22-1-2", 6), tmp_path / "model.safetensors")
+    state = final.state_dict()["stage2.1.conv1.template_bank.coefficients"]
+    assert np.array_equal(stored["stage2/coefficients"][-1], state.numpy())
+    assert stored["stage2/weights"].shape == (3, 4, 4) and stored["stage2/chance"].shape == (2,)
+
+
+def test_a_plain_network_has_an_empty_similarity_file(job, images, tmp_path):
+    train(dataclasses.replace(job, model="wrn-16-1"), images, tmp_path, progress=False)
+    assert np.load(tmp_path / "similarity.npz")["groups"].size == 0
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize("where", ["before the checkpoint", "within the epoch", "after the checkpoint"])
+def test_a_killed_run_ends_with_the_same_bits(job, images, tmp_path, monkeypatch, epoch, where):
+    train(job, images, tmp_path / "whole", progress=False)
+
+    def killed(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        run_epoch, save = engine._Training.run_epoch, engine._Training.save
+        if where == "after the checkpoint":
+            patch.setattr(engine._Training, "save", lambda self: (save(self), self.epoch == epoch and killed()))
+        elif where == "before the checkpoint":
+            patch.setattr(engine._Training, "save", lambda self: killed() if self.epoch == epoch else save(self))
+        else:
+
+            def until(self, number, progress):
+                if number == epoch:
+                    patch.setattr(self, "_score", killed)
+                run_epoch(self, number, progress)
+
+            patch.setattr(engine._Training, "run_epoch", until)
+        with pytest.raises(Killed):
+            train(job, images, tmp_path / "killed", progress=False)
+    assert not (tmp_path / "killed" / "metrics.json").exists()
+    torch.rand(17)  # the state of the global generator must not matter
+    train(job, images, tmp_path / "killed", progress=False)
+    same_bits(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_one_others(job, images, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(dataclasses.replace(job, seed=seed), images, tmp_path / name, progress=False)
+    same_bits(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a/model.safetensors").read_bytes() != (tmp_path / "c/model.safetensors").read_bytes()
+
+
+def test_a_complete_run_is_left_as_it_is(job, images, tmp_path, monkeypatch):
+    metrics = train(job, images, tmp_path, progress=False)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    monkeypatch.setattr(engine, "_Training", None)
+    assert train(job, images, tmp_path, progress=False) == metrics
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_folder_of_another_run_is_refused_and_left_alone(job, with_settings, images, tmp_path, monkeypatch, complete):
+    if complete:
+        train(job, images, tmp_path, progress=False)
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(engine._Training, "finish", lambda self: {})
+            train(job, images, tmp_path, progress=False)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match=r"learning_rate.*0\.1.*0\.2"):
+        train(with_settings(learning_rate=0.2), images, tmp_path, progress=False)
+    with pytest.raises(UserError, match="fingerprint"):
+        train(job, dataclasses.replace(images, fingerprint="1" * 64), tmp_path, progress=False)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_training(job, images, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(engine, "_Training", None)
+    with pytest.raises(UserError, match="cannot be written"):
+        train(job, images, tmp_path / "file" / "run", progress=False)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(with_settings, images, tmp_path):
+    with pytest.raises(UserError, match=r"no number at epoch 1, step \d"):
+        train(with_settings(learning_rate=1e30), images, tmp_path, progress=False)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_validation_is_held_out_by_the_seed_and_stored(with_settings, images, tmp_path):
+    metrics = train(with_settings(validation=0.1), images, tmp_path, progress=False)
+    held_out = json.loads((tmp_path / "validation_indices.json").read_text())
+    assert len(held_out) == 9 and metrics["validation"]["images"] == 9
+    assert "validation_error" in (tmp_path / "history.csv").read_text().splitlines()[0]
+    training = engine._Training(with_settings(validation=0.1), images, tmp_path / "again")
+    assert training.held_out == held_out and len(training.train_loader.images) == 81
+
+
+def test_coefficients_alone_escape_decay(job, images, tmp_path):
+    training = engine._Training(job, images, tmp_path)
+    decays = {id(p): group["weight_decay"] for group in training.optimizer.param_groups for p in group["params"]}
+    for name, parameter in training.model.named_parameters():
+        assert decays[id(parameter)] == (0.0 if name.endswith("coefficients") else 5e-4), name
+
+
+def test_the_penalty_hardens_the_sharing(with_settings, images, tmp_path):
+    for weight in (0.0, 1.0):
+        job = dataclasses.replace(with_settings(recurrence=weight, epochs=6), model="swrn-22-1")
+        train(job, images, tmp_path / str(weight), progress=False)
+
+    def off_diagonal(folder):
+        stored = np.load(folder / "similarity.npz")
+        rows = stored["stage2/coefficients"][-1]
+        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.abs(unit @ unit.T)[~np.eye(4, dtype=bool)].mean()
+
+    assert off_diagonal(tmp_path / "1.0") > off_diagonal(tmp_path / "0.0") + 0.2
+
+
+def test_it_learns(with_settings, images, tmp_path):
+    job = with_settings(epochs=15, dropout=0.0, cutout=0)
+    assert train(job, images, tmp_path, progress=False)["test"]["error"] < 40  # chance: 83
+
+
+def test_bf16_trains(job, images, tmp_path):
+    metrics = train(dataclasses.replace(job, precision="bf16"), images, tmp_path, progress=False)
+    assert np.isfinite(metrics["test"]["loss"])
+    assert load_file(tmp_path / "model.safetensors")["stem.weight"].dtype == torch.float32
+
+
+@pytest.mark.slow
+def test_compiled_training_resumes_too(job, images, tmp_path, monkeypatch):
+    compiled = dataclasses.replace(job, compile=True)
+    train(compiled, images, tmp_path / "whole", progress=False)
+    save = engine._Training.save
+    with monkeypatch.context() as patch:
+
+        def stop(self):
+            save(self)
+            raise Killed
+
+        patch.setattr(engine._Training, "save", stop)
+        with pytest.raises(Killed):
+            train(compiled, images, tmp_path / "killed", progress=False)
+    train(compiled, images, tmp_path / "killed", progress=False)
+    same_bits(tmp_path / "whole", tmp_path / "killed")
