@@ -28,11 +28,15 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: Anything that cannot be; nothing is written then.
     """
-    parse_model_name(arguments.model)
+    model = parse_model_name(arguments.model)
     scale = load_scale(arguments.scale) if arguments.scale else None
     settings = load_recipe(arguments.recipe, scale)
     settings |= {key: getattr(arguments, key) for key in _OVERRIDES if getattr(arguments, key) is not None}
     recipe = Recipe.from_settings(settings, f"recipe {arguments.recipe}")
+    if recipe.coefficients == "identity" and model.templates not in (None, model.layers):
+        raise UserError(
+            "needs one template per layer", key="coefficients", value="identity", remedy=f"not {arguments.model}"
+        )
     if arguments.seed < 0:
         raise UserError("must be a whole number from 0", key="seed", value=arguments.seed)
     device = _prepare(arguments.device, arguments.threads)

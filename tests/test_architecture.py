@@ -1,0 +1,63 @@
+"""The house as ARCHITECTURE.md draws it: imports flow one way, and every room is named there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_imports_flow_one_way():
+    executable = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run([executable, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 kept, 0 broken" in result.stdout
+
+
+def test_every_module_stands_in_the_drawing():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    missing = [
+        path.name
+        for path in (ROOT / "softshare").rglob("*.py")
+        if not path.name.startswith("__") and not re.search(rf"\b{re.escape(path.name)}\b", text)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("module", ["plan", "evidence.report", "evidence.figures", "evidence.similarity", "cli"])
+def test_what_reads_files_only_loads_no_torch(module):
+    code = f"import sys, softshare.{module}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_files_stay_readable():
+    long = {
+        path.name: lines
+        for path in (ROOT / "softshare").rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 320
+    }
+    assert long == {}
+
+
+def test_nothing_is_unpickled_unseen():
+    for path in (ROOT / "softshare").rglob("*.py"):
+        text = path.read_text()
+        for call in re.findall(r"(?<!safetensors\.)torch\.load\([^\n]*", text):
+            assert "weights_only=True" in call, path
+        assert "allow_pickle=True" not in text, path
+        assert not re.search(r"\bpickle\.loads?\(", text), path
+
+
+def test_environments_agree_with_what_is_tested():
+    lines = (ROOT / "envs" / "constraints.txt").read_text().splitlines()
+    tested = dict(line.split("==") for line in lines if "==" in line)
+    for name in ("train", "report"):
+        pip = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text())["dependencies"][-1]["pip"]
+        for requirement in pip:
+            package, version = requirement.split("==")
+            found = {key.lower(): value for key, value in tested.items()}
+            assert found[package] == version, (name, package)
