@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -75,8 +75,14 @@ def share(
 
 
 def banks(model: nn.Module) -> dict[str, TemplateBank]:
-    """The template banks of a model by group, in the order of its layers."""
-    return {module.group: module for module in model.modules() if isinstance(module, TemplateBank)}
+    """The template banks of a model by group, in the order of its layers.
+
+    Where parts of a model were shared one by one, groups may be of one name: the layer that holds the bank is then
+    added to it.
+    """
+    found = [(name, module) for name, module in model.named_modules() if isinstance(module, TemplateBank)]
+    names = Counter(bank.group for _, bank in found)
+    return {bank.group if names[bank.group] == 1 else f"{bank.group} at {name}": bank for name, bank in found}
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

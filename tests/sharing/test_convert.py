@@ -282,6 +282,15 @@ def test_layers_of_a_group_lie_in_one_stage():
         assert len({name.split(".")[0] for name in bank.layers}) == 1
 
 
+def test_parts_shared_one_by_one_keep_all_their_banks():
+    model = nn.ModuleList([nn.Sequential(*[nn.Conv2d(4, 4, 3) for _ in range(2)]) for _ in range(2)])
+    for part in model:
+        softshare.share(part, 1)
+    assert len(softshare.banks(model)) == 2
+    _, free = softshare.parameter_groups(model, 1e-4)
+    assert len(free["params"]) == 2
+
+
 def test_linear_layers_share_on_request():
     model = nn.Sequential(*[nn.Linear(8, 8) for _ in range(3)])
     softshare.share(model, 2, types=(nn.Linear,))
