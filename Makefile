@@ -12,10 +12,10 @@ reproduce: $(INSTALLED)  ## install, run the quick scale, name its report
 	@echo "report: results/quick/report.md"
 
 test: $(INSTALLED)  ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test-fast: $(INSTALLED)  ## without the slow tests
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -76,15 +76,20 @@ def test_compiled_product_for_every_size(layers, data, dtype):
         pytest.skip("no C compiler here")
     count = data.draw(st.integers(1, layers))
     size = data.draw(st.integers(1, 3000))
+    in_parts = data.draw(st.integers(1, 4))
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
     coefficients = torch.randn(layers, count, generator=generator)
     templates = torch.randn(count, size, generator=generator)
     expected = coefficients.double() @ templates.double()
     rtol, atol = (1e-5, 1e-5) if dtype == torch.float32 else (1e-2, 1e-2)
-    torch.testing.assert_close(native.weights(coefficients, templates, dtype).double(), expected, rtol=rtol, atol=atol)
     rows = [torch.randn(size, generator=generator).to(dtype) for _ in range(layers)]
     stacked = torch.stack(rows).double()
-    for_coefficients, for_templates = native.gradients(coefficients, templates, rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "_SHARE", 128)
+        patch.setattr(torch, "get_num_threads", lambda: in_parts)
+        made = native.weights(coefficients, templates, dtype)
+        for_coefficients, for_templates = native.gradients(coefficients, templates, rows)
+    torch.testing.assert_close(made.double(), expected, rtol=rtol, atol=atol)
     torch.testing.assert_close(for_coefficients.double(), stacked @ templates.double().t(), rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(for_templates.double(), coefficients.double().t() @ stacked, rtol=1e-4, atol=1e-4)
 
