@@ -156,7 +156,6 @@ def _data_check(arguments: argparse.Namespace) -> None:
     images = load_images(arguments.dataset, arguments.data, cache=arguments.cache)
     facts = {
         "name": images.name,
-        "source": images.source,
         "fingerprint": images.fingerprint,
         "train_images": len(images.train_labels),
         "test_images": len(images.test_labels),
@@ -167,6 +166,7 @@ def _data_check(arguments: argparse.Namespace) -> None:
     }
     if arguments.out:
         write_json(arguments.out, facts)
+    print(f"source: {images.source}")
     for key, value in facts.items():
         print(f"{key}: {value}")
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,12 @@ def require_writable(folder: Path) -> None:
     Raises:
         UserError: It cannot be made or written to.
     """
-    probe = folder / ".writable"
-    with written_whole(probe) as temporary:
-        temporary.touch()
-    probe.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror or error})", file=folder) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -99,7 +102,8 @@ def read_yaml(path: Path, schema: str | None = None) -> Any:
     try:
         value = yaml.safe_load(_read_text(path))
     except yaml.YAMLError as error:
-        raise UserError(f"is not YAML ({error})", file=path) from error
+        problem = str(error).replace(' in "<unicode string>",', " at")
+        raise UserError(f"is not YAML ({problem})", file=path) from error
     if schema:
         check(value, schema, path)
     return value

@@ -61,8 +61,8 @@ class Scale:
 
     @property
     def is_paper(self) -> bool:
-        """Whether its results may be compared with the paper's numbers as equals."""
-        return self.name == "paper"
+        """Whether it puts nothing in place of the paper's datasets, networks and training."""
+        return self.models is None and not self.training and all(k == v for k, v in self.datasets.items())
 
     def stand_in(self, paper: Setting) -> Setting | None:
         """What is run at this scale in place of a setting of the paper; None if it is not run."""

@@ -28,7 +28,8 @@ def bench_step(name: str, rounds: int) -> Iterator[Measured]:
     size = int(batch.removeprefix("batch"))
     steps = {kind: training_step(kind, size) for kind in (plain, model)}
     seconds = alternate(steps, rounds)
-    yield Measured(name, paired_ratio(seconds[model], seconds[plain]))
+    precision = resolve_precision("auto", torch.device("cpu"))  # bf16 where the hardware has it
+    yield Measured(name, paired_ratio(seconds[model], seconds[plain]), f"ratio ({precision})")
 
 
 def bench_memory(name: str, rounds: int) -> Iterator[Measured]:

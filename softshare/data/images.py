@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,8 +66,8 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
 
     Args:
         name: Name of the dataset.
-        path: The archive or folder; by default `results/data/<name>` below the current folder. The digits
-            need none.
+        path: The archive or folder; by default what the environment variable `SOFTSHARE_DATA_<NAME>` names, else
+            `results/data/<name>` below the current folder. The digits need none.
         cache: Folder in which to keep the decoded images for the next time; None keeps nothing.
 
     Raises:
@@ -78,7 +79,8 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
         classes = tuple(str(digit) for digit in range(10))
         # A mirrored digit is none.
         return _image_set(name, _digits(), "8x8 digits of scikit-learn", classes, flip=False)
-    splits, source = _read(name, Path(path) if path else DEFAULT_FOLDER / name, cache)
+    path = path or os.environ.get(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name
+    splits, source = _read(name, Path(path), cache)
     return _image_set(name, splits, source, FACTS[name].classes, flip=True)
 
 

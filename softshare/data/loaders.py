@@ -112,6 +112,10 @@ def split_validation(labels_or_count: Tensor | int, fraction: float, seed: int) 
         raise UserError("must be 0 or more and below 1", key="validation fraction", value=fraction)
     count = labels_or_count if isinstance(labels_or_count, int) else len(labels_or_count)
     aside = round(count * fraction)
+    if fraction and not 0 < aside < count:
+        raise UserError(
+            f"holds out {aside} of {count} images", key="validation", value=fraction, remedy="for instance 0.1"
+        )
     generator = torch.Generator().manual_seed(epoch_seed(seed, 0, "validation split"))
     shuffled = torch.randperm(count, generator=generator)
     return shuffled[aside:].sort().values, shuffled[:aside].sort().values

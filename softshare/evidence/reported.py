@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,13 @@ class PaperDataset:
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A row of a table: parameters as printed, exact counts and values by dataset."""
+    """A row of a table: parameters as printed, exact counts and values by dataset, its own training settings."""
 
     label: str
     parameters: str
     exact_parameters: dict[str, int]
     values: dict[str, float]
+    training: dict[str, Any] = field(default_factory=dict)
     note: str | None = None
 
 
@@ -59,6 +60,7 @@ class PaperTable:
     notes: tuple[str, ...]
     unit: str
     decimals: int
+    training: dict[str, Any]
     datasets: dict[str, PaperDataset]
     rows: dict[str, PaperRow]
 
@@ -88,6 +90,7 @@ def read_reported(experiment: Experiment, root: Path | None = None) -> PaperTabl
         notes=tuple(note.strip() for note in raw.get("notes", ())),
         unit=raw["unit"],
         decimals=raw["decimals"],
+        training=raw["training"],
         datasets={name: PaperDataset(**entry) for name, entry in raw["datasets"].items()},
         rows=_rows(raw, file),
     )

@@ -140,8 +140,8 @@ def to_csv(table: Table) -> str:
 def _line(found: CellEvidence, paper: PaperTable, plan: Plan, epochs: tuple[int, int]) -> Line:
     cell = found.cell
     row, number = paper.rows[cell.row], paper.number(cell.row, cell.paper.dataset)
-    departures = [*found.departures, *_other_size(found, row, plan)]
-    comparable = plan.scale.is_paper and cell.run == cell.paper and not departures
+    departures = [*found.departures, *_unlike_the_paper(found, row, paper)]
+    comparable = cell.run == cell.paper and not departures
     notes = [*departures, *found.cautions]
     notes += [f"seed {r.run.seed} left out: {r.reason}" for r in found.records if not r.complete and found.complete]
     return Line(
@@ -156,13 +156,19 @@ def _line(found: CellEvidence, paper: PaperTable, plan: Plan, epochs: tuple[int,
     )
 
 
-def _other_size(found: CellEvidence, row: PaperRow, plan: Plan) -> list[str]:
+def _unlike_the_paper(found: CellEvidence, row: PaperRow, paper: PaperTable) -> list[str]:
+    """What keeps runs that bear the paper's names from answering its numbers."""
+    if found.cell.run != found.cell.paper:
+        return []  # what was run in its place is said in the row itself
     exact = row.exact_parameters.get(found.cell.paper.dataset)
-    if exact is None or not plan.scale.is_paper:
-        return []
-    return [
-        f"ran with {count:,} parameters in place of {exact:,}" for count in found.values("parameters") if count != exact
-    ]
+    notes = [f"{count:,} parameters in place of {exact:,}" for count in found.values("parameters") if count != exact]
+    for record in found.complete:
+        for key, value in (paper.training | row.training).items():
+            if record.settings.get(key) != value:
+                notes.append(f"trained with {key} {record.settings.get(key)} in place of the paper's {value}")
+        if "JPEG" in (source := record.manifest.get("dataset", {}).get("source", "")):
+            notes.append(f"lossy images in place of the original pixels: {source}")
+    return list(dict.fromkeys(notes))
 
 
 def _shown(line: Line) -> dict[str, str]:

@@ -53,11 +53,11 @@ def share(
         The model itself.
 
     Raises:
-        ValueError: k < 1 or k > L, a group of one layer or of different weight shapes, a layer that is shared
-            already, or nothing to share. The model is then unchanged.
+        ValueError: k < 1 or k > L; a group of one layer, or whose weights differ in shape, type, device or
+            requires_grad; a layer that is shared already; nothing to share. The model is then unchanged.
     """
-    if templates is not None and templates < 1:
-        raise ValueError(f"templates must be at least 1, not {templates}")
+    if templates is not None and (not isinstance(templates, int) or isinstance(templates, bool) or templates < 1):
+        raise ValueError(f"templates must be a whole number of at least 1, not {templates!r}")
     members = _members(model, groups or SameStageSameShape(model), types)
     if groups is None:
         singles = {key for key, layers in members.items() if len(layers) < 2}
@@ -129,18 +129,23 @@ def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int
     if len(layers) < 2:
         raise ValueError(f"group {key!r} has one layer only, {names[0]!r}: nothing to share")
     weights: list[Tensor] = [module.weight for _, module in layers]  # type: ignore[misc]
+    first = weights[0]
     for name, weight in zip(names, weights, strict=True):
         if weight.shape != weights[0].shape:
             raise ValueError(
                 f"group {key!r} has weights of different shapes: {names[0]!r} {tuple(weights[0].shape)}, "
                 f"{name!r} {tuple(weight.shape)}"
             )
+        if (weight.dtype, weight.device, weight.requires_grad) != (first.dtype, first.device, first.requires_grad):
+            raise ValueError(
+                f"group {key!r} has weights of different type, device or requires_grad: {names[0]!r} and {name!r}"
+            )
     if templates is not None and templates > len(layers):
         raise ValueError(f"group {key!r} has {len(layers)} layers, fewer than {templates} templates")
-    first = weights[0]
     bank = TemplateBank(len(layers), templates, first.shape, init, device=first.device, dtype=first.dtype)
     if first.dim() == 4 and not first.is_contiguous() and first.is_contiguous(memory_format=torch.channels_last):
         bank.to(memory_format=torch.channels_last)
+    bank.requires_grad_(first.requires_grad)
     return bank.train(layers[0][1].training)
 
 
@@ -172,7 +177,7 @@ def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
     """A subclass of a layer's type, of the same name, whose weight is read from a bank.
 
     The way of `torch.nn.utils.parametrize`. A property serves every reader of `layer.weight`, also those that
-    never call the layer (`F.linear(x, layer.weight)`), and is never out of date.
+    never call the layer (`F.linear(x, layer.weight)`). It cannot be assigned: templates and coefficients can.
     """
     if kind in _shared_types:
         return _shared_types[kind]
@@ -181,11 +186,16 @@ def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
         source: _Source = self.__dict__["_weight_source"]
         return source.bank.weight(source.layer, autocasts=source.autocasts)
 
+    def refuse(self: nn.Module, value: object) -> None:
+        raise AttributeError(
+            "the weight of a shared layer is mixed from its bank; change the bank's parameters instead"
+        )
+
     def reduce(self: nn.Module, protocol: int) -> tuple[Any, ...]:
         return _rebuild, (kind,), self.__dict__
 
     body = {
-        "weight": property(weight),
+        "weight": property(weight, refuse),
         "__reduce_ex__": reduce,
         "__module__": kind.__module__,
         "__doc__": kind.__doc__,

@@ -95,8 +95,12 @@ def library() -> ctypes.CDLL | None:
         return None
     key = hashlib.sha256(_SOURCE.read_bytes() + repr((_FLAGS, compiler, _processor())).encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "softshare"
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        return ctypes.CDLL(str(_compiled(compiler, cache / f"native-{key}.so")))
+    target = cache / f"native-{key}.so"
+    for _ in range(2):  # what does not load is made anew, once
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            return ctypes.CDLL(str(_compiled(compiler, target)))
+        with contextlib.suppress(OSError):
+            target.unlink(missing_ok=True)
     return None
 
 

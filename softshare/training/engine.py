@@ -1,4 +1,4 @@
-"""Training one run, from its settings to its folder; resumed after a kill, it ends with the same bits.
+"""Training one run, from its settings to its folder; resumed after a kill, it ends with the same bits on a CPU.
 
 Every epoch starts from (seed, epoch) and the checkpoint alone: order and augmentation are drawn by the loader from
 them, dropout from torch's generator seeded with them.
@@ -24,12 +24,14 @@ from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import read_json, require_writable, write_json
 from softshare.models import create_model
-from softshare.sharing import parameter_groups, recurrence_penalty
+from softshare.sharing import native, parameter_groups, recurrence_penalty
 from softshare.training.checkpoint import load_checkpoint, require_same_run, save_checkpoint
 from softshare.training.device import autocast, describe_device, peak_memory_bytes
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.recipe import Recipe
 from softshare.training.record import SimilarityRecord, provenance, save_history, save_weights
+
+CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,12 @@ class Job:
     scale: str | None = None
 
     def identity(self, fingerprint: str) -> dict[str, Any]:
-        """All on which the result depends; two runs of one identity end with the same bits on one machine."""
+        """All on which the result depends; on a CPU, two runs of one identity end with the same bits."""
         names = {"dataset": self.dataset, "model": self.model, "recipe": self.recipe_name, "seed": self.seed}
         where = {"device": self.device.type, "precision": self.precision, "compile": self.compile}
         threads = {"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}
-        return names | self.recipe.settings() | where | threads | {"fingerprint": fingerprint}
+        arithmetic = {"torch": torch.__version__, "compiled synthesis": native.library() is not None}
+        return names | self.recipe.settings() | where | threads | arithmetic | {"fingerprint": fingerprint}
 
 
 def train(job: Job, images: ImageSet, out: Path, *, progress: bool = True) -> dict[str, Any]:
@@ -74,9 +77,10 @@ def train(job: Job, images: ImageSet, out: Path, *, progress: bool = True) -> di
     if (out / "metrics.json").exists():
         found = read_json(out / "manifest.json").get("identity", {})
         require_same_run(found, job.identity(images.fingerprint), out / "manifest.json")
+        (out / CHECKPOINT).unlink(missing_ok=True)
         return read_json(out / "metrics.json")
-    require_writable(out)
     training = _Training(job, images, out)
+    require_writable(out)
     for epoch in range(training.epoch, job.recipe.epochs):
         training.run_epoch(epoch, progress)
         training.save()
@@ -90,6 +94,7 @@ class _Training:
         self.job, self.images, self.out = job, images, out
         self.identity = job.identity(images.fingerprint)
         recipe, device = job.recipe, job.device
+        torch.backends.cudnn.deterministic = True  # of two algorithms as fast, the one that repeats itself
         torch.manual_seed(epoch_seed(job.seed, 0, "weights"))
         model = create_model(job.model, len(images.classes), recipe.dropout, coefficients=recipe.coefficients)
         self.model = model.to(device).to(memory_format=torch.channels_last)
@@ -137,7 +142,7 @@ class _Training:
 
     @property
     def _checkpoint(self) -> Path:
-        return self.out / "checkpoint.pt"
+        return self.out / CHECKPOINT
 
     def _resume(self) -> None:
         found = load_checkpoint(self._checkpoint, self.identity)

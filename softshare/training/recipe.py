@@ -43,6 +43,8 @@ class Recipe:
         missing = [field.name for field in dataclasses.fields(cls) if field.name not in settings]
         if missing:
             raise UserError(f"the key {missing[0]!r} is missing", file=file)
+        if settings["nesterov"] and not settings["momentum"] and settings["optimizer"] == "sgd":
+            raise UserError("needs a momentum above 0", file=file, key="nesterov", value=True)
         tuples = {key: tuple(settings[key]) for key in ("drops", "similarity_at")}
         return cls(**settings | tuples)
 

@@ -10,7 +10,7 @@ import torch
 from softshare.data.images import load_images
 from softshare.data.loaders import TensorLoader
 from softshare.errors import UserError
-from softshare.files import read_json
+from softshare.files import check, read_json
 from softshare.models import create_model
 from softshare.names import parse_model_name
 from softshare.plan import load_recipe, load_scale
@@ -31,8 +31,9 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     model = parse_model_name(arguments.model)
     scale = load_scale(arguments.scale) if arguments.scale else None
     settings = load_recipe(arguments.recipe, scale)
-    settings |= {key: getattr(arguments, key) for key in _OVERRIDES if getattr(arguments, key) is not None}
-    recipe = Recipe.from_settings(settings, f"recipe {arguments.recipe}")
+    overrides = {key: getattr(arguments, key) for key in _OVERRIDES if getattr(arguments, key) is not None}
+    check(overrides, "settings", "command line")
+    recipe = Recipe.from_settings(settings | overrides, f"recipe {arguments.recipe}")
     if recipe.coefficients == "identity" and model.templates not in (None, model.layers):
         raise UserError(
             "needs one template per layer", key="coefficients", value="identity", remedy=f"not {arguments.model}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -109,9 +110,32 @@ def test_another_scale_is_never_compared(make_run: MakeRun, quick_plan: Plan, tm
     [
         ({"settings": {"epochs": 50}}, "seed 0 ran with epochs 50 in place of 200"),
         ({"settings": {"validation": 0.1}}, "seed 0 ran with validation 0.1 in place of 0.0"),
-        ({"metrics": {"parameters": 36479195}}, "ran with 36,479,195 parameters in place of 36,479,194"),
+        ({"metrics": {"parameters": 36479195}}, "36,479,195 parameters in place of 36,479,194"),
     ],
 )
+def test_what_is_compared_hangs_on_the_runs_and_not_on_the_scale_s_name(
+    make_run: MakeRun, paper_plan: Plan, tmp_path: Path
+) -> None:
+    shorter = dataclasses.replace(paper_plan, scale=dataclasses.replace(paper_plan.scale, training={"epochs": 2}))
+    runs = paper_plan.experiment("table1").cell("WRN 28-10", "cifar10").runs
+    for run in runs:
+        make_run(run, 4.0 + run.seed / 100, settings={"epochs": 2})
+    (line, *_) = build_table(gather(shorter, tmp_path), "table1").lines
+    assert line.judgement.n == len(runs) and line.judgement.verdict == "not comparable"
+    assert "trained with epochs 2 in place of the paper's 200" in line.notes
+
+
+def test_lossy_images_are_not_the_paper_s(make_run: MakeRun, paper_plan: Plan, tmp_path: Path) -> None:
+    for run in paper_plan.experiment("table1").cell("WRN 28-10", "cifar10").runs:
+        make_run(
+            run,
+            4.0 + run.seed / 100,
+            manifest={"dataset": {"name": "cifar10", "source": "JPEG copy", "fingerprint": "f" * 64}},
+        )
+    (line, *_) = build_table(gather(paper_plan, tmp_path), "table1").lines
+    assert line.judgement.verdict == "not comparable" and any("lossy" in note for note in line.notes)
+
+
 def test_a_run_that_departs_from_the_plan_is_not_compared(
     changes: dict, told: str, make_run: MakeRun, paper_plan: Plan, tmp_path: Path
 ) -> None:

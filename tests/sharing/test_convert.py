@@ -309,6 +309,8 @@ def test_a_reader_of_weight_that_never_calls_the_layer_gets_it_with_its_gradient
     ("templates", "groups", "said"),
     [
         (0, shared_group, "at least 1, not 0"),
+        (2.5, shared_group, "at least 1, not 2.5"),
+        (True, shared_group, "at least 1, not True"),
         (3, shared_group, "2 layers, fewer than 3 templates"),
         (1, lambda name, module: "alone" if name == "stem" else None, "one layer only, 'stem'"),
         (1, lambda name, module: "all", "different shapes"),
@@ -336,7 +338,24 @@ def test_a_model_with_nothing_to_share_says_why():
         softshare.share(nn.Sequential(nn.Conv2d(3, 4, 3)))
 
 
+def test_frozen_layers_stay_frozen_and_mixed_groups_are_refused():
+    model = small().requires_grad_(False)
+    softshare.share(model, 1, shared_group)
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    for change in ("requires_grad", "dtype", "device"):
+        model = small()
+        layer = model.stage1[1].conv2
+        if change == "requires_grad":
+            layer.requires_grad_(False)
+        else:
+            layer.to(torch.float64 if change == "dtype" else "meta")
+        with pytest.raises(ValueError, match=r"different type, device or requires_grad: 'stage1.1.conv1' and"):
+            softshare.share(model, 1, shared_group)
+
+
 def test_a_weight_of_a_shared_layer_cannot_be_replaced_unnoticed():
     model = shared()
+    with pytest.raises(AttributeError, match="mixed from its bank"):
+        model.stage2[1].conv1.weight = torch.zeros(64, 64, 3, 3)
     with pytest.raises((KeyError, AttributeError)):
         model.stage2[1].conv1.weight = nn.Parameter(torch.zeros(64, 64, 3, 3))

@@ -124,8 +124,8 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(job, with_settings, i
 
 def test_a_folder_that_cannot_be_written_is_refused_before_any_training(job, images, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(engine, "_Training", None)
-    with pytest.raises(UserError, match="cannot be written"):
+    monkeypatch.setattr(engine._Training, "run_epoch", None)
+    with pytest.raises(UserError, match=r"file/run: cannot be written"):
         train(job, images, tmp_path / "file" / "run", progress=False)
 
 
@@ -142,6 +142,13 @@ def test_validation_is_held_out_by_the_seed_and_stored(with_settings, images, tm
     assert "validation_error" in (tmp_path / "history.csv").read_text().splitlines()[0]
     training = engine._Training(with_settings(validation=0.1), images, tmp_path / "again")
     assert training.held_out == held_out and len(training.train_loader.images) == 81
+
+
+@pytest.mark.parametrize("share", [0.001, 0.999])
+def test_a_split_that_leaves_nothing_is_refused(with_settings, images, tmp_path, share):
+    with pytest.raises(UserError, match=f"validation: {share}"):
+        train(with_settings(validation=share), images, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_coefficients_alone_escape_decay(job, images, tmp_path):

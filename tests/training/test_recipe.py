@@ -59,6 +59,7 @@ def test_settings_round_trip():
         ({"drops": [0.5, 1.5]}, "drops.1"),
         ({"coefficients": "orthogonl"}, "did you mean 'orthogonal'"),
         ({"learning_rate": -1}, "learning_rate"),
+        ({"momentum": 0.0}, "nesterov: True: needs a momentum"),
     ],
 )
 def test_settings_that_cannot_be(change, said):

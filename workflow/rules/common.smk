@@ -1,4 +1,5 @@
 # The plan: which runs the configuration asks for. No torch is imported here.
+import os
 import shlex
 import shutil
 
@@ -33,19 +34,18 @@ ON_GPU = config["device"].startswith("cuda") or (
 )
 
 
+# Jobs find the data by the environment: where they lie is no part of what a run is.
+for dataset, path in config["data"].items():
+    if path:
+        os.environ[f"SOFTSHARE_DATA_{dataset.upper()}"] = path
+
+
 # Of the plan's runs, so that a target of no run is refused by name.
 wildcard_constraints:
     dataset="|".join(plan.datasets),
     model="|".join(sorted({run.setting.model for run in plan.runs})),
     recipe="|".join(sorted({run.setting.recipe for run in plan.runs})),
     seed=r"\d+",
-
-
-def data_option(dataset):
-    """The `--data` of a dataset, quoted for the shell."""
-    path = config["data"].get(dataset)
-    folder = path or f"results/data/{dataset}"
-    return "" if dataset == "digits" else f"--data {shlex.quote(folder)}"
 
 
 def files_of(experiments, *names):

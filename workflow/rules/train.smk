@@ -20,7 +20,6 @@ rule train:
         runtime=int(2 * plan.scale.minutes_per_run) + 10,
     params:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
-        data=lambda wildcards: data_option(wildcards.dataset),
         # A changed recipe or scale makes the run anew.
         settings=lambda wildcards: load_recipe(wildcards.recipe, plan.scale),
         device=config["device"],
@@ -30,4 +29,4 @@ rule train:
         "{PYTHON} -m softshare train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed}"
         " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
-        " {params.data} --cache results/data/cache --out {params.folder:q} > {log:q} 2>&1"
+        " --cache results/data/cache --out {params.folder:q} > {log:q} 2>&1"
