@@ -53,7 +53,7 @@ class Job:
         names = {"dataset": self.dataset, "model": self.model, "recipe": self.recipe_name, "seed": self.seed}
         where = {"device": self.device.type, "precision": self.precision, "compile": self.compile}
         threads = {"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}
-        arithmetic = {"torch": torch.__version__, "compiled synthesis": native.library() is not None}
+        arithmetic = {"torch": str(torch.__version__), "compiled synthesis": native.library() is not None}
         return names | self.recipe.settings() | where | threads | arithmetic | {"fingerprint": fingerprint}
 
 
