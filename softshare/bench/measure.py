@@ -23,12 +23,17 @@ class Measured:
     unit: str = "ratio"
 
 
-def alternate(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def alternate(
+    functions: Mapping[str, Callable[[], object]], rounds: int, at_least_seconds: float = 0.0
+) -> dict[str, list[float]]:
     """Times functions in turn, after one unmeasured round, so that a slow spell of the machine hits all of them.
+
+    The order is turned round at each round: being first or last favours none.
 
     Args:
         functions: What to time, by name.
-        rounds: How often.
+        rounds: How often, at least.
+        at_least_seconds: How long to go on, where the rounds take less: a ratio near 1 needs many on a noisy machine.
 
     Returns:
         Seconds of each round, by name.
@@ -36,11 +41,15 @@ def alternate(functions: Mapping[str, Callable[[], object]], rounds: int) -> dic
     for function in functions.values():
         function()
     seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
+    order = list(functions.items())
+    began, done = time.perf_counter(), 0
+    while done < rounds or time.perf_counter() - began < at_least_seconds:
+        for name, function in order:
             start = time.perf_counter()
             function()
             seconds[name].append(time.perf_counter() - start)
+        order.reverse()
+        done += 1
     return seconds
 
 

@@ -27,7 +27,7 @@ def bench_step(name: str, rounds: int) -> Iterator[Measured]:
     plain = "-".join(model.removeprefix("s").split("-")[:3])
     size = int(batch.removeprefix("batch"))
     steps = {kind: training_step(kind, size) for kind in (plain, model)}
-    seconds = alternate(steps, rounds)
+    seconds = alternate(steps, rounds, at_least_seconds=120)
     precision = resolve_precision("auto", torch.device("cpu"))  # bf16 where the hardware has it
     yield Measured(name, paired_ratio(seconds[model], seconds[plain]), f"ratio ({precision})")
 
