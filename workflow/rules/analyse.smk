@@ -5,23 +5,24 @@ rule similarity_figure:
         ),
     output:
         report(
-            RESULTS + "/figures/{figure}.svg",
+            f"{RESULTS}/figures/{{figure}}.svg",
             caption="../../reports/captions/similarity.rst",
             category="Figures",
         ),
-        RESULTS + "/figures/{figure}.png",
-        RESULTS + "/figures/{figure}.pdf",
+        f"{RESULTS}/figures/{{figure}}.png",
+        f"{RESULTS}/figures/{{figure}}.pdf",
     log:
-        RESULTS + "/logs/figures/{figure}.log",
+        f"{RESULTS}/logs/figures/{{figure}}.log",
     wildcard_constraints:
         figure="|".join(e.name for e in plan.of_kind("similarity")) or "none",
     conda:
         "../../envs/report.yaml"
     params:
         scale=plan.scale.name,
+        experiments=EXPERIMENTS,
     shell:
-        "{PYTHON} -m softshare figure {wildcards.figure:q} --scale {params.scale:q}"
-        " --experiments {EXPERIMENTS} > {log:q} 2>&1"
+        "python -m softshare figure {wildcards.figure:q} --scale {params.scale:q}"
+        " --experiments {params.experiments:q} > {log:q} 2>&1"
 
 
 rule table:
@@ -32,20 +33,21 @@ rule table:
         paper="reports/paper/{table}.yaml",
     output:
         report(
-            RESULTS + "/tables/{table}.md",
+            f"{RESULTS}/tables/{{table}}.md",
             caption="../../reports/captions/table1.rst",
             category="Tables",
         ),
-        RESULTS + "/tables/{table}.tex",
-        RESULTS + "/tables/{table}.csv",
+        f"{RESULTS}/tables/{{table}}.tex",
+        f"{RESULTS}/tables/{{table}}.csv",
     log:
-        RESULTS + "/logs/tables/{table}.log",
+        f"{RESULTS}/logs/tables/{{table}}.log",
     wildcard_constraints:
         table="|".join(e.name for e in plan.of_kind("table")) or "none",
     conda:
         "../../envs/report.yaml"
     params:
         scale=plan.scale.name,
+        experiments=EXPERIMENTS,
     shell:
-        "{PYTHON} -m softshare table {wildcards.table:q} --scale {params.scale:q}"
-        " --experiments {EXPERIMENTS} > {log:q} 2>&1"
+        "python -m softshare table {wildcards.table:q} --scale {params.scale:q}"
+        " --experiments {params.experiments:q} > {log:q} 2>&1"

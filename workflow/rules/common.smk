@@ -16,9 +16,10 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-# With conda the interpreter of the rule's environment, else the one that Snakemake itself runs in.
-USES_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-PYTHON = "python" if USES_CONDA else shlex.quote(sys.executable)
+# Without conda a rule's `python` is the one that Snakemake itself runs in.
+if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
+    folder = shlex.quote(os.path.dirname(sys.executable))
+    shell.prefix(f"set -euo pipefail; export PATH={folder}:$PATH; ")
 
 RESULTS = f"results/{plan.scale.name}"
 RUN_FILES = [
@@ -28,7 +29,7 @@ RUN_FILES = [
     "model.safetensors",
     "manifest.json",
 ]
-EXPERIMENTS = " ".join(shlex.quote(experiment.name) for experiment in plan.experiments)
+EXPERIMENTS = [experiment.name for experiment in plan.experiments]
 ON_GPU = config["device"].startswith("cuda") or (
     config["device"] == "auto" and shutil.which("nvidia-smi") is not None
 )

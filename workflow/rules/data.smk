@@ -13,5 +13,5 @@ rule dataset:
         # Looked at anew when it lies elsewhere; runs are made anew only if its content is another.
         place=lambda wildcards: config["data"].get(wildcards.dataset),
     shell:
-        "{PYTHON} -m softshare data check {wildcards.dataset:q}"
+        "python -m softshare data check {wildcards.dataset:q}"
         " --cache results/data/cache --out {output:q} > {log:q} 2>&1"

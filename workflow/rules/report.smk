@@ -16,5 +16,6 @@ rule report:
         "../../envs/report.yaml"
     params:
         scale=plan.scale.name,
+        experiments=EXPERIMENTS,
     shell:
-        "{PYTHON} -m softshare report --scale {params.scale:q} --experiments {EXPERIMENTS} > {log:q} 2>&1"
+        "python -m softshare report --scale {params.scale:q} --experiments {params.experiments:q} > {log:q} 2>&1"

@@ -4,13 +4,13 @@ rule train:
         "results/data/{dataset}.json",
     output:
         [
-            RESULTS + "/runs/{dataset}/{model}/{recipe}/seed{seed}/" + name
+            f"{RESULTS}/runs/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}/{name}"
             for name in RUN_FILES
         ],
     log:
-        RESULTS + "/logs/train/{dataset}/{model}/{recipe}/seed{seed}.log",
+        f"{RESULTS}/logs/train/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}.log",
     benchmark:
-        RESULTS + "/benchmarks/train/{dataset}/{model}/{recipe}/seed{seed}.tsv"
+        f"{RESULTS}/benchmarks/train/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}.tsv"
     conda:
         "../../envs/train.yaml"
     threads: plan.scale.threads
@@ -26,7 +26,7 @@ rule train:
         precision=config["precision"],
         scale=plan.scale.name,
     shell:
-        "{PYTHON} -m softshare train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
+        "python -m softshare train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed}"
         " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
         " --cache results/data/cache --out {params.folder:q} > {log:q} 2>&1"
