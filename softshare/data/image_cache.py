@@ -11,8 +11,9 @@ from pathlib import Path
 
 import PIL
 import safetensors
-import safetensors.torch
 import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
 
 from softshare.data.sources import Source
 from softshare.data.splits import Splits
@@ -38,7 +39,7 @@ def read_cache(file: Path) -> tuple[Splits, str] | None:
     """The images in a file and the line on their source; None if they are not there as they were kept."""
     try:
         content = file.read_bytes()  # once: what is opened twice may be replaced in between
-        splits = Splits(**safetensors.torch.load(content))
+        splits = Splits(**load_safetensors(content))
         kept = _metadata(content)
         whole = all(getattr(splits, part).dtype == _dtype(part) for part in _PARTS)
         return (splits, kept["source"]) if whole and splits.fingerprint() == kept["fingerprint"] else None
@@ -55,7 +56,7 @@ def write_cache(file: Path, splits: Splits, source: str) -> None:
     tensors = {part: getattr(splits, part) for part in _PARTS}
     kept = {"source": source, "fingerprint": splits.fingerprint()}
     with written_whole(file) as temporary:
-        temporary.write_bytes(safetensors.torch.save(tensors, kept))
+        temporary.write_bytes(save_safetensors(tensors, kept))
 
 
 def _dtype(part: str) -> torch.dtype:
