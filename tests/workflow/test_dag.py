@@ -93,6 +93,8 @@ def test_from_nothing_to_the_report_and_no_further(project):
         assert (results / link).exists(), link
     again = snakemake("--config", "scale=tiny", "device=cpu", folder=project)
     assert "Nothing to be done" in again.stdout + again.stderr
+    looked_at = snakemake("-n", "-R", "dataset", "--config", "scale=tiny", "device=cpu", folder=project)
+    assert planned(looked_at).get("dataset") == "1" and "train" not in planned(looked_at)
     lost = results / "runs/digits/wrn-16-1/cifar/seed0/metrics.json"
     lost.unlink()
     wanted = lost.relative_to(project).as_posix()

@@ -10,7 +10,7 @@ rule dataset:
         mem_mb=4000,
         runtime=30,
     params:
-        # Looked at anew when it lies elsewhere; runs are made anew only if its content is another.
+        # Looked at anew when it lies elsewhere.
         place=lambda wildcards: config["data"].get(wildcards.dataset),
     shell:
         "python -m softshare data check {wildcards.dataset:q}"

@@ -1,7 +1,8 @@
 # A run resumes from its checkpoint, which is no output: Snakemake deletes the outputs of a failed job.
 rule train:
     input:
-        "results/data/{dataset}.json",
+        # Data that moved, or were looked at again, are no reason to train again: a manifest tells what was trained on.
+        ancient("results/data/{dataset}.json"),
     output:
         [
             f"{RESULTS}/runs/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}/{name}"
