@@ -113,8 +113,12 @@ class TestSeeds:
 
 
 class TestSplitValidation:
-    @given(count=st.integers(0, 200), fraction=st.floats(0, 0.99), seed=st.integers(0, 5))
+    @given(count=st.integers(2, 200), fraction=st.just(0.0) | st.floats(0.01, 0.99), seed=st.integers(0, 5))
     def test_every_image_is_on_one_side(self, count, fraction, seed):
+        if fraction and round(count * fraction) in (0, count):
+            with pytest.raises(UserError, match="holds out"):
+                split_validation(count, fraction, seed)
+            return
         train, aside = split_validation(count, fraction, seed)
         assert len(aside) == round(count * fraction)
         assert sorted([*train.tolist(), *aside.tolist()]) == list(range(count))
