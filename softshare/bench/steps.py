@@ -27,7 +27,7 @@ def bench_step(name: str, rounds: int) -> Iterator[Measured]:
     plain = "-".join(model.removeprefix("s").split("-")[:3])
     size = int(batch.removeprefix("batch"))
     seconds: dict[str, list[float]] = {plain: [], model: []}
-    for order in ((plain, model), (model, plain)):  # the network made first lies better in memory, by some percent
+    for order in ((plain, model), (model, plain)):  # so that being made first favours neither
         taken = alternate({kind: training_step(kind, size) for kind in order}, rounds, at_least_seconds=60)
         for kind in order:
             seconds[kind] += taken[kind]
