@@ -101,7 +101,7 @@ def build_table(evidence: Evidence, name: str, root: Path | None = None) -> Tabl
         )
         for recipe in {cell.paper.recipe for cell in experiment.cells}
     }
-    lines = tuple(_line(found, paper, evidence.plan, epochs[found.cell.paper.recipe]) for found in evidence.cells[name])
+    lines = tuple(_line(found, paper, epochs[found.cell.paper.recipe]) for found in evidence.cells[name])
     return Table(experiment, paper, evidence.plan.scale.name, lines)
 
 
@@ -137,7 +137,7 @@ def to_csv(table: Table) -> str:
     return pd.DataFrame([_plain(line) for line in table.lines]).to_csv(index=False, lineterminator="\n")
 
 
-def _line(found: CellEvidence, paper: PaperTable, plan: Plan, epochs: tuple[int, int]) -> Line:
+def _line(found: CellEvidence, paper: PaperTable, epochs: tuple[int, int]) -> Line:
     cell = found.cell
     row, number = paper.rows[cell.row], paper.number(cell.row, cell.paper.dataset)
     departures = [*found.departures, *_unlike_the_paper(found, row, paper)]

@@ -94,7 +94,7 @@ class _Training:
         self.job, self.images, self.out = job, images, out
         self.identity = job.identity(images.fingerprint)
         recipe, device = job.recipe, job.device
-        torch.backends.cudnn.deterministic = True  # of two algorithms as fast, the one that repeats itself
+        torch.backends.cudnn.deterministic = True  # algorithms that repeat themselves
         torch.manual_seed(epoch_seed(job.seed, 0, "weights"))
         model = create_model(job.model, len(images.classes), recipe.dropout, coefficients=recipe.coefficients)
         self.model = model.to(device).to(memory_format=torch.channels_last)
