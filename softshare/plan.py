@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of the paper is run: what stands in for what, the seeds, and the shortened training."""
+    """How much of the paper is run: what stands in for what, the seeds, and the shortened training.
+
+    Attributes:
+        seeds: The seeds of every run.
+        seeds_of: How many of them an experiment shows here, where it does not show all.
+        models: The paper's network: the one run in its place; None = the same.
+        training: Settings of every recipe that this scale changes.
+    """
 
     name: str
     description: str
@@ -58,11 +65,17 @@ class Scale:
     training: dict[str, Any]
     threads: int
     minutes_per_run: float
+    seeds_of: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_paper(self) -> bool:
         """Whether it puts nothing in place of the paper's datasets, networks and training."""
         return self.models is None and not self.training and all(k == v for k, v in self.datasets.items())
+
+    def seeds_for(self, experiment: str, at_most: int | None = None) -> tuple[int, ...]:
+        """The seeds that an experiment shows: all, or the first of them where this scale or the experiment says so."""
+        limits = (at_most, self.seeds_of.get(experiment))
+        return self.seeds[: min((limit for limit in limits if limit), default=None)]
 
     def stand_in(self, paper: Setting) -> Setting | None:
         """What is run at this scale in place of a setting of the paper; None if it is not run."""
@@ -84,12 +97,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A table or figure of the paper: its rows, in the paper's terms, and the runs behind each."""
+    """A table or figure of the paper: its rows, in the paper's terms, and the runs behind each.
+
+    Attributes:
+        compare_with: The row that every other row is held against, if any.
+    """
 
     name: str
     kind: str
     title: str
     cells: tuple[Cell, ...]
+    compare_with: str | None = None
 
     @property
     def rows(self) -> list[str]:
@@ -123,6 +141,11 @@ class Plan:
         """Every dataset that is run, sorted."""
         return sorted({run.setting.dataset for run in self.runs})
 
+    @property
+    def recipes(self) -> list[str]:
+        """Every recipe that is run, sorted."""
+        return sorted({run.setting.recipe for run in self.runs})
+
     def experiment(self, name: str) -> Experiment:
         """The experiment of that name."""
         return next(experiment for experiment in self.experiments if experiment.name == name)
@@ -149,7 +172,7 @@ def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path |
     """
     config = (root or project_root()) / "config"
     chosen = load_scale(scale, root)
-    known = _names_in(config / "experiments")
+    known = names_in(config / "experiments")
     wanted = list(known if experiments is None else experiments)
     for name in wanted:
         if name not in known:
@@ -165,7 +188,7 @@ def load_scale(name: str, root: Path | None = None) -> Scale:
         UserError: An unknown scale, or a value in its file that cannot be.
     """
     folder = (root or project_root()) / "config" / "scales"
-    if name not in (known := _names_in(folder)):
+    if name not in (known := names_in(folder)):
         raise UserError("unknown scale", key="scale", value=name, remedy=did_you_mean(name, known))
     file = folder / f"{name}.yaml"
     raw = read_yaml(file, schema="scale")
@@ -175,6 +198,8 @@ def load_scale(name: str, root: Path | None = None) -> Scale:
             for value in (paper, ours):
                 _check_name(value, file, key, _is_dataset if key == "datasets" else _is_model)
     models = raw["models"] if isinstance(raw["models"], dict) else None
+    seeds_of = raw.get("seeds_of", {})
+    _check_seeds_of(seeds_of, len(raw["seeds"]), names_in(folder.parent / "experiments"), file)
     return Scale(
         name=name,
         description=raw["description"].strip(),
@@ -184,33 +209,20 @@ def load_scale(name: str, root: Path | None = None) -> Scale:
         training=raw.get("training", {}),
         threads=raw["threads"],
         minutes_per_run=raw["minutes_per_run"],
+        seeds_of=seeds_of,
     )
 
 
-def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None) -> dict[str, Any]:
-    """A recipe's settings, as its file and then the scale's `training` give them.
-
-    Args:
-        name: Name of a recipe in `config/recipes/`, or the path of a YAML file.
-        scale: The scale whose shortened training to apply; None = the recipe as it stands.
-        root: Folder that holds `config/`.
-
-    Raises:
-        UserError: An unknown recipe, key or value.
-    """
-    folder = (root or project_root()) / "config" / "recipes"
-    file = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
-    if file.parent == folder and name not in (known := _names_in(folder)):
-        raise UserError("unknown recipe", key="recipe", value=name, remedy=did_you_mean(name, known))
-    settings = dict(read_yaml(file, schema="recipe")["settings"])
-    return settings | (scale.training if scale else {})
+def names_in(folder: Path) -> list[str]:
+    """Names of the YAML files in a folder, without their ending, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
 def _experiment(name: str, scale: Scale, config: Path) -> Experiment:
     file = config / "experiments" / f"{name}.yaml"
     raw = read_yaml(file, schema="experiment")
-    recipes = _names_in(config / "recipes")
-    seeds = scale.seeds[: raw["seeds"]] if "seeds" in raw else scale.seeds
+    recipes = names_in(config / "recipes")
+    seeds = scale.seeds_for(name, raw.get("seeds"))
     cells = []
     for index, row in enumerate(raw["rows"]):
         key = f"rows.{index}"
@@ -229,11 +241,28 @@ def _experiment(name: str, scale: Scale, config: Path) -> Experiment:
             ours = scale.stand_in(paper)
             runs = tuple(Run(ours, seed) for seed in seeds) if ours else ()
             cells.append(Cell(name, row["label"], paper, ours, runs))
-    return Experiment(name, raw["kind"], raw["title"], tuple(cells))
+    compare_with = raw.get("compare_with")
+    labels = {row["label"] for row in raw["rows"]}
+    if compare_with is not None and compare_with not in labels:
+        raise UserError(
+            "no row has this label",
+            file=file,
+            key="compare_with",
+            value=compare_with,
+            remedy=did_you_mean(compare_with, labels),
+        )
+    return Experiment(name, raw["kind"], raw["title"], tuple(cells), compare_with)
 
 
-def _names_in(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+def _check_seeds_of(seeds_of: dict[str, int], seeds: int, experiments: list[str], file: Path) -> None:
+    for name, count in seeds_of.items():
+        key = f"seeds_of.{name}"
+        if name not in experiments:
+            raise UserError(
+                "unknown experiment", file=file, key=key, value=count, remedy=did_you_mean(name, experiments)
+            )
+        if count > seeds:
+            raise UserError(f"is more than the {seeds} seeds of this scale", file=file, key=key, value=count)
 
 
 def _check_name(value: str, file: Path, key: str, check: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from softshare.errors import UserError
-from softshare.plan import Run, Setting, load_plan, load_recipe, load_scale
+from softshare.plan import Run, Setting, load_plan, load_scale
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +28,7 @@ def edit(file, change):
 def test_a_run_is_made_once_however_many_show_it():
     plan = load_plan("paper")
     run = Run(Setting("cifar10", "swrn-28-10", "cifar"), 0)
-    assert plan.runs.count(run) == 1 and plan.needed_by(run) == ["lsm", "table1"]
+    assert plan.runs.count(run) == 1 and plan.needed_by(run) == ["appendix-b", "lsm", "table1"]
     assert run.folder.as_posix() == "cifar10/swrn-28-10/cifar/seed0"
 
 
@@ -42,6 +42,20 @@ def test_a_smaller_scale_says_what_stands_for_what():
     cell = load_plan("quick").experiment("table1").cell("SWRN 28-10-1", "cifar10")
     assert cell.run == Setting("digits", "swrn-22-1-1", "cifar") and cell.paper.model == "swrn-28-10-1"
     assert load_plan("quick").experiment("table1").cell("SWRN 28-10-1", "cifar100").runs == ()
+
+
+@pytest.mark.parametrize(("scale", "shown"), [("paper", [0, 1, 2, 3, 4]), ("compact", [0, 1, 2]), ("quick", [0, 1])])
+def test_a_scale_says_how_many_seeds_an_experiment_shows(scale, shown):
+    cells = load_plan(scale).experiment("appendix-b").cells
+    assert len(cells) == 5 and all([run.seed for run in cell.runs] == shown for cell in cells)
+    assert len(load_plan(scale).experiment("lsm").cells[0].runs) == 1  # the experiment's own limit, at every scale
+
+
+def test_the_smaller_of_two_limits_counts(project):
+    edit(project / "config/scales/quick.yaml", lambda c: c.update(seeds=[7, 5, 3], seeds_of={"table1": 2, "lsm": 3}))
+    plan = load_plan("quick", root=project)
+    assert [run.seed for run in plan.experiment("table1").cells[0].runs] == [7, 5]
+    assert [run.seed for run in plan.experiment("lsm").cells[0].runs] == [7]
 
 
 BAD = {
@@ -73,6 +87,31 @@ BAD = {
         lambda c: c["rows"][0].update(modell="x"),
         ["table1.yaml: rows.0.modell", "did you mean 'model'"],
     ),
+    "a comparison with no row": (
+        "experiments/appendix-b.yaml",
+        lambda c: c.update(compare_with="ortogonal"),
+        ["appendix-b.yaml: compare_with", "'ortogonal': no row has this label", "did you mean 'orthogonal'"],
+    ),
+    "a comparison in a figure": (
+        "experiments/lsm.yaml",
+        lambda c: c.update(compare_with="SWRN 28-10"),
+        ["lsm.yaml: kind", "expected: a table"],
+    ),
+    "seeds of no experiment": (
+        "scales/quick.yaml",
+        lambda c: c.update(seeds_of={"appendix": 1}),
+        ["quick.yaml: seeds_of.appendix", "unknown experiment; did you mean 'appendix-b'"],
+    ),
+    "more seeds than there are": (
+        "scales/quick.yaml",
+        lambda c: c.update(seeds_of={"table1": 4}),
+        ["quick.yaml: seeds_of.table1: 4: is more than the 3 seeds of this scale"],
+    ),
+    "no seeds of an experiment": (
+        "scales/quick.yaml",
+        lambda c: c.update(seeds_of={"table1": 0}),
+        ["quick.yaml: seeds_of.table1", "a whole number from 1"],
+    ),
     "a missing key": ("experiments/table1.yaml", lambda c: c.pop("kind"), ["table1.yaml", "'kind' is missing"]),
 }
 
@@ -91,18 +130,6 @@ def test_a_file_that_is_no_yaml(project):
     (project / "config/scales/quick.yaml").write_text("seeds: [1, 2\nname: x: y")
     with pytest.raises(UserError, match=r"quick\.yaml: is not YAML"):
         load_plan("quick", root=project)
-
-
-def test_a_recipe_of_one_s_own(tmp_path):
-    own = tmp_path / "mine.yaml"
-    content = yaml.safe_load((ROOT / "config/recipes/cifar.yaml").read_text())
-    content["settings"]["learning_rate"] = 0.5
-    own.write_text(yaml.safe_dump(content))
-    assert load_recipe(str(own))["learning_rate"] == 0.5
-    content["settings"]["lerning_rate"] = 1
-    own.write_text(yaml.safe_dump(content))
-    with pytest.raises(UserError, match=r"mine\.yaml: settings\.lerning_rate"):
-        load_recipe(str(own))
 
 
 def test_every_key_of_the_configuration_is_told_in_its_readme():

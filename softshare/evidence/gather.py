@@ -10,7 +10,8 @@ from typing import Any
 
 from softshare.errors import UserError, did_you_mean
 from softshare.evidence.runfolder import Record, State, read_run
-from softshare.plan import Cell, Experiment, Plan, Run, load_recipe
+from softshare.plan import Cell, Experiment, Plan, Run
+from softshare.recipes import load_recipe
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class CellEvidence:
     def errors(self) -> list[float]:
         """Test errors of the complete runs, in percent."""
         return [record.error for record in self.complete]
+
+    @property
+    def errors_by_seed(self) -> dict[int, float]:
+        """Test error of each complete run, in percent, by its seed."""
+        return {record.run.seed: record.error for record in self.complete}
 
     def values(self, key: str) -> list[int]:
         """The different values of a whole number in metrics.json, such as `epochs`."""
@@ -69,8 +75,7 @@ def gather(plan: Plan, results: Path, root: Path | None = None) -> Evidence:
         UserError: A recipe of the plan cannot be read.
     """
     records = _without_repeats(read_run(results, run) for run in plan.runs)
-    recipes = {run.setting.recipe for run in plan.runs}
-    settings = {name: load_recipe(name, plan.scale, root) for name in sorted(recipes)}
+    settings = {name: load_recipe(name, plan.scale, root) for name in plan.recipes}
     cells = {
         experiment.name: tuple(_cell(cell, records, settings) for cell in experiment.cells)
         for experiment in plan.experiments
@@ -88,6 +93,11 @@ def find_experiment(plan: Plan, name: str, kind: str) -> Experiment:
     if name not in names:
         raise UserError(f"no experiment of kind {kind!r}", value=name, remedy=did_you_mean(name, names))
     return plan.experiment(name)
+
+
+def cautions_between(one: CellEvidence, other: CellEvidence) -> list[str]:
+    """How the circumstances of two cells' complete runs differ: what a comparison of the two should know."""
+    return list(_mixed([_circumstances(record) for record in (*one.complete, *other.complete)]))
 
 
 def _without_repeats(records: Iterable[Record]) -> dict[Run, Record]:
@@ -124,23 +134,31 @@ def _departures(record: Record, wanted: dict[str, Any]) -> list[str]:
 
 
 def _cautions(complete: list[Record]) -> Iterable[str]:
-    facts = [_facts(record) for record in complete]
-    for name in dict.fromkeys(name for fact in facts for name in fact):
-        values = sorted({str(fact.get(name)) for fact in facts})
-        if len(values) > 1:
-            yield f"mixes {name}: {', '.join(values)}"
+    yield from _mixed([_facts(record) for record in complete])
     dirty = [str(record.run.seed) for record in complete if record.manifest.get("dirty")]
     if dirty:
         yield f"code with uncommitted changes: seed {', '.join(dirty)}"
 
 
+def _mixed(facts: list[dict[str, object]]) -> Iterable[str]:
+    for name in dict.fromkeys(name for fact in facts for name in fact):
+        values = sorted({str(fact.get(name)) for fact in facts})
+        if len(values) > 1:
+            yield f"mixes {name}: {', '.join(values)}"
+
+
 def _facts(record: Record) -> dict[str, object]:
-    facts = {
+    """What must be alike in the runs of one cell."""
+    settings = {f"settings of {key}": value for key, value in sorted(record.settings.items())}
+    return _circumstances(record) | {"numbers of parameters": record.metrics["parameters"]} | settings
+
+
+def _circumstances(record: Record) -> dict[str, object]:
+    """What must be alike even in runs of different networks and recipes."""
+    return {
         "code commits": record.manifest.get("commit"),
-        "numbers of parameters": record.metrics["parameters"],
         "numbers of test images": record.metrics["test"]["images"],
         "versions of the dataset": record.manifest["dataset"].get("fingerprint"),
         "precisions": record.manifest.get("precision"),
         "devices": record.manifest.get("device"),
     }
-    return facts | {f"settings of {key}": value for key, value in sorted(record.settings.items())}

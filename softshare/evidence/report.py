@@ -18,12 +18,13 @@ from softshare.evidence.runfolder import Record, State
 from softshare.evidence.tables import Table, build_table, to_markdown
 from softshare.evidence.verdict import Verdict
 from softshare.files import project_root, write_text
-from softshare.plan import Plan, load_recipe
+from softshare.plan import Plan
+from softshare.recipes import load_recipe
 
 # Settings that the paper leaves open, and what is known of them.
 _OPEN = {
     "padding": "not said; the author's code pads with zeros, the official Wide ResNet reflects",
-    "coefficients": "appendix B: orthonormal columns; other initialisations are said to work as well",
+    "coefficients": "appendix B: orthonormal columns; identity and sparse are said to work as well, the others worse",
     "validation": "the author's script holds out 10 % of the training set by default",
 }
 _OPEN_WITH_CUTOUT = {"dropout": "Table 4 does not say whether dropout joins cutout"}
@@ -76,6 +77,7 @@ def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None)
         device_hours=_hours(complete, "device_seconds"),
         where=_where(complete),
         verdicts=_verdicts(tables),
+        without_number=sum(line.number is None for table in tables for line in table.lines),
         tables=[{"title": table.experiment.title, **_table(table, results, link)} for table in tables],
         figures=[_figure(name, title, results, link) for name, title in _figures(plan)],
         sources=_sources(evidence, link),
@@ -146,8 +148,8 @@ def _code(record: Record) -> str:
 
 
 def _verdicts(tables: list[Table]) -> dict[str, int]:
-    counts = Counter(line.judgement.verdict for table in tables for line in table.lines)
-    return {str(verdict): counts[verdict] for verdict in Verdict}
+    counts = Counter(line.judgement.verdict for table in tables for line in table.lines if line.number)
+    return {str(verdict): counts[verdict] for verdict in Verdict if verdict is not Verdict.NO_NUMBER}
 
 
 def _table(table: Table, results: Path, link: Callable[[Path], str]) -> dict[str, Any]:
@@ -159,7 +161,9 @@ def _table(table: Table, results: Path, link: Callable[[Path], str]) -> dict[str
         "priors": [
             f"{by.name}: {by.n} runs, spread between seeds {by.prior_sd} ({by.prior_sd_source})"
             for by in table.paper.datasets.values()
+            if by.n is not None
         ],
+        "compared_with": table.experiment.compare_with,
         "files": [(file.suffix[1:], link(file)) for file in files if (results / file).is_file()],
     }
 
@@ -191,11 +195,13 @@ def _sources(evidence: Evidence, link: Callable[[Path], str]) -> list[dict[str, 
 
 def _open_settings(plan: Plan, root: Path | None) -> list[dict[str, str]]:
     recipes = sorted({cell.paper.recipe for experiment in plan.experiments for cell in experiment.cells})
-    rows = []
+    chosen_by: dict[tuple[str, str, str], list[str]] = {}
     for recipe in recipes:
         settings = load_recipe(recipe, plan.scale, root)
         known = _OPEN | (_OPEN_WITH_CUTOUT if settings["cutout"] else {})
-        rows += [
-            {"recipe": recipe, "setting": key, "chosen": str(settings[key]), "why": why} for key, why in known.items()
-        ]
-    return rows
+        for key, why in known.items():
+            chosen_by.setdefault((key, str(settings[key]), why), []).append(recipe)
+    return [
+        {"recipes": ", ".join(names), "setting": key, "chosen": chosen, "why": why}
+        for (key, chosen, why), names in chosen_by.items()
+    ]

@@ -30,23 +30,26 @@ class PaperNumber:
 
 @dataclass(frozen=True)
 class PaperDataset:
-    """How the numbers on one dataset are judged."""
+    """How the numbers on one dataset are judged: as for `PaperNumber`; None where the paper gives no number on it."""
 
     name: str
-    n: int
-    prior_sd: float
-    prior_sd_source: str
-    no_worse_margin: float
+    n: int | None = None
+    prior_sd: float | None = None
+    prior_sd_source: str | None = None
+    no_worse_margin: float | None = None
 
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A row of a table: parameters as printed, exact counts and values by dataset, its own training settings."""
+    """A row of a table: parameters as printed, exact counts and values by dataset, its own training settings.
+
+    A value of None says that the paper gives no number.
+    """
 
     label: str
     parameters: str
     exact_parameters: dict[str, int]
-    values: dict[str, float]
+    values: dict[str, float | None]
     training: dict[str, Any] = field(default_factory=dict)
     note: str | None = None
 
@@ -64,14 +67,16 @@ class PaperTable:
     datasets: dict[str, PaperDataset]
     rows: dict[str, PaperRow]
 
-    def number(self, row: str, dataset: str) -> PaperNumber:
-        """The number at a row and a dataset."""
-        by = self.datasets[dataset]
-        return PaperNumber(self.rows[row].values[dataset], by.n, by.prior_sd, by.no_worse_margin)
+    def number(self, row: str, dataset: str) -> PaperNumber | None:
+        """The number at a row and a dataset; None where the paper gives none."""
+        value, by = self.rows[row].values[dataset], self.datasets[dataset]
+        if value is None or by.n is None or by.prior_sd is None or by.no_worse_margin is None:
+            return None
+        return PaperNumber(value, by.n, by.prior_sd, by.no_worse_margin)
 
 
 def read_reported(experiment: Experiment, root: Path | None = None) -> PaperTable:
-    """Reads the paper's numbers for an experiment and checks that every cell of it has one.
+    """Reads the paper's numbers for an experiment and checks that every cell has one, or is said to have none.
 
     Args:
         experiment: A table.
@@ -125,5 +130,13 @@ def _rows(raw: dict[str, Any], file: Path) -> dict[str, PaperRow]:
                         value=dataset,
                         remedy=remedy,
                     )
+        for dataset, value in row.values.items():
+            if value is not None and "n" not in raw["datasets"][dataset]:
+                raise UserError(
+                    f"is missing, though row {row.label!r} has a number on it",
+                    file=file,
+                    key=f"datasets.{dataset}.n",
+                    remedy="say how the number is judged, or that the paper gives none: null",
+                )
         rows[row.label] = row
     return rows

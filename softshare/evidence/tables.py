@@ -8,43 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from softshare.evidence.gather import CellEvidence, Evidence, find_experiment, gather
+from softshare.evidence.lines import Line, judged_line
 from softshare.evidence.markup import latex, markdown
-from softshare.evidence.reported import PaperNumber, PaperRow, PaperTable, read_reported
-from softshare.evidence.verdict import Judgement, judge
+from softshare.evidence.reported import PaperTable, read_reported
+from softshare.evidence.verdict import Judgement
 from softshare.files import write_text
-from softshare.plan import Experiment, Plan, Setting, load_recipe
+from softshare.plan import Experiment, Plan, Setting
+from softshare.recipes import load_recipe
 
 DASH = "\N{EN DASH}"
-
-
-@dataclass(frozen=True)
-class Line:
-    """A number of the paper, our runs, and what follows.
-
-    Attributes:
-        evidence: The runs behind it.
-        row: The paper's row.
-        dataset: Name of the paper's dataset.
-        number: The paper's number.
-        decimals: How many of them the paper prints.
-        judgement: What follows.
-        epochs: Of the paper's training, and of the planned one.
-        notes: What a reader should know of this line.
-    """
-
-    evidence: CellEvidence
-    row: PaperRow
-    dataset: str
-    number: PaperNumber
-    decimals: int
-    judgement: Judgement
-    epochs: tuple[int, int]
-    notes: tuple[str, ...]
-
-    @property
-    def exact_parameters(self) -> int | None:
-        """Parameters of the paper's network, worked out from its architecture."""
-        return self.row.exact_parameters.get(self.evidence.cell.paper.dataset)
 
 
 @dataclass(frozen=True)
@@ -101,13 +73,16 @@ def build_table(evidence: Evidence, name: str, root: Path | None = None) -> Tabl
         )
         for recipe in {cell.paper.recipe for cell in experiment.cells}
     }
-    lines = tuple(_line(found, paper, epochs[found.cell.paper.recipe]) for found in evidence.cells[name])
+    lines = tuple(
+        judged_line(found, _base(found, evidence, experiment), paper, epochs[found.cell.paper.recipe])
+        for found in evidence.cells[name]
+    )
     return Table(experiment, paper, evidence.plan.scale.name, lines)
 
 
 def to_markdown(table: Table, *, title: bool = True) -> str:
     """The table for a reader, with its notes and, if asked for, its title."""
-    cells = pd.DataFrame([_shown(line) for line in table.lines]).map(markdown)
+    cells = _shown_cells(table).map(markdown)
     parts = [f"**{markdown(table.experiment.title)}** (scale: {table.scale})"] if title else []
     parts.append(_pipe(cells))
     if table.notes:
@@ -117,12 +92,13 @@ def to_markdown(table: Table, *, title: bool = True) -> str:
 
 def to_latex(table: Table) -> str:
     r"""The table for a paper; the document that inputs it needs `\usepackage{booktabs}`."""
-    cells = pd.DataFrame([_shown(line) for line in table.lines]).map(latex)
+    cells = _shown_cells(table).map(latex)
     cells.columns = cells.columns.map(latex)
+    compared = "l" if table.experiment.compare_with else ""
     text = cells.to_latex(
         index=False,
         escape=False,
-        column_format=r"llrrp{0.22\linewidth}rrrrll",
+        column_format=rf"llrrp{{0.22\linewidth}}rrrrl{compared}l",
         caption=latex(f"{table.experiment.title} (scale: {table.scale})"),
         label=f"tab:{table.experiment.name}",
     )
@@ -134,41 +110,24 @@ def to_latex(table: Table) -> str:
 
 def to_csv(table: Table) -> str:
     """The plain numbers at full precision; empty where nobody measured."""
-    return pd.DataFrame([_plain(line) for line in table.lines]).to_csv(index=False, lineterminator="\n")
+    compared = table.experiment.compare_with
+    rows = [_plain(line) | (_plain_contrast(line, compared) if compared else {}) for line in table.lines]
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
 
 
-def _line(found: CellEvidence, paper: PaperTable, epochs: tuple[int, int]) -> Line:
-    cell = found.cell
-    row, number = paper.rows[cell.row], paper.number(cell.row, cell.paper.dataset)
-    departures = [*found.departures, *_unlike_the_paper(found, row, paper)]
-    comparable = cell.run == cell.paper and not departures
-    notes = [*departures, *found.cautions]
-    notes += [f"seed {r.run.seed} left out: {r.reason}" for r in found.records if not r.complete and found.complete]
-    return Line(
-        evidence=found,
-        row=row,
-        dataset=paper.datasets[cell.paper.dataset].name,
-        number=number,
-        decimals=paper.decimals,
-        judgement=judge(found.errors, number, comparable=comparable),
-        epochs=epochs,
-        notes=tuple(notes),
-    )
+def _base(found: CellEvidence, evidence: Evidence, experiment: Experiment) -> CellEvidence | None:
+    """The cell that a cell is compared with: of the row that the experiment names, on the same dataset."""
+    place = (experiment.compare_with, found.cell.paper.dataset)
+    cells = evidence.cells[experiment.name]
+    base = next((other for other in cells if (other.cell.row, other.cell.paper.dataset) == place), None)
+    return None if base is found else base
 
 
-def _unlike_the_paper(found: CellEvidence, row: PaperRow, paper: PaperTable) -> list[str]:
-    """What keeps runs that bear the paper's names from answering its numbers."""
-    if found.cell.run != found.cell.paper:
-        return []  # what was run in its place is said in the row itself
-    exact = row.exact_parameters.get(found.cell.paper.dataset)
-    notes = [f"{count:,} parameters in place of {exact:,}" for count in found.values("parameters") if count != exact]
-    for record in found.complete:
-        for key, value in (paper.training | row.training).items():
-            if record.settings.get(key) != value:
-                notes.append(f"trained with {key} {record.settings.get(key)} in place of the paper's {value}")
-        if "JPEG" in (source := record.manifest.get("dataset", {}).get("source", "")):
-            notes.append(f"lossy images in place of the original pixels: {source}")
-    return list(dict.fromkeys(notes))
+def _shown_cells(table: Table) -> pd.DataFrame:
+    cells = pd.DataFrame([_shown(line) for line in table.lines])
+    if compared := table.experiment.compare_with:
+        cells.insert(len(cells.columns) - 1, f"Minus {compared}", [_contrast(line) for line in table.lines])
+    return cells
 
 
 def _shown(line: Line) -> dict[str, str]:
@@ -181,11 +140,11 @@ def _shown(line: Line) -> dict[str, str]:
         "What was run": _what_was_run(line),
         "n": f"{judgement.n} of {len(found.records)}" if found.records else "0",
         "Error (%)": _mean_and_sd(judgement, decimals),
-        "Paper": f"{line.number.value:.{decimals}f}",
+        "Paper": DASH if line.number is None else f"{line.number.value:.{decimals}f}",
         "Difference": DASH if judgement.difference is None else _signed(judgement.difference, decimals),
         "95 % interval": DASH
         if judgement.interval is None
-        else f"{judgement.interval[0]:.{decimals}f} to {judgement.interval[1]:.{decimals}f}",
+        else " to ".join(_number(end, decimals) for end in judgement.interval),
         "Verdict": str(judgement.verdict),
     }
 
@@ -211,6 +170,21 @@ def _mean_and_sd(judgement: Judgement, decimals: int) -> str:
         return "not run"
     mean = f"{judgement.mean:.{decimals}f}"
     return mean if judgement.sd is None else f"{mean} ± {judgement.sd:.{decimals}f}"
+
+
+def _contrast(line: Line) -> str:
+    found, decimals = line.contrast, line.decimals
+    if found is None:
+        return DASH
+    how = "Welch" if found.pairs is None else f"{found.pairs} pair{'s' if found.pairs > 1 else ''}"
+    interval = "no interval"
+    if found.interval is not None:
+        interval = " to ".join(_signed(end, decimals) for end in found.interval)
+    return f"{_signed(found.difference, decimals)} ({interval}; {how})"
+
+
+def _number(value: float, decimals: int) -> str:
+    return _signed(value, decimals).lstrip("+")
 
 
 def _signed(value: float, decimals: int) -> str:
@@ -239,13 +213,26 @@ def _plain(line: Line) -> dict[str, object]:
         "sd": judgement.sd,
         "interval_low": low,
         "interval_high": high,
-        "paper_value": line.number.value,
-        "paper_n": line.number.n,
+        "paper_value": None if line.number is None else line.number.value,
+        "paper_n": None if line.number is None else str(line.number.n),
         "difference": judgement.difference,
         "band": judgement.band,
         "sd_used": judgement.sd_used,
         "verdict": str(judgement.verdict),
         "notes": "; ".join(line.notes) or None,
+    }
+
+
+def _plain_contrast(line: Line, compared: str) -> dict[str, object]:
+    found = line.contrast
+    low, high = (found.interval if found else None) or (None, None)
+    return {
+        "compared_with": compared if found else None,
+        "compared_difference": found.difference if found else None,
+        "compared_low": low,
+        "compared_high": high,
+        "compared_by": ("Welch" if found.pairs is None else "paired by seed") if found else None,
+        "compared_pairs": str(found.pairs) if found and found.pairs is not None else None,
     }
 
 

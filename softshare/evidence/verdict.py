@@ -36,6 +36,7 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
     NOT_RUN = "not run"
     NOT_COMPARABLE = "not comparable"
+    NO_NUMBER = "no number in the paper"
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ class Judgement:
     sd_used: float | None = None
 
 
-def judge(errors: Sequence[float], paper: PaperNumber, *, comparable: bool = True) -> Judgement:
+def judge(errors: Sequence[float], paper: PaperNumber | None, *, comparable: bool = True) -> Judgement:
     """Holds the errors of our runs against a number of the paper.
 
     Args:
         errors: Final test error of each run, in percent.
-        paper: The paper's number.
+        paper: The paper's number; None where it gives none.
         comparable: Whether what was run is what the paper ran.
     """
     n = len(errors)
@@ -77,6 +78,8 @@ def judge(errors: Sequence[float], paper: PaperNumber, *, comparable: bool = Tru
     mean = float(np.mean(errors))
     sd = float(np.std(errors, ddof=1)) if n > 1 else None
     interval = mean_interval(mean, sd, n)
+    if paper is None:
+        return Judgement(Verdict.NO_NUMBER, n, mean, sd, interval)
     if not comparable:
         return Judgement(Verdict.NOT_COMPARABLE, n, mean, sd, interval)
     sd_used = max(sd or 0.0, paper.prior_sd)

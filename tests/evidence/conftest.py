@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from softshare.plan import Plan, Run, load_plan, load_recipe, load_scale
+from softshare.plan import Plan, Run, load_plan, load_scale
+from softshare.recipes import load_recipe
 
 # Parameters that the paper's networks have, by model and dataset.
 PARAMETERS = {

@@ -39,7 +39,7 @@ def test_a_full_report(quick_results: Path, quick_plan: Plan) -> None:
     assert "| Code | commit aaaaaaaaaaaa (clean) |" in text
     assert "| not comparable | 5 |" in text and "| not run | 5 |" in text and "| reproduced | 0 |" in text
     assert "says nothing about CIFAR" in text
-    assert "appendix B" in text and "| cifar | padding | zero |" in text
+    assert "appendix B" in text and "| cifar, cifar-dropout | padding | zero |" in text
     assert "\n\n\n\n" not in text
 
 

@@ -25,8 +25,8 @@ def test_table_1_as_printed(paper_plan: Plan) -> None:
     table = read_reported(paper_plan.experiment("table1"))
     rows = table.rows.values()
     assert {r.label: (r.parameters, r.values["cifar10"], r.values["cifar100"]) for r in rows} == PRINTED
-    assert (table.number("SWRN 28-10", "cifar100").prior_sd, table.datasets["cifar10"].n) == (0.23, 5)
-    assert table.number("WRN 28-10", "cifar10").no_worse_margin == 0.3
+    one, other = table.number("SWRN 28-10", "cifar100"), table.number("WRN 28-10", "cifar10")
+    assert one and other and (one.prior_sd, other.n, other.no_worse_margin) == (0.23, 5, 0.3)
 
 
 def test_exact_parameters_follow_from_the_architecture(paper_plan: Plan) -> None:
@@ -76,6 +76,8 @@ def copy_of_the_project(root: Path, change: tuple[str, str]) -> Path:
             "'cifar01': is not under datasets; did you mean",
         ),
         (("experiment: table1", "experiment: table2"), "'table2': is not the file's name"),
+        (("    n: 5\n", ""), "datasets.cifar10.n: is missing, though row 'WRN 28-10' has a number on it"),
+        (("    prior_sd: 0.11\n", ""), "datasets.cifar10: 'prior_sd' is a dependency of 'n'"),
     ],
 )
 def test_a_file_that_does_not_fit(change: tuple[str, str], told: str, tmp_path: Path, paper_plan: Plan) -> None:
@@ -83,6 +85,14 @@ def test_a_file_that_does_not_fit(change: tuple[str, str], told: str, tmp_path: 
     with pytest.raises(UserError) as error:
         read_reported(paper_plan.experiment("table1"), root)
     assert told in str(error.value) and "table1.yaml" in str(error.value)
+
+
+def test_a_number_that_the_paper_does_not_give(tmp_path: Path, paper_plan: Plan) -> None:
+    root = copy_of_the_project(tmp_path, ("cifar10: 4.00", "cifar10: null"))
+    table = read_reported(paper_plan.experiment("table1"), root)
+    assert table.number("WRN 28-10", "cifar10") is None
+    number = table.number("WRN 28-10", "cifar100")
+    assert number is not None and number.value == 19.25
 
 
 def test_no_file(tmp_path: Path, paper_plan: Plan) -> None:

@@ -60,6 +60,15 @@ def test_what_cannot_be_said_is_none() -> None:
     assert judge([], CIFAR10, comparable=False).verdict is Verdict.NOT_RUN
 
 
+@given(errors)
+def test_without_a_number_of_the_paper_ours_still_stands(ours: list[float]) -> None:
+    without, held = judge(ours, None), judge(ours, CIFAR10)
+    assert without.verdict is Verdict.NO_NUMBER
+    assert (without.n, without.mean, without.sd, without.interval) == (held.n, held.mean, held.sd, held.interval)
+    assert without.difference is without.band is without.sd_used is None
+    assert judge([], None).verdict is Verdict.NOT_RUN
+
+
 def test_the_larger_spread_counts() -> None:
     assert judge(around(4.0, step=0.001), CIFAR10).sd_used == 0.11
     wide = judge(around(4.0, step=1.0), CIFAR10)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from softshare.data.images import ImageSet
-from softshare.plan import load_recipe
+from softshare.recipes import load_recipe
 from softshare.training.engine import Job
 from softshare.training.recipe import Recipe
 

@@ -23,7 +23,7 @@ def planned(result):
     return dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M))
 
 
-@pytest.mark.parametrize(("scale", "runs"), [("paper", 50), ("compact", 15), ("quick", 15)])
+@pytest.mark.parametrize(("scale", "runs"), [("paper", 70), ("compact", 27), ("quick", 23)])
 def test_a_scale_plans_each_of_its_runs_once(scale, runs, tmp_path):
     result = snakemake("-n", "-F", "--config", f"scale={scale}", "--nolock")
     assert result.returncode == 0, result.stderr
@@ -32,6 +32,8 @@ def test_a_scale_plans_each_of_its_runs_once(scale, runs, tmp_path):
     outputs = re.findall(rf"results/{scale}/runs/(\S+)/metrics\.json, ", text)
     listed = [name for name in outputs if text.count(f"{name}/history.csv")]
     assert {str(run) for run in load_plan(scale).runs} <= set(listed)
+    for start in ("identity", "sparse", "normal", "uniform"):
+        assert any(f"/cifar-{start}/" in name for name in listed)
 
 
 def test_the_paper_s_table_1_is_ten_settings_of_five_seeds():
@@ -45,6 +47,13 @@ def test_the_paper_s_table_1_is_ten_settings_of_five_seeds():
         ("swrn-28-10", "cifar-dropout"),
         ("swrn-28-10-1", "cifar"),
     }
+
+
+def test_appendix_b_is_four_starts_beside_table_1():
+    runs = load_plan("paper", ["appendix-b"]).runs
+    assert len(runs) == 25 and {run.seed for run in runs} == set(range(5))
+    assert {(run.setting.dataset, run.setting.model) for run in runs} == {("cifar10", "swrn-28-10")}
+    assert len(set(runs) - set(load_plan("paper", ["table1"]).runs)) == 20
 
 
 @pytest.mark.parametrize(
@@ -80,6 +89,14 @@ def project(tmp_path):
     return tmp_path
 
 
+def test_a_recipe_that_cannot_be_is_one_clear_line(project):
+    (project / "config/recipes/cifar-sparse.yaml").write_text("extends: cifr\nsettings: {coefficients: sparse}\n")
+    result = snakemake("-n", "--config", "scale=tiny", folder=project)
+    assert result.returncode != 0
+    said = "cifar-sparse.yaml: extends: 'cifr': unknown recipe; did you mean 'cifar'?"
+    assert said in result.stdout + result.stderr, result.stdout + result.stderr
+
+
 @pytest.mark.slow
 def test_from_nothing_to_the_report_and_no_further(project):
     result = snakemake("--config", "scale=tiny", "device=cpu", folder=project)
@@ -87,6 +104,9 @@ def test_from_nothing_to_the_report_and_no_further(project):
     results = project / "results/tiny"
     rows = list(csv.DictReader((results / "tables/table1.csv").open()))
     assert len(rows) == 10
+    starts = list(csv.DictReader((results / "tables/appendix-b.csv").open()))
+    assert [row["verdict"] for row in starts] == ["no number in the paper"] * 5
+    assert len({row["mean"] for row in starts}) > 1 and starts[1]["compared_pairs"] == "1"
     report = (results / "report.md").read_text()
     assert "not comparable" in report and "not run" in report and "figures/lsm.png" in report
     for link in re.findall(r"\]\(([^)]+)\)", report):
@@ -103,4 +123,4 @@ def test_from_nothing_to_the_report_and_no_further(project):
     scale = project / "config/scales/tiny.yaml"
     scale.write_text(scale.read_text().replace("epochs: 1", "epochs: 2"))
     fourth = snakemake("-n", "--config", "scale=tiny", "device=cpu", folder=project)
-    assert planned(fourth)["train"] == "5"  # a changed setting makes its runs anew
+    assert planned(fourth)["train"] == "9"  # a changed setting makes its runs anew

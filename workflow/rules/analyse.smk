@@ -34,7 +34,7 @@ rule table:
     output:
         report(
             f"{RESULTS}/tables/{{table}}.md",
-            caption="../../reports/captions/table1.rst",
+            caption="../../reports/captions/table.rst",
             category="Tables",
         ),
         f"{RESULTS}/tables/{{table}}.tex",

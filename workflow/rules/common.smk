@@ -8,11 +8,13 @@ from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
 from softshare.files import check
-from softshare.plan import load_plan, load_recipe
+from softshare.plan import load_plan
+from softshare.recipes import load_recipe
 
 try:
     check(config, "config", "config/config.yaml")
     plan = load_plan(config["scale"], config["experiments"])
+    SETTINGS = {name: load_recipe(name, plan.scale) for name in plan.recipes}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -45,7 +47,7 @@ for dataset, path in config["data"].items():
 wildcard_constraints:
     dataset="|".join(plan.datasets),
     model="|".join(sorted({run.setting.model for run in plan.runs})),
-    recipe="|".join(sorted({run.setting.recipe for run in plan.runs})),
+    recipe="|".join(plan.recipes),
     seed=r"\d+",
 
 

@@ -22,7 +22,7 @@ rule train:
     params:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
         # A changed recipe or scale makes the run anew.
-        settings=lambda wildcards: load_recipe(wildcards.recipe, plan.scale),
+        settings=lambda wildcards: SETTINGS[wildcards.recipe],
         device=config["device"],
         precision=config["precision"],
         scale=plan.scale.name,

@@ -1,0 +1,100 @@
+"""A line of a table: a number of the paper, or its want of one, our runs, and what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from softshare.evidence.contrast import Contrast, contrast
+from softshare.evidence.gather import CellEvidence, cautions_between
+from softshare.evidence.reported import PaperNumber, PaperRow, PaperTable
+from softshare.evidence.verdict import Judgement, judge
+
+
+@dataclass(frozen=True)
+class Line:
+    """A number of the paper, our runs, and what follows.
+
+    Attributes:
+        evidence: The runs behind it.
+        row: The paper's row.
+        dataset: Name of the paper's dataset.
+        number: The paper's number; None where it gives none.
+        decimals: How many of them the paper prints.
+        judgement: What follows.
+        epochs: Of the paper's training, and of the planned one.
+        notes: What a reader should know of this line.
+        contrast: The difference to the row that the experiment compares with; None where that cannot be told.
+    """
+
+    evidence: CellEvidence
+    row: PaperRow
+    dataset: str
+    number: PaperNumber | None
+    decimals: int
+    judgement: Judgement
+    epochs: tuple[int, int]
+    notes: tuple[str, ...]
+    contrast: Contrast | None
+
+    @property
+    def exact_parameters(self) -> int | None:
+        """Parameters of the paper's network, worked out from its architecture."""
+        return self.row.exact_parameters.get(self.evidence.cell.paper.dataset)
+
+
+def judged_line(found: CellEvidence, base: CellEvidence | None, paper: PaperTable, epochs: tuple[int, int]) -> Line:
+    """Judges the runs of a cell.
+
+    Args:
+        found: The cell and its runs.
+        base: The cell that its table compares it with, if any.
+        paper: The paper's numbers for the table.
+        epochs: Of the paper's training, and of the planned one.
+    """
+    cell = found.cell
+    row, number = paper.rows[cell.row], paper.number(cell.row, cell.paper.dataset)
+    departures = [*found.departures, *_unlike_the_paper(found, row, paper)]
+    comparable = cell.run == cell.paper and not departures
+    notes = [*departures, *found.cautions]
+    notes += [f"seed {r.run.seed} left out: {r.reason}" for r in found.records if not r.complete and found.complete]
+    difference, cautions = _compared(found, base) if base else (None, [])
+    return Line(
+        evidence=found,
+        row=row,
+        dataset=paper.datasets[cell.paper.dataset].name,
+        number=number,
+        decimals=paper.decimals,
+        judgement=judge(found.errors, number, comparable=comparable),
+        epochs=epochs,
+        notes=(*notes, *cautions),
+        contrast=difference,
+    )
+
+
+def _compared(found: CellEvidence, base: CellEvidence) -> tuple[Contrast | None, list[str]]:
+    """The difference to another row of ours, and what a reader should know of it."""
+    if not (found.complete and base.complete):
+        return None, []
+    if found.departures or base.departures:
+        return None, [f"not held against {base.cell.row}: runs depart from the plan"]
+    cautions = [f"with {base.cell.row}: {caution}" for caution in cautions_between(found, base)]
+    return contrast(found.errors_by_seed, base.errors_by_seed), cautions
+
+
+def _unlike_the_paper(found: CellEvidence, row: PaperRow, paper: PaperTable) -> list[str]:
+    """What keeps runs that bear the paper's names from answering its numbers."""
+    if found.cell.run != found.cell.paper:
+        return []  # what was run in its place is said in the row itself
+    exact = row.exact_parameters.get(found.cell.paper.dataset)
+    notes = [
+        f"{count:,} parameters in place of {exact:,}"
+        for count in found.values("parameters")
+        if exact and count != exact
+    ]
+    for record in found.complete:
+        for key, value in (paper.training | row.training).items():
+            if record.settings.get(key) != value:
+                notes.append(f"trained with {key} {record.settings.get(key)} in place of the paper's {value}")
+        if "JPEG" in (source := record.manifest.get("dataset", {}).get("source", "")):
+            notes.append(f"lossy images in place of the original pixels: {source}")
+    return list(dict.fromkeys(notes))

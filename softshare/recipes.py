@@ -1,0 +1,70 @@
+"""Training recipes: the settings of a file in `config/recipes`, or of one's own; a recipe may extend another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from softshare.errors import UserError, did_you_mean
+from softshare.files import project_root, read_yaml
+from softshare.plan import Scale, names_in
+
+
+def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None) -> dict[str, Any]:
+    """A recipe's settings, as its file, the files that it extends and then the scale's `training` give them.
+
+    Args:
+        name: Name of a recipe in `config/recipes/`, or the path of a YAML file.
+        scale: The scale whose shortened training to apply; None = the recipe as it stands.
+        root: Folder that holds `config/`.
+
+    Raises:
+        UserError: An unknown recipe, key or value, or recipes that extend each other in a circle.
+    """
+    folder = (root or project_root()) / "config" / "recipes"
+    file = Path(name) if _is_path(name) else folder / f"{_known(name, folder, 'recipe', None)}.yaml"
+    return _settings(file, folder, ()) | (scale.training if scale else {})
+
+
+def _settings(file: Path, folder: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+    """Settings of a file over those of the recipe it extends; `extending` are the files that led here."""
+    raw = read_yaml(file, schema="recipe")
+    if "extends" not in raw:
+        return dict(raw["settings"])
+    chain = (*extending, file.resolve())
+    base = _base(raw["extends"], file, folder)
+    if base.resolve() in chain:
+        circle = [*chain[chain.index(base.resolve()) :], base]
+        raise UserError(
+            "leads back to the same recipe",
+            file=file,
+            key="extends",
+            value=raw["extends"],
+            remedy=f"let one of them give all its settings: {' -> '.join(path.name for path in circle)}",
+        )
+    return _settings(base, folder, chain) | raw["settings"]
+
+
+def _base(name: str, file: Path, folder: Path) -> Path:
+    if not _is_path(name):
+        return folder / f"{_known(name, folder, 'extends', file)}.yaml"
+    base = file.parent / name
+    if not base.is_file():
+        raise UserError(
+            "no such file",
+            file=file,
+            key="extends",
+            value=name,
+            remedy="give a name in config/recipes, or a path as seen from this file",
+        )
+    return base
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
+
+
+def _known(name: str, folder: Path, key: str, file: Path | None) -> str:
+    if name not in (known := names_in(folder)):
+        raise UserError("unknown recipe", file=file, key=key, value=name, remedy=did_you_mean(name, known))
+    return name
