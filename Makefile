@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 INSTALLED := $(VENV)/.installed
 
-.PHONY: reproduce test test-fast lint format bench clean
+.PHONY: reproduce test test-fast lint format bench docs clean
 
 reproduce: $(INSTALLED)  ## install, run the quick scale, name its report
 	$(BIN)/snakemake --cores $(CORES) --quiet rules
@@ -32,6 +32,10 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/softshare bench
+
+docs: $(INSTALLED)  ## tutorial and API as pages
+	$(BIN)/sphinx-build -q -W --keep-going -b html reports/docs results/site
+	@echo "pages: results/site/index.html"
 
 $(INSTALLED): pyproject.toml envs/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "softshare needs Python 3.11 or newer; name one: make PYTHON=python3.11")'

@@ -10,25 +10,43 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from softshare.models import create_model as create_model
+    from softshare.models import load_folded as load_folded
+    from softshare.models import save_folded as save_folded
+    from softshare.sharing import Folding as Folding
+    from softshare.sharing import Loops as Loops
     from softshare.sharing import TemplateBank as TemplateBank
+    from softshare.sharing import TiedBank as TiedBank
     from softshare.sharing import banks as banks
     from softshare.sharing import chance_similarity as chance_similarity
+    from softshare.sharing import find_folding as find_folding
+    from softshare.sharing import find_loops as find_loops
+    from softshare.sharing import fold as fold
     from softshare.sharing import layer_similarity as layer_similarity
     from softshare.sharing import parameter_groups as parameter_groups
     from softshare.sharing import recurrence_penalty as recurrence_penalty
     from softshare.sharing import share as share
+    from softshare.sharing import tie as tie
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Folding": "softshare.sharing",
+    "Loops": "softshare.sharing",
     "TemplateBank": "softshare.sharing",
+    "TiedBank": "softshare.sharing",
     "banks": "softshare.sharing",
     "chance_similarity": "softshare.sharing",
     "create_model": "softshare.models",
+    "find_folding": "softshare.sharing",
+    "find_loops": "softshare.sharing",
+    "fold": "softshare.sharing",
     "layer_similarity": "softshare.sharing",
+    "load_folded": "softshare.models",
     "parameter_groups": "softshare.sharing",
     "recurrence_penalty": "softshare.sharing",
+    "save_folded": "softshare.models",
     "share": "softshare.sharing",
+    "tie": "softshare.sharing",
 }
 
 __all__ = sorted(_HOMES)

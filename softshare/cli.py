@@ -42,9 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_similarity(commands)
+    _add_fold(commands)
     _add_data(commands)
     _add_evidence(commands)
     _add_bench(commands)
+    _add_survey(commands)
     return parser
 
 
@@ -85,6 +87,26 @@ def _add_similarity(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=_similarity)
 
 
+def _add_fold(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("fold", help="fold a complete run into real loops; tell what that costs")
+    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("--threshold", default="0.8", help="similarity at which layers become one (default: 0.8)")
+    parser.add_argument("--thresholds", help="others to measure: 0.7,0.8 or FIRST:LAST:STEP, such as 0.5:1.0:0.05")
+    parser.add_argument(
+        "--of",
+        choices=("coefficients", "weights"),
+        default="coefficients",
+        help="what is compared (default: coefficients)",
+    )
+    parser.add_argument(
+        "--reestimate-on", type=int, default=10_000, metavar="IMAGES", help="training images for batch norm"
+    )
+    parser.add_argument("--out", type=Path, help="folder to write to (default: RUN/folding)")
+    parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (default: auto)")
+    _add_data_options(parser)
+    parser.set_defaults(command=_fold)
+
+
 def _add_data(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("data", help="datasets").add_subparsers(required=True, metavar="ACTION")
     check = parser.add_parser("check", help="read a dataset (downloading it if absent) and tell what it holds")
@@ -92,6 +114,11 @@ def _add_data(commands: argparse._SubParsersAction) -> None:
     check.add_argument("--out", type=Path, help="also write it as JSON")
     _add_data_options(check, device=False)
     check.set_defaults(command=_data_check)
+    paths = parser.add_parser("shortest-paths", help="draw examples of the shortest-path task, a row a phase")
+    paths.add_argument("--preview", type=Path, required=True, help="the picture to write: png, svg or pdf")
+    paths.add_argument("--seed", type=int, default=0, help="of the data (default: 0)")
+    paths.add_argument("--examples", type=int, default=6, help="examples a phase (default: 6)")
+    paths.set_defaults(command=_data_shortest_paths)
 
 
 def _add_evidence(commands: argparse._SubParsersAction) -> None:
@@ -117,6 +144,13 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="benches whose name begins so")
     parser.add_argument("--rounds", type=int, help="measurements of each, at least 5")
     parser.set_defaults(command=_bench)
+
+
+def _add_survey(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("survey", help="what sharing saves in networks of torchvision and timm, as a table")
+    parser.add_argument("--out", type=Path, help="write the page to a file (default: print it)")
+    parser.add_argument("--architectures", nargs="+", metavar="NAME", help="for instance timm.convnext_atto")
+    parser.set_defaults(command=_survey)
 
 
 def _add_data_options(parser: argparse.ArgumentParser, device: bool = True) -> None:
@@ -149,6 +183,12 @@ def _similarity(arguments: argparse.Namespace) -> None:
     print(describe_run(arguments.run, arguments.epoch))
 
 
+def _fold(arguments: argparse.Namespace) -> None:
+    from softshare.training.run import fold_folder
+
+    print(fold_folder(arguments))
+
+
 def _data_check(arguments: argparse.Namespace) -> None:
     from softshare.data.images import load_images
     from softshare.files import write_json
@@ -169,6 +209,13 @@ def _data_check(arguments: argparse.Namespace) -> None:
     print(f"source: {images.source}")
     for key, value in facts.items():
         print(f"{key}: {value}")
+
+
+def _data_shortest_paths(arguments: argparse.Namespace) -> None:
+    from softshare.data.path_preview import write_preview
+
+    write_preview(arguments.preview, seed=arguments.seed, examples=arguments.examples)
+    print(arguments.preview)
 
 
 def _evidence(arguments: argparse.Namespace) -> None:
@@ -192,3 +239,10 @@ def _bench(arguments: argparse.Namespace) -> None:
     from softshare.bench import run_benches
 
     run_benches(arguments.out, arguments.only, arguments.rounds)
+
+
+def _survey(arguments: argparse.Namespace) -> None:
+    from softshare.models.survey import write_survey
+
+    page = write_survey(arguments.out, arguments.architectures)
+    print(arguments.out or page)

@@ -1,4 +1,4 @@
-"""Names of networks: `wrn-28-10`, `swrn-28-10`, `swrn-28-10-2`. They parse, and they round-trip."""
+"""Names of networks, such as `wrn-28-10`, `swrn-28-10-2`, `scnn-20`. They parse, and they round-trip."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from softshare.errors import UserError
 
-_PATTERN = re.compile(r"(s?)wrn-([1-9]\d{0,3})-([1-9]\d{0,3})(?:-([1-9]\d{0,3}))?")
+_NUMBER = r"([1-9]\d{0,3})"
+_WIDE_RESNET = re.compile(rf"(s?)wrn-{_NUMBER}-{_NUMBER}(?:-{_NUMBER})?")
+_PATH_CNN = re.compile(rf"(s?c|r)nn-{_NUMBER}(?:-{_NUMBER})?")
+_KNOWN_FORMS = "known forms: wrn-L-w, swrn-L-w, swrn-L-w-k, cnn-L, scnn-L, scnn-L-k, rnn-L"
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,43 @@ class WideResNetName:
         return name if self.templates is None else f"{name}-{self.templates}"
 
 
-def parse_model_name(name: str) -> WideResNetName:
+@dataclass(frozen=True)
+class PathCnnName:
+    """A network for shortest paths (section 4.4): CNN-L, SCNN-L-k with soft sharing, RNN-L with hard sharing.
+
+    Attributes:
+        layers: L, its 3x3 convolutions, which all share templates where any do.
+        shared: Whether they share templates.
+        templates: k, templates in all; None = one per layer.
+        recurrent: Whether all layers have one weight: shared, with one template.
+    """
+
+    layers: int
+    shared: bool = False
+    templates: int | None = None
+    recurrent: bool = False
+
+    def __str__(self) -> str:
+        if self.recurrent:
+            return f"rnn-{self.layers}"
+        name = f"{'s' if self.shared else ''}cnn-{self.layers}"
+        return name if self.templates is None else f"{name}-{self.templates}"
+
+
+def parse_model_name(name: str) -> WideResNetName | PathCnnName:
     """Parses the name of a network.
 
     Raises:
         UserError: The name is of no known form, the depth does not fit, or it asks for more templates than layers.
     """
-    match = _PATTERN.fullmatch(str(name))
-    if not match:
-        raise UserError("unknown model", key="model", value=name, remedy="known forms: wrn-L-w, swrn-L-w, swrn-L-w-k")
-    shared, depth, width, templates = match.groups()
+    if match := _WIDE_RESNET.fullmatch(str(name)):
+        return _wide_resnet(name, *match.groups())
+    if match := _PATH_CNN.fullmatch(str(name)):
+        return _path_cnn(name, *match.groups())
+    raise UserError("unknown model", key="model", value=name, remedy=_KNOWN_FORMS)
+
+
+def _wide_resnet(name: str, shared: str, depth: str, width: str, templates: str | None) -> WideResNetName:
     parsed = WideResNetName(int(depth), int(width), bool(shared), int(templates) if templates else None)
     if (parsed.depth - 4) % 6 or parsed.depth < 10:
         raise UserError("the depth must be 6n + 4", key="model", value=name, remedy="for instance 16, 28 or 40")
@@ -58,14 +88,33 @@ def parse_model_name(name: str) -> WideResNetName:
         raise UserError("a plain WRN has no templates", key="model", value=name, remedy=f"write s{name}")
     if shared and parsed.layers < 2:
         raise UserError("has no two layers to share in a stage", key="model", value=name, remedy="depth 16 or more")
-    if parsed.templates and parsed.templates > parsed.layers:
+    _require_templates_fit(name, parsed.templates, parsed.layers)
+    return parsed
+
+
+def _path_cnn(name: str, kind: str, depth: str, templates: str | None) -> PathCnnName:
+    layers = int(depth)
+    if layers < 2:
+        raise UserError("needs at least 2 layers", key="model", value=name, remedy="the paper's have 20")
+    if templates and kind == "c":
+        raise UserError("a plain CNN has no templates", key="model", value=name, remedy=f"write s{name}")
+    if templates and kind == "r":
+        remedy = f"write rnn-{layers} or sc{name[1:]}"
+        raise UserError("an RNN has one template", key="model", value=name, remedy=remedy)
+    _require_templates_fit(name, int(templates) if templates else None, layers)
+    if kind == "r":
+        return PathCnnName(layers, shared=True, templates=1, recurrent=True)
+    return PathCnnName(layers, kind == "sc", int(templates) if templates else None)
+
+
+def _require_templates_fit(name: str, templates: int | None, layers: int) -> None:
+    if templates and templates > layers:
         raise UserError(
-            f"has more templates than its {parsed.layers} layers a group",
+            f"has more templates than its {layers} layers a group",
             key="model",
             value=name,
-            remedy=f"k from 1 to {parsed.layers}",
+            remedy=f"k from 1 to {layers}",
         )
-    return parsed
 
 
 # What a run can be trained on, and its number of classes.

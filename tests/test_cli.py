@@ -112,7 +112,7 @@ BAD = {
         ["train", *TINY, "--model", "swrn-22-1-2", "--coefficients", "identity"],
         ["coefficients: 'identity'", "one template per layer"],
     ),
-    "no run": (["evaluate", "/absent"], ["/absent/metrics.json", "no such file"]),
+    "no run": (["evaluate", "/absent"], ["/absent", "no such folder"]),
     "no similarity": (["similarity", "/absent"], ["/absent"]),
     "report scale": (["report", "--scale", "huge"], ["scale: 'huge'"]),
     "table": (["table", "table9", "--scale", "quick"], ["'table9'", "table1"]),

@@ -12,8 +12,11 @@ import torch
 from tabulate import tabulate
 
 from softshare.bench.dag import bench_dry_run
+from softshare.bench.folding import bench_file, bench_finding, bench_folded_inference
+from softshare.bench.inference import bench_inference, bench_start_from_weights
 from softshare.bench.loading import bench_loading
 from softshare.bench.measure import Measured
+from softshare.bench.paths import bench_path_data, bench_path_step, bench_path_throughput
 from softshare.bench.steps import bench_memory, bench_step, step_names
 from softshare.bench.synthesis import bench_synthesis
 from softshare.errors import UserError, did_you_mean
@@ -28,6 +31,16 @@ BENCHES: dict[str, Callable[[str, int], Iterator[Measured]]] = {
     "synthesis": bench_synthesis,
     "loading.wrn-28-2": bench_loading,
     "memory.swrn-28-10.batch16": bench_memory,
+    "inference.swrn-28-2.batch128": bench_inference,
+    "inference.swrn-28-10.batch16": bench_inference,
+    "share.svd.wrn-28-10": bench_start_from_weights,
+    "fold.inference.swrn-28-2-4.batch128": bench_folded_inference,
+    "fold.inference.swrn-28-10-4.batch16": bench_folded_inference,
+    "fold.find": bench_finding,
+    "fold.file": bench_file,
+    "paths.data": bench_path_data,
+    "paths.step.scnn-20": bench_path_step,
+    "paths.throughput": bench_path_throughput,
     **dict.fromkeys(step_names(), bench_step),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -43,10 +44,7 @@ def bench_memory(name: str, rounds: int) -> Iterator[Measured]:
     _, model, batch = name.split(".")
     size = int(batch.removeprefix("batch"))
     shared, plain = peak_tensor_bytes(model, size), peak_tensor_bytes(model.removeprefix("s"), size)
-    bank_bytes = sum(
-        4 * bank.num_layers * bank.template_stack.numel() // bank.num_templates
-        for bank in banks(create_model(model)).values()
-    )
+    bank_bytes = sum(4 * bank.num_layers * math.prod(bank.weight_shape) for bank in banks(create_model(model)).values())
     yield Measured(name, shared / (plain + bank_bytes))
 
 

@@ -5,29 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib import style
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from softshare.errors import UserError
+from softshare.evidence.drawing import axis, drawing_style, save_figure, write
 from softshare.evidence.gather import CellEvidence, find_experiment, gather
 from softshare.evidence.runfolder import Record
 from softshare.evidence.similarity import Similarity, read_similarity
-from softshare.files import written_whole
 from softshare.plan import Plan
 
-# Neither dates, versions nor random names: the same runs give the same bytes.
-_SALT = {"svg.hashsalt": "softshare"}
-_METADATA: dict[str, dict[str, Any]] = {
-    "svg": {"Date": None, "Creator": None},
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
-
-# Inches. Every place is reckoned, not fitted: a fitted layout differs in its last bits between two drawings.
+# Inches.
 _PANEL, _GAP = 1.25, 0.25
 _LEFT, _RIGHT = 0.8, 0.8
 _HEADLINE, _TITLE, _LINE = 0.5, 0.55, 0.4
@@ -70,13 +59,8 @@ def write_similarity_figure(
     experiment = find_experiment(plan, name, "similarity")
     cells = gather(plan, results, root).cells[name]
     blocks = [block for cell in cells for block in similarity_blocks(cell, results)]
-    files = [out_dir / f"{name}.{ending}" for ending in _METADATA]
-    with style.context(["default", _SALT]):
-        figure = _draw(f"{experiment.title} (scale: {plan.scale.name})", blocks)
-        for file, (ending, metadata) in zip(files, _METADATA.items(), strict=True):
-            with written_whole(file) as temporary:
-                figure.savefig(temporary, format=ending, metadata=metadata, dpi=150)
-    return files
+    with drawing_style():
+        return save_figure(_draw(f"{experiment.title} (scale: {plan.scale.name})", blocks), out_dir / name)
 
 
 def similarity_blocks(evidence: CellEvidence, results: Path) -> Iterator[Block]:
@@ -124,14 +108,14 @@ def _draw(title: str, blocks: list[Block]) -> Figure:
     width = max(6.0, _LEFT + columns * (_PANEL + _GAP) + _RIGHT)
     height = _HEADLINE + sum(block.height for block in blocks)
     figure = Figure(figsize=(width, height))
-    _write(figure, width / 2, height - _HEADLINE / 2, title, 9)
+    write(figure, width / 2, height - _HEADLINE / 2, title, 9)
     top = height - _HEADLINE
     for block in blocks:
-        _write(figure, width / 2, top - (_TITLE - _GAP) / 2, block.title, 7)
+        write(figure, width / 2, top - (_TITLE - _GAP) / 2, block.title, 7)
         if block.matrices:
             _draw_panels(figure, block, top - _TITLE)
         else:
-            _write(figure, width / 2, top - _TITLE, block.instead, 8)
+            write(figure, width / 2, top - _TITLE, block.instead, 8)
         top -= block.height
     return figure
 
@@ -140,22 +124,12 @@ def _draw_panels(figure: Figure, block: Block, top: float) -> None:
     for row, (label, matrices) in enumerate(zip(block.labels, block.matrices, strict=True)):
         bottom = top - row * (_PANEL + _GAP) - _PANEL
         for column, (epoch, matrix) in enumerate(zip(block.epochs, matrices, strict=True)):
-            axis = _axis(figure, _LEFT + column * (_PANEL + _GAP), bottom, _PANEL, _PANEL)
-            mesh = axis.pcolormesh(matrix, cmap="gray", vmin=0.0, vmax=1.0, edgecolors="face", linewidth=0.2)
-            axis.set(xlim=(0, len(matrix)), ylim=(len(matrix), 0), xticks=[], yticks=[])
-            axis.set_title(f"epoch {epoch}", fontsize=7, pad=3)
+            panel = axis(figure, _LEFT + column * (_PANEL + _GAP), bottom, _PANEL, _PANEL)
+            mesh = panel.pcolormesh(matrix, cmap="gray", vmin=0.0, vmax=1.0, edgecolors="face", linewidth=0.2)
+            panel.set(xlim=(0, len(matrix)), ylim=(len(matrix), 0), xticks=[], yticks=[])
+            panel.set_title(f"epoch {epoch}", fontsize=7, pad=3)
             if column == 0:
-                axis.set_ylabel(label, fontsize=6)
+                panel.set_ylabel(label, fontsize=6)
     right = _LEFT + len(block.epochs) * (_PANEL + _GAP)
-    bar = _axis(figure, right, top - _PANEL, 0.12, _PANEL)
+    bar = axis(figure, right, top - _PANEL, 0.12, _PANEL)
     figure.colorbar(mesh, cax=bar).ax.tick_params(labelsize=6)
-
-
-def _axis(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    wide, high = figure.get_size_inches()
-    return figure.add_axes((left / wide, bottom / high, width / wide, height / high))
-
-
-def _write(figure: Figure, x: float, y: float, text: str, size: int) -> None:
-    wide, high = figure.get_size_inches()
-    figure.text(x / wide, y / high, text, ha="center", va="center", fontsize=size)

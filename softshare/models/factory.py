@@ -4,28 +4,58 @@ from __future__ import annotations
 
 from torch import nn
 
+from softshare.errors import UserError
+from softshare.models.path_cnn import PathCnn, Skip, share_path_cnn, tie_path_cnn
 from softshare.models.wide_resnet import WideResNet, share_wide_resnet
-from softshare.names import parse_model_name
+from softshare.names import PathCnnName, WideResNetName, parse_model_name
 
 
 def create_model(
-    name: str, num_classes: int = 10, dropout: float = 0.0, *, coefficients: str = "orthogonal"
+    name: str,
+    num_classes: int | None = None,
+    dropout: float = 0.0,
+    *,
+    coefficients: str = "orthogonal",
+    skip: Skip | None = None,
 ) -> nn.Module:
     """Builds one of the paper's networks.
 
     Args:
-        name: `wrn-L-w`, `swrn-L-w` (one template per layer) or `swrn-L-w-k` (section 4.1).
-        num_classes: Outputs.
-        dropout: Probability of dropout between a block's two convolutions.
-        coefficients: Initialisation of a shared network's coefficients (appendix B).
+        name: `wrn-L-w`, `swrn-L-w` (one template per layer) or `swrn-L-w-k` for CIFAR (section 4.1); `cnn-L`,
+            `scnn-L`, `scnn-L-k` or `rnn-L` (one template, hard sharing) for shortest paths (section 4.4).
+        num_classes: Outputs of a WRN, 10 by default; the networks for shortest paths have none to choose.
+        dropout: Probability of dropout between a WRN block's two convolutions.
+        coefficients: Initialisation of a soft-shared network's coefficients (appendix B).
+        skip: Where a layer for shortest paths takes its input in again: `after-relu` (default) or `before-relu`.
 
     Returns:
         The network, with fresh weights from torch's global generator.
 
     Raises:
-        UserError: The name does not parse.
+        UserError: The name does not parse, or a setting is given that such a network does not have.
         ValueError: The initialisation does not fit.
     """
     parsed = parse_model_name(name)
-    model = WideResNet(parsed.blocks, parsed.width, num_classes, dropout)
-    return share_wide_resnet(model, parsed.templates, coefficients) if parsed.shared else model
+    if isinstance(parsed, PathCnnName):
+        _refuse(parsed, num_classes=num_classes, dropout=dropout or None)
+        return _path_cnn(parsed, coefficients, skip or "after-relu")
+    _refuse(parsed, skip=skip)
+    return _wide_resnet(parsed, 10 if num_classes is None else num_classes, dropout, coefficients)
+
+
+def _wide_resnet(name: WideResNetName, num_classes: int, dropout: float, coefficients: str) -> nn.Module:
+    model = WideResNet(name.blocks, name.width, num_classes, dropout)
+    return share_wide_resnet(model, name.templates, coefficients) if name.shared else model
+
+
+def _path_cnn(name: PathCnnName, coefficients: str, skip: Skip) -> nn.Module:
+    model = PathCnn(name.layers, skip)
+    if name.recurrent:
+        return tie_path_cnn(model)
+    return share_path_cnn(model, name.templates, coefficients) if name.shared else model
+
+
+def _refuse(name: object, **settings: object) -> None:
+    for key, value in settings.items():
+        if value is not None:
+            raise UserError(f"{name} has no such setting", key=key, value=value, remedy="leave it out")

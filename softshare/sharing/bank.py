@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,7 +39,7 @@ class TemplateBank(nn.Module):
 
     Attributes:
         coefficients: Parameter [L, k].
-        template_stack: Parameter [k * out, in, *kernel]; see `templates`.
+        template_stack: Parameter `[k * out, in, *kernel]`; see `templates`.
         weight_shape: Shape of one weight.
         group: Name of the group of layers, set by `share`.
         layers: Names of the layers, set by `share`.
@@ -98,7 +99,7 @@ class TemplateBank(nn.Module):
 
     @property
     def templates(self) -> Tensor:
-        """The templates, a view [k, *weight_shape]."""
+        """The templates, a view `[k, *weight_shape]`."""
         return self.template_stack.unflatten(0, (self.num_templates, self.weight_shape[0]))
 
     def forward(self) -> tuple[Tensor, ...]:
@@ -127,8 +128,10 @@ class TemplateBank(nn.Module):
             del kept  # frees the old weights before the new ones are made
             kept = self._kept[dtype] = Synthesis(parameters, self._synthesise(dtype))
         if not recorded:
-            assert kept.values is not None
-            return as_weights(kept.values, self.template_stack, self.weight_shape)[layer]
+            if kept.constants is None:
+                assert kept.values is not None
+                kept.constants = as_weights(kept.values, self.template_stack, self.weight_shape)
+            return kept.constants[layer]
         if kept.weights is None:
             kept.weights = AttachSynthesis.apply(self.coefficients, self.template_stack, kept, self.weight_shape)
         return kept.weights[layer]
@@ -149,9 +152,11 @@ class TemplateBank(nn.Module):
         with torch.no_grad(), self._full_precision():
             return synthesise(self.coefficients, in_memory_order(self.template_stack, self.num_templates), dtype)
 
-    def _full_precision(self) -> torch.autocast:
+    def _full_precision(self) -> contextlib.AbstractContextManager:
         # Under autocast the sum would be taken over templates rounded to bf16; it is the sum that is rounded.
-        return torch.autocast(self.template_stack.device.type, enabled=False)
+        device = self.template_stack.device.type
+        known = torch.amp.is_autocast_available(device)  # the meta device knows none
+        return torch.autocast(device, enabled=False) if known else contextlib.nullcontext()
 
     def _traced_weight(self, layer: int) -> Tensor:
         with self._full_precision():
@@ -169,7 +174,8 @@ class TemplateBank(nn.Module):
 
     def _dtype(self, autocasts: bool) -> torch.dtype:
         device = self.template_stack.device.type
-        if autocasts and self.template_stack.dtype == torch.float32 and torch.is_autocast_enabled(device):
+        may = autocasts and self.template_stack.dtype == torch.float32 and torch.amp.is_autocast_available(device)
+        if may and torch.is_autocast_enabled(device):
             return torch.get_autocast_dtype(device)
         return self.template_stack.dtype
 

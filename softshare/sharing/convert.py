@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from softshare.sharing.bank import TemplateBank
+from softshare.sharing.candidates import candidates, is_shared, why_none_share
+from softshare.sharing.from_weights import start_from_weights
 from softshare.sharing.grouping import GroupOf, SameStageSameShape
+from softshare.sharing.tied_bank import TiedBank
+
+Bank = TemplateBank | TiedBank
 
 # Operations that autocast runs in lower precision: their weight may be synthesised in it.
 _AUTOCAST_FORWARDS = {nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward, nn.Linear.forward}
@@ -21,7 +26,7 @@ _AUTOCAST_FORWARDS = {nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward, n
 class _Source:
     """Where the weight of a shared layer comes from."""
 
-    bank: TemplateBank
+    bank: Bank
     layer: int
     autocasts: bool
 
@@ -39,14 +44,20 @@ def share(
     The modules stay where they are and remain what they are (`isinstance` holds, nothing is wrapped); only where
     their `weight` comes from changes: it is mixed from the bank of the layer's group whenever it is read. A bank
     is registered once, on the first layer of its group, so a state dict holds each parameter once. Templates start
-    afresh; weights that the layers had are given up.
+    afresh and weights that the layers had are given up, unless `init` is `svd`.
+
+    A layer whose weight is no parameter of its own (tied to another's, computed by a parametrisation, not yet
+    initialised) stays as it is.
 
     Args:
         model: Any model.
         templates: k, templates a group; None = one per layer.
         groups: Function of (name, module) that gives a layer's group, or None to leave it alone. By default
-            layers of the same stage, kind and weight shape share; a layer that is alone in that stays as it is.
-        init: How coefficients start: orthogonal, identity, sparse, normal or uniform (appendix B).
+            layers of the same stage, kind and weight shape share; a layer that is alone in that stays as it is, and
+            a group of fewer than k layers gets a template per layer.
+        init: How coefficients start: orthogonal, identity, sparse, normal or uniform (appendix B); or `svd`:
+            coefficients and templates start from the weights that the layers have, as near to them as k templates
+            allow. With a template per layer the model computes what it did before.
         types: Kinds of layers considered.
 
     Returns:
@@ -54,7 +65,8 @@ def share(
 
     Raises:
         ValueError: k < 1 or k > L; a group of one layer, or whose weights differ in shape, type, device or
-            requires_grad; a layer that is shared already; nothing to share. The model is then unchanged.
+            requires_grad, or (`svd`) are not finite; a layer that is shared already; nothing to share, with the
+            reason for each layer. The model is then unchanged.
     """
     if templates is not None and (not isinstance(templates, int) or isinstance(templates, bool) or templates < 1):
         raise ValueError(f"templates must be a whole number of at least 1, not {templates!r}")
@@ -63,8 +75,13 @@ def share(
         singles = {key for key, layers in members.items() if len(layers) < 2}
         members = {key: layers for key, layers in members.items() if key not in singles}
     if not members:
-        raise ValueError(f"{type(model).__name__} has no two layers to share: {_why_not(model, types)}")
-    made = [(key, layers, _bank_for(key, layers, templates, init)) for key, layers in members.items()]
+        why = why_none_share(model, types, SameStageSameShape(model).stage if groups is None else None)
+        raise ValueError(f"{type(model).__name__} has no two layers to share: {why}")
+    made = []
+    for key, layers in members.items():
+        # Stages differ in length; where they were not chosen, one k must do for all.
+        count = templates if groups is not None or templates is None else min(templates, len(layers))
+        made.append((key, layers, _bank_for(key, layers, count, init)))
     for key, layers, bank in made:
         bank.group, bank.layers = str(key), tuple(name for name, _ in layers)
         for index, (_, layer) in enumerate(layers):
@@ -74,19 +91,25 @@ def share(
     return model
 
 
-def banks(model: nn.Module) -> dict[str, TemplateBank]:
-    """The template banks of a model by group, in the order of its layers.
+def banks(model: nn.Module) -> dict[str, Bank]:
+    """The template banks of a model by group, in the order of its layers; tied ones where layers were tied.
 
     Where parts of a model were shared one by one, groups may be of one name: the layer that holds the bank is then
     added to it.
     """
-    found = [(name, module) for name, module in model.named_modules() if isinstance(module, TemplateBank)]
+    found: list[tuple[str, Bank]] = []
+    for name, module in model.named_modules():
+        inside = bool(found) and name.startswith(f"{found[-1][0]}.")  # what a tied bank mixes its weights from
+        if isinstance(module, TemplateBank | TiedBank) and not inside:
+            found.append((name, module))
     names = Counter(bank.group for _, bank in found)
     return {bank.group if names[bank.group] == 1 else f"{bank.group} at {name}": bank for name, bank in found}
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups for an optimiser: the coefficients alone are free of weight decay (section 4.1).
+
+    The scales of tied layers are what their coefficients have become, and as free.
 
     Args:
         model: A model, shared or not.
@@ -95,7 +118,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     Returns:
         One group, or two where the model has coefficients.
     """
-    free = {id(bank.coefficients) for bank in banks(model).values()}
+    free = {id(bank.coefficients) for bank in model.modules() if isinstance(bank, TemplateBank)}
+    free |= {id(bank.scales) for bank in model.modules() if isinstance(bank, TiedBank)}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if id(p) not in free], "weight_decay": weight_decay},
@@ -104,11 +128,25 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [group for group in groups if group["params"]]
 
 
+def move_layers(model: nn.Module, old: Bank, new: Bank) -> None:
+    """Lets all layers of a model that take their weight from one bank take it from another, in place."""
+    for module in list(model.modules()):
+        source = module.__dict__.get("_weight_source")
+        if source is not None and source.bank is old:
+            module._weight_source = replace(source, bank=new)
+        for name, child in list(module.named_children()):
+            if child is old:
+                setattr(module, name, new)
+    for module in model.modules():
+        if "_template_banks" in module.__dict__:
+            module._template_banks = _traced_banks(module)  # type: ignore[assignment]
+
+
 def _members(
     model: nn.Module, group_of: GroupOf, types: tuple[type[nn.Module], ...]
 ) -> dict[Hashable, list[tuple[str, nn.Module]]]:
     members: dict[Hashable, list[tuple[str, nn.Module]]] = defaultdict(list)
-    for name, module in _candidates(model, types):
+    for name, module in candidates(model, types):
         key = group_of(name, module)
         if key is None:
             continue
@@ -116,12 +154,6 @@ def _members(
             raise ValueError(f"layer {name!r} is shared already")
         members[key].append((name, module))
     return members
-
-
-def _candidates(model: nn.Module, types: tuple[type[nn.Module], ...]) -> Iterator[tuple[str, nn.Module]]:
-    for name, module in model.named_modules():
-        if isinstance(module, types) and (is_shared(module) or isinstance(module._parameters.get("weight"), Tensor)):
-            yield name, module
 
 
 def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int | None, init: str) -> TemplateBank:
@@ -142,25 +174,18 @@ def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int
             )
     if templates is not None and templates > len(layers):
         raise ValueError(f"group {key!r} has {len(layers)} layers, fewer than {templates} templates")
-    bank = TemplateBank(len(layers), templates, first.shape, init, device=first.device, dtype=first.dtype)
+    drawn = "orthogonal" if init == "svd" else init
+    bank = TemplateBank(len(layers), templates, first.shape, drawn, device=first.device, dtype=first.dtype)
+    bank.init = init
     if first.dim() == 4 and not first.is_contiguous() and first.is_contiguous(memory_format=torch.channels_last):
         bank.to(memory_format=torch.channels_last)
+    if init == "svd":
+        try:
+            start_from_weights(bank, weights)
+        except ValueError as error:
+            raise ValueError(f"group {key!r} {error}") from error
     bank.requires_grad_(first.requires_grad)
     return bank.train(layers[0][1].training)
-
-
-def _why_not(model: nn.Module, types: tuple[type[nn.Module], ...]) -> str:
-    wanted = " or ".join(kind.__name__ for kind in types)
-    shapes = [f"{name} {tuple(layer.weight.shape)}" for name, layer in _candidates(model, types)]  # type: ignore[arg-type]
-    if not shapes:
-        return f"it has no {wanted}"
-    listed = ", ".join(shapes[:8]) + (f" and {len(shapes) - 8} more" if len(shapes) > 8 else "")
-    return f"each is alone in its group or left out: {listed}"
-
-
-def is_shared(module: nn.Module) -> bool:
-    """Whether a layer takes its weight from a bank."""
-    return "_weight_source" in module.__dict__
 
 
 def _attach(layer: nn.Module, bank: TemplateBank, index: int) -> None:
@@ -168,6 +193,11 @@ def _attach(layer: nn.Module, bank: TemplateBank, index: int) -> None:
     del layer._parameters["weight"]
     layer.__class__ = _shared_type(type(layer))
     layer._weight_source = _Source(bank, index, autocasts)  # type: ignore[assignment]
+
+
+def plain_type(kind: type[nn.Module]) -> type[nn.Module]:
+    """The type that a shared layer had before it was shared."""
+    return kind.__bases__[0] if kind in _shared_types.values() else kind
 
 
 _shared_types: dict[type[nn.Module], type[nn.Module]] = {}
@@ -211,9 +241,13 @@ def _rebuild(kind: type[nn.Module]) -> nn.Module:
 
 def _mark_forward(model: nn.Module) -> None:
     # A captured graph cannot ask for versions; it is told where a forward begins and ends instead.
-    model._template_banks = tuple(banks(model).values())  # type: ignore[assignment]
+    model._template_banks = _traced_banks(model)  # type: ignore[assignment]
     model.register_forward_pre_hook(_begin_forward, prepend=True)
     model.register_forward_hook(_end_forward, always_call=True)
+
+
+def _traced_banks(model: nn.Module) -> tuple[TemplateBank, ...]:
+    return tuple(module for module in model.modules() if isinstance(module, TemplateBank))
 
 
 def _begin_forward(model: nn.Module, _: Any) -> None:

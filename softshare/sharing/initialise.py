@@ -27,10 +27,12 @@ def initial_coefficients(layers: int, templates: int, scheme: str = "orthogonal"
         Coefficients [L, k].
 
     Raises:
-        ValueError: An unknown scheme, or `identity` with k != L.
+        ValueError: An unknown scheme, `identity` with k != L, or `svd`, which needs weights to start from.
     """
+    if scheme == "svd":
+        raise ValueError("'svd' starts from the weights that layers have: share(model, init='svd'), not a bank alone")
     if scheme not in INITIALISATIONS:
-        raise ValueError(f"unknown initialisation {scheme!r}; known: {', '.join(INITIALISATIONS)}")
+        raise ValueError(f"unknown initialisation {scheme!r}; known: {', '.join(INITIALISATIONS)}; in share() also svd")
     coefficients = torch.empty(layers, templates)
     if scheme == "orthogonal":
         return nn.init.orthogonal_(coefficients)

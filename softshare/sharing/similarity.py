@@ -54,13 +54,17 @@ def layer_similarity(model: nn.Module, of: Literal["coefficients", "weights"] = 
             matrix = similarity(bank.coefficients.float())
         else:
             # <W_i, W_j> = a_i G a_j with the templates' Gram matrix G: no weight is synthesised.
-            stack = bank.templates.flatten(1).double()
-            gram = stack @ stack.t()
-            inner = bank.coefficients.double() @ gram @ bank.coefficients.double().t()
+            inner = bank.coefficients.double() @ gram(bank.templates) @ bank.coefficients.double().t()
             norms = inner.diagonal().clamp(min=0).sqrt()
             matrix = (inner.abs() / (norms[:, None] * norms[None]).clamp(min=1e-30)).clamp(max=1.0)
         matrices[group] = matrix.float().cpu()
     return matrices
+
+
+def gram(templates: Tensor) -> Tensor:
+    """Inner products of templates [k, *weight_shape] with each other, [k, k] in float64."""
+    stack = templates.flatten(1).double()
+    return stack @ stack.t()
 
 
 def recurrence_penalty(model: nn.Module, diagonal: bool = True) -> Tensor:

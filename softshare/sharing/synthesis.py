@@ -122,15 +122,17 @@ class Synthesis:
         parameters: What they were computed from; another value means they are out of date.
         values: [L, N]; None when spent.
         weights: The L weights as part of the graph, where it was recorded.
+        constants: The L weights without a graph, where it was not.
     """
 
     parameters: tuple[Any, ...]
     values: Tensor | None
     weights: tuple[Tensor, ...] | None = None
+    constants: tuple[Tensor, ...] | None = None
 
     def spend(self) -> None:
         """Gives the weights' memory back; layers that still need them hold them by themselves."""
-        self.values = self.weights = None
+        self.values = self.weights = self.constants = None
 
 
 class AttachSynthesis(torch.autograd.Function):

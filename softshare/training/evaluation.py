@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -60,6 +61,18 @@ def evaluate(network: Callable[[Tensor], Tensor], model: nn.Module, loader: Tens
     sums = torch.stack(batches).cpu().double().sum(0)
     count = len(loader.images)
     return Score(100.0 * float(sums[0]) / count, 100.0 * float(sums[1]) / count, float(sums[2]) / count, count)
+
+
+@torch.no_grad()
+def mistakes(model: nn.Module, loader: TensorLoader, precision: str) -> np.ndarray:
+    """Which images a model gets wrong (top-1), [N] of bool in the loader's order; leaves it in eval mode."""
+    model.eval()
+    wrong = []
+    for images, labels in loader.epoch(0):
+        with autocast(loader.device, precision):
+            scores = model(images)
+        wrong.append(scores.argmax(1) != labels)
+    return torch.cat(wrong).cpu().numpy()
 
 
 def load_weights(model: nn.Module, file: Path) -> nn.Module:

@@ -8,16 +8,19 @@ from pathlib import Path
 import torch
 
 from softshare.data.images import load_images
-from softshare.data.loaders import TensorLoader
 from softshare.errors import UserError
-from softshare.files import check, read_json
-from softshare.models import create_model
+from softshare.evidence.fold_figures import write_fold_figures
+from softshare.evidence.folding import read_folding
+from softshare.files import check
 from softshare.names import parse_model_name
-from softshare.plan import load_recipe, load_scale
+from softshare.plan import load_scale
+from softshare.recipes import load_recipe
 from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision
 from softshare.training.engine import Job, train
-from softshare.training.evaluation import Score, evaluate, load_weights
+from softshare.training.evaluation import Score, evaluate
+from softshare.training.folding import describe_costs, fold_run, parse_thresholds
 from softshare.training.recipe import Recipe
+from softshare.training.trained import load_trained
 
 _OVERRIDES = ("epochs", "batch_size", "dropout", "coefficients", "recurrence", "validation")
 
@@ -40,7 +43,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         )
     if arguments.seed < 0:
         raise UserError("must be a whole number from 0", key="seed", value=arguments.seed)
-    device = _prepare(arguments.device, arguments.threads)
+    device = prepare(arguments.device, arguments.threads)
     job = Job(
         dataset=arguments.dataset,
         model=arguments.model,
@@ -66,30 +69,48 @@ def evaluate_folder(run: Path, data: Path | None, cache: Path | None, device_nam
     Raises:
         UserError: The folder holds no complete run, or the dataset is another one than it was trained on.
     """
-    metrics, manifest = read_json(run / "metrics.json"), read_json(run / "manifest.json")
-    device = _prepare(device_name, None)
-    images = load_images(metrics["dataset"], data, cache=cache)
-    trained_on = manifest["dataset"]["fingerprint"]
-    if images.fingerprint != trained_on:
-        raise UserError(
-            "is not the data that the run was trained on", file=data or metrics["dataset"], key="fingerprint",
-            value=images.fingerprint[:12], remedy=f"the run's manifest tells {trained_on[:12]}",
-        )  # fmt: skip
-    model = load_weights(create_model(metrics["model"], len(images.classes)), run / "model.safetensors")
-    model.to(device).to(memory_format=torch.channels_last)
-    loader = TensorLoader(
-        images.test_images,
-        images.test_labels,
-        batch_size=500,
-        mean=images.mean,
-        std=images.std,
-        device=device,
-        channels_last=True,
+    device = prepare(device_name, None)
+    trained = load_trained(run, data, cache, device)
+    return evaluate(trained.model, trained.model, trained.test_loader(), resolve_precision(precision, device))
+
+
+def fold_folder(arguments: argparse.Namespace) -> str:
+    """Does what `softshare fold` was asked for.
+
+    Returns:
+        What to print: the loops, layers before and after, and a row a threshold.
+
+    Raises:
+        UserError: A threshold that is none, or no complete run of a shared network.
+    """
+    (threshold, *more) = parse_thresholds(arguments.threshold)
+    if more:
+        raise UserError("must be one number", key="threshold", value=arguments.threshold, remedy="see --thresholds")
+    thresholds = parse_thresholds(arguments.thresholds) if arguments.thresholds else []
+    if arguments.reestimate_on < 0:
+        raise UserError("must be 0 or more", key="reestimate-on", value=arguments.reestimate_on)
+    device = prepare(arguments.device, None)
+    trained = load_trained(arguments.run, arguments.data, arguments.cache, device)
+    out = arguments.out or arguments.run / "folding"
+    folding, costs = fold_run(
+        trained,
+        out,
+        threshold=threshold,
+        thresholds=thresholds,
+        of=arguments.of,
+        reestimate_on=arguments.reestimate_on,
+        precision=arguments.precision,
     )
-    return evaluate(model, model, loader, resolve_precision(precision, device))
+    write_fold_figures(read_folding(out / "folding.json"), out)
+    return f"{folding}\n\n{describe_costs(costs)}\n\nwritten to {out}"
 
 
-def _prepare(device_name: str, threads: int | None) -> torch.device:
+def prepare(device_name: str, threads: int | None) -> torch.device:
+    """Settles device, threads and memory before anything is computed.
+
+    Raises:
+        UserError: No such device, or fewer than one thread.
+    """
     if threads is not None:
         if threads < 1:
             raise UserError("must be at least 1", key="threads", value=threads)

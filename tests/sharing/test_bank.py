@@ -164,6 +164,22 @@ def test_one_synthesis_a_forward_and_none_while_nothing_changes(monkeypatch):
     assert len(calls) == 4
 
 
+def test_reading_a_kept_weight_makes_no_new_tensor():
+    bank = TemplateBank(3, 2, (4, 4)).eval()
+    with torch.no_grad():
+        first = bank()
+        assert all(again is weight for again, weight in zip(bank(), first, strict=True))
+        bank.coefficients.mul_(2.0)
+        assert not torch.equal(bank.weight(0), first[0])
+
+
+def test_weights_on_the_meta_device_have_their_shape():
+    bank = TemplateBank(3, 2, (4, 4), device="meta")
+    for autocasts in (False, True):
+        assert bank.weight(1, autocasts=autocasts).is_meta
+    assert bank.weight(1).shape == (4, 4)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,0 +1,87 @@
+"""The shortest-path task: what its data, its soft sharing and its precision cost."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.data.path_examples import PathSettings
+from softshare.data.shortest_paths import make_shortest_paths
+from softshare.models import create_model
+from softshare.sharing import parameter_groups
+from softshare.training.device import autocast, resolve_precision
+
+_BATCH = 32  # small on purpose: the smaller the batch, the more the bank weighs
+
+
+def bench_path_data(name: str, rounds: int) -> Iterator[Measured]:
+    """All data of the experiment at the paper's size, fingerprint included; a new seed each time. One core: numpy."""
+    seconds = []
+    for seed in range(rounds):
+        start = time.perf_counter()
+        make_shortest_paths(PathSettings(), seed)
+        seconds.append(time.perf_counter() - start)
+    yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
+
+
+def bench_path_step(name: str, rounds: int) -> Iterator[Measured]:
+    """The soft-shared network's training step against the plain one's, as the engine takes it here."""
+    model = name.rpartition(".")[2]
+    plain = model.removeprefix("s")
+    seconds: dict[str, list[float]] = {plain: [], model: []}
+    for order in ((plain, model), (model, plain)):  # so that being made first favours neither
+        taken = alternate({kind: path_step(kind, _BATCH) for kind in order}, rounds, at_least_seconds=30)
+        for kind in order:
+            seconds[kind] += taken[kind]
+    precision = resolve_precision("auto", torch.device("cpu"))
+    yield Measured(name, paired_ratio(seconds[model], seconds[plain]), f"ratio ({precision})")
+
+
+def bench_path_throughput(name: str, rounds: int) -> Iterator[Measured]:
+    """How many times faster cnn-20 trains in channels_last and the precision of this CPU than in fp32, NCHW."""
+    precision = resolve_precision("auto", torch.device("cpu"))
+    steps = {
+        "plain": path_step("cnn-20", _BATCH, channels_last=False, precision="fp32"),
+        "fast": path_step("cnn-20", _BATCH, precision=precision),
+    }
+    seconds = alternate(steps, rounds, at_least_seconds=30)
+    yield Measured(name, paired_ratio(seconds["plain"], seconds["fast"]), f"ratio ({precision})")
+
+
+def path_step(
+    model_name: str, batch: int, *, channels_last: bool = True, precision: str = "auto", compiled: bool = False
+) -> Callable[[], None]:
+    """A training step of the paper (Adam at 0.01) on examples of the last phase, on this machine's CPU.
+
+    Args:
+        model_name: Such as `scnn-20`.
+        batch: Examples a step.
+        channels_last: Lay weights and activations out with the channels innermost.
+        precision: auto, fp32 or bf16.
+        compiled: Compile the network.
+    """
+    device = torch.device("cpu")
+    precision = resolve_precision(precision, device)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    torch.manual_seed(0)
+    model: nn.Module = create_model(model_name).to(memory_format=layout)
+    network: Callable[[torch.Tensor], torch.Tensor] = torch.compile(model, dynamic=False) if compiled else model
+    optimizer = torch.optim.Adam(parameter_groups(model, 0.0), lr=0.01, fused=True)
+    settings = PathSettings(windows=(21,), train=batch, test=1)
+    examples = make_shortest_paths(settings).phases[0].train
+    inputs = examples.inputs.float().to(memory_format=layout)
+    labels = examples.labels.float()
+
+    def step() -> None:
+        with autocast(device, precision):
+            logits = network(inputs)
+        optimizer.zero_grad(set_to_none=True)
+        nn.functional.binary_cross_entropy_with_logits(logits.float(), labels).backward()
+        optimizer.step()
+
+    return step

@@ -1,0 +1,181 @@
+"""What folding a trained network costs, from the command line down."""
+
+import json
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+
+import softshare
+from softshare.cli import main
+from softshare.errors import UserError
+from softshare.evidence.folding import read_folding
+from softshare.models.folded import load_folded, save_folded
+from softshare.training.folding import own_layers, parse_thresholds
+from softshare.training.trained import load_trained
+
+TRAIN = ["--dataset", "digits", "--epochs", "2", "--quiet", "--threads", "1", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert main(["train", "--model", "swrn-22-1-2", *TRAIN, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folded(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("folded")
+    options = ["--thresholds", "0:1:0.1", "--threshold", "0.8", "--device", "cpu", "--reestimate-on", "300"]
+    assert main(["fold", str(run), *options, "--out", str(out)]) == 0
+    return out
+
+
+def test_a_row_a_threshold_beside_the_network_as_it_was_trained(run, folded):
+    rows = pd.read_csv(folded / "folding.csv")
+    assert len(rows) == 12 and np.isnan(rows.threshold[0]) and list(rows.threshold[1:]) == [i / 10 for i in range(11)]
+    error = json.loads((run / "metrics.json").read_text())["test"]["error"]
+    assert (rows.error_before == rows.error_before[0]).all() and rows.error_before[0] == pytest.approx(error)
+    assert rows.p[0] == 1 and rows.only_before[0] == rows.only_after[0] == 0
+    assert rows.layers[0] == 21 and rows.layers[1] == 21 - 3 * 3 and rows.layers[1:].is_monotonic_increasing
+    images = json.loads((folded / "folding.json").read_text())["test_images"]
+    difference = (rows.only_after - rows.only_before) / images * 100
+    np.testing.assert_allclose(rows.error_after - rows.error_before, difference, atol=1e-9)
+    assert rows.error_reestimated.notna().all() and rows.p_reestimated.between(0, 1).all()
+
+
+def test_the_kept_network_stands_by_itself(run, folded):
+    trained = load_trained(run, None, None, torch.device("cpu"))
+    network, fresh = load_folded(folded / "folded.safetensors"), softshare.fold(trained.model.eval(), 0.8)
+    images = torch.randn(3, 3, 8, 8)
+    torch.testing.assert_close(network(images), fresh(images))
+    assert network.folding == fresh.folding and not network.training
+    rows = pd.read_csv(folded / "folding.csv").set_index("threshold")
+    assert sum(parameter.numel() for parameter in network.parameters()) == rows.parameters[0.8]
+    with safe_open(folded / "folded.safetensors", framework="pt") as stored:
+        values = sum(np.prod(stored.get_slice(key).get_shape(), dtype=int) for key in set(stored.keys()))
+    buffers = sum(buffer.numel() for buffer in network.buffers())
+    assert values == rows.parameters[0.8] + buffers
+
+
+def test_the_drawings_are_there_and_the_same_for_the_same_run(run, folded, tmp_path):
+    for name in ("folding", "folding-cost"):
+        for ending in ("svg", "png", "pdf"):
+            assert (folded / f"{name}.{ending}").stat().st_size > 2000
+    again = tmp_path / "again"
+    options = ["--thresholds", "0:1:0.1", "--device", "cpu", "--reestimate-on", "300"]
+    assert main(["fold", str(run), *options, "--out", str(again)]) == 0
+    for file in ("folding.svg", "folding-cost.png", "folding.csv", "folded.safetensors"):
+        assert (folded / file).read_bytes() == (again / file).read_bytes(), file
+    text = (folded / "folding.svg").read_text()
+    assert "swrn-22-1-2" in text or "<!-- swrn" in text
+
+
+def test_what_is_printed(run, tmp_path, capsys):
+    assert main(["fold", str(run), "--threshold", "0", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "stage1: (a) x 4" in said and "12 layers in place of 21" in said and "not folded" in said
+    assert not (tmp_path / "folding-cost.svg").exists()  # one threshold makes no curve
+
+
+def test_evidence_reads_it_without_torch(folded):
+    read = read_folding(folded / "folding.json")
+    assert read.chosen.threshold == 0.8 and read.own_layers == {"stage1": 2, "stage2": 2, "stage3": 2}
+    assert set(read.similarity) == {"stage1", "stage2", "stage3"}
+    code = "import sys, softshare.evidence.fold_figures; assert 'torch' not in sys.modules"
+    subprocess.run([__import__("sys").executable, "-c", code], check=True)
+
+
+def test_first_blocks_layers_are_counted_as_the_stages_own():
+    assert own_layers(softshare.create_model("swrn-28-2-4")) == {"stage1": 2, "stage2": 2, "stage3": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("0.8", [0.8]),
+        ("0.9,0.7", [0.7, 0.9]),
+        ("0.5:1.0:0.05", [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0]),
+        ("0:1:0.3", [0, 0.3, 0.6, 0.9]),
+        ("1:1:0.1", [1.0]),
+    ],
+)
+def test_thresholds(text, values):
+    assert parse_thresholds(text) == values
+
+
+@pytest.mark.parametrize(
+    "text", ["", "high", "0.5:1.0", "0.5:1:0", "1:0.5:0.1", "0.5:1:nan", "0:1:1e-9", "0.8:1:0.1:3", "inf:inf:1"]
+)
+def test_what_is_no_threshold_is_refused(text):
+    with pytest.raises(UserError, match="is no threshold"):
+        parse_thresholds(text)
+
+
+@pytest.mark.parametrize("text", ["1.5", "-0.1", "nan", "0.5:1.2:0.1"])
+def test_a_threshold_outside_is_refused(text):
+    with pytest.raises(UserError, match=r"outside \[0, 1\]"):
+        parse_thresholds(text)
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, capsys):
+    plain = tmp_path / "plain"
+    assert main(["train", "--model", "wrn-16-1", *TRAIN, "--out", str(plain)]) == 0
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("metrics.json", "manifest.json"):
+        (other / name).write_bytes((run / name).read_bytes())
+    (other / "model.safetensors").write_bytes((plain / "model.safetensors").read_bytes())
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    for name in ("metrics.json", "manifest.json"):
+        (cut / name).write_bytes((run / name).read_bytes())
+    (cut / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes()[:900])
+    weightless = tmp_path / "weightless"
+    weightless.mkdir()
+    for name in ("metrics.json", "manifest.json"):
+        (weightless / name).write_bytes((run / name).read_bytes())
+    out = tmp_path / "out"
+    cases = [
+        ([str(plain)], "shares no layers", "wrn-16-1"),
+        ([str(tmp_path / "none")], "no such folder", "none"),
+        ([str(empty)], "no such file", "metrics.json"),
+        ([str(other)], "another model", "model.safetensors"),
+        ([str(cut)], "truncated", "model.safetensors"),
+        ([str(weightless)], "no such file", "model.safetensors"),
+        ([str(run), "--threshold", "1.2"], "outside [0, 1]", "1.2"),
+        ([str(run), "--threshold", "0.7,0.8"], "one number", "threshold"),
+        ([str(run), "--thresholds", "some"], "no threshold", "some"),
+        ([str(run), "--reestimate-on", "-1"], "0 or more", "reestimate-on"),
+    ]
+    capsys.readouterr()
+    for arguments, problem, where in cases:
+        assert main(["fold", *arguments, "--device", "cpu", "--out", str(out)]) == 2
+        said = capsys.readouterr().err
+        assert problem in said and where in said and said.count("\n") == 1, said
+        assert not out.exists()
+
+
+def test_a_folded_file_that_is_none_is_refused(run, folded, tmp_path):
+    with pytest.raises(UserError, match="holds no folded network"):
+        load_folded(run / "model.safetensors")
+    with pytest.raises(UserError, match="no such file"):
+        load_folded(tmp_path / "none.safetensors")
+    whole = (folded / "folded.safetensors").read_bytes()
+    for size in (0, 5, 200, len(whole) - 10):
+        (tmp_path / "cut.safetensors").write_bytes(whole[:size])
+        with pytest.raises(UserError, match="cannot be read"):
+            load_folded(tmp_path / "cut.safetensors")
+    with pytest.raises(UserError, match="does not fit"):
+        load_folded(folded / "folded.safetensors", softshare.create_model("swrn-16-1-2"))
+    with pytest.raises(UserError, match="is no folded network"):
+        save_folded(softshare.create_model("swrn-22-1-2"), tmp_path / "x.safetensors")
+    with pytest.raises(UserError, match="no result of folding"):
+        (tmp_path / "folding.json").write_text('{"run": {}}')
+        read_folding(tmp_path / "folding.json")
