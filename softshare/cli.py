@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from softshare import __version__
-from softshare.errors import UserError
+from softshare.errors import Stopped, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Returns:
-        0, or 2 where the input was at fault; the one line on standard error tells how.
+        0; 2 where the input was at fault (the one line on standard error tells how); 128 + the signal that stopped it.
     """
     arguments = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -29,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"softshare: error: {error}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(f"softshare: stopped by {stopped}; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 128 + stopped.number
     except BrokenPipeError:
         sys.stderr.close()
     return 0

@@ -1,8 +1,9 @@
-"""The one error that a person can mend: a line that names the file, the key, the value and the remedy."""
+"""What ends a command: an error that a person can mend (file, key, value, remedy in one line), or a request to stop."""
 
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,6 +28,17 @@ class UserError(Exception):
         if remedy:
             line += f"; {remedy}"
         super().__init__(" ".join(line.split()))
+
+
+class Stopped(BaseException):
+    """A signal asked the process to stop; no error, so `except Exception` leaves it alone.
+
+    The command line says so in one line and exits with 128 + the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(signal.Signals(number).name)
 
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:

@@ -22,14 +22,16 @@ from softshare.data.images import ImageSet
 from softshare.data.loaders import TensorLoader, split_validation
 from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
-from softshare.files import read_json, require_writable, write_json
+from softshare.files import read_json, write_json
 from softshare.models import create_model
 from softshare.sharing import native, parameter_groups, recurrence_penalty
 from softshare.training.checkpoint import load_checkpoint, require_same_run, save_checkpoint
 from softshare.training.device import autocast, describe_device, peak_memory_bytes
 from softshare.training.evaluation import Score, evaluate
+from softshare.training.lock import alone_in
 from softshare.training.recipe import Recipe
 from softshare.training.record import SimilarityRecord, provenance, save_history, save_weights
+from softshare.training.stopping import stops_cleanly
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -72,19 +74,21 @@ def train(job: Job, images: ImageSet, out: Path, *, progress: bool = True) -> di
         The metrics, as in `metrics.json`.
 
     Raises:
-        UserError: A checkpoint of other settings, a folder that cannot be written, or a loss that is no number.
+        UserError: A checkpoint of other settings, a folder that cannot be written or that another process trains
+            in, or a loss that is no number.
+        Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
     """
     if (out / "metrics.json").exists():
         found = read_json(out / "manifest.json").get("identity", {})
         require_same_run(found, job.identity(images.fingerprint), out / "manifest.json")
         (out / CHECKPOINT).unlink(missing_ok=True)
         return read_json(out / "metrics.json")
-    training = _Training(job, images, out)
-    require_writable(out)
-    for epoch in range(training.epoch, job.recipe.epochs):
-        training.run_epoch(epoch, progress)
-        training.save()
-    return training.finish()
+    with alone_in(out), stops_cleanly():
+        training = _Training(job, images, out)
+        for epoch in range(training.epoch, job.recipe.epochs):
+            training.run_epoch(epoch, progress)
+            training.save()
+        return training.finish()
 
 
 class _Training:

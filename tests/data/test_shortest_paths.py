@@ -90,6 +90,12 @@ def test_the_bytes_are_the_same_everywhere(paths, seed):
     assert data.fingerprint == PINNED[paths, seed]
 
 
+def test_so_is_the_data_of_the_whole_experiment():
+    data = make_shortest_paths()
+    assert data.fingerprint == "73683b635e56cd5f78f175b137dc246ae268c7bde11abb5970cd90f22b58b15b"
+    assert sum(len(phase.train) + len(phase.test) for phase in data.phases) == 30_000
+
+
 @pytest.mark.parametrize("block", [1, 7, 100])
 def test_examples_do_not_depend_on_how_many_are_drawn_at_a_time(block, monkeypatch):
     expected = draw_examples(PathSettings(obstacles=0.4), 3, "test", 5, 50)
