@@ -119,3 +119,25 @@ def _require_templates_fit(name: str, templates: int | None, layers: int) -> Non
 
 # What a run can be trained on, and its number of classes.
 DATASETS = {"cifar10": 10, "cifar100": 100, "digits": 10}
+
+# Named by the paper (Table 3), planned, and not to be trained yet: what is here moves up when its pipeline comes.
+COMING_MODELS = ("wrn-50-2", "swrn-50-2")
+COMING_DATASETS = ("imagenet",)
+
+# The task of section 4.4: its examples are drawn, and networks of their own are trained on them.
+SHORTEST_PATHS = "shortest-paths"
+
+
+def require_fit(model: str, dataset: str) -> None:
+    """Refuses a network on a dataset that it is not made for; what is to come fits everything.
+
+    Raises:
+        UserError: The name is of no known form, or a network for images is to find paths or the other way round.
+    """
+    if model in COMING_MODELS or dataset in COMING_DATASETS:
+        return
+    finds_paths = isinstance(parse_model_name(model), PathCnnName)
+    if finds_paths != (dataset == SHORTEST_PATHS):
+        made_for = SHORTEST_PATHS if finds_paths else "images"
+        remedy = "for instance scnn-20" if dataset == SHORTEST_PATHS else "for instance swrn-28-10"
+        raise UserError(f"is made for {made_for}, not for {dataset}", key="model", value=model, remedy=remedy)

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from softshare.evidence.drawing import axis, drawing_style, save_figure
+from softshare.evidence.drawing import FORMATS, axis, drawing_style, save_figure
 from softshare.evidence.folding import FoldedRun
 from softshare.sharing.loops import Loops
 
 # Inches.
 _BOX_WIDTH, _BOX_HEIGHT, _STEP = 0.62, 0.22, 0.36
-_COLUMN, _HEADLINE, _HEADING, _MARGIN = 2.5, 0.75, 0.35, 0.3
+_COLUMN, _LANE, _HEADLINE, _HEADING, _MARGIN = 2.5, 0.36, 0.95, 0.35, 0.3
 # In the order in which the ways are taken: the paper's red goes before green, green before blue.
 _WAYS = ("#d62728", "#2ca02c", "#1f77b4", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#17becf")
 
@@ -38,6 +38,9 @@ def write_fold_figures(folded: FoldedRun, out: Path) -> list[Path]:
         files = save_figure(draw_stages(folded), out / "folding")
         if len(folded.foldings) > 1:
             files += save_figure(draw_cost(folded), out / "folding-cost")
+        else:  # an earlier curve belongs to an earlier folding
+            for ending in FORMATS:
+                (out / f"folding-cost.{ending}").unlink(missing_ok=True)
     return files
 
 
@@ -50,7 +53,8 @@ def draw_stages(folded: FoldedRun) -> Figure:
     ]
     groups = {stage: _groups_of(folded, stage) for stage in chosen.stages}
     columns = 1 + max(len(names) for names in groups.values())
-    width, height = columns * _COLUMN + 3.2, _HEADLINE + sum(heights)
+    lanes = max(len(loops.jumps) for loops in chosen.stages.values())
+    width, height = columns * _COLUMN + 1.8 + _LANE * max(lanes, 3), _HEADLINE + sum(heights)
     figure = Figure(figsize=(width, height))
     panel = axis(figure, 0, 0, width, height)
     panel.set(xlim=(0, width), ylim=(0, height))
@@ -61,9 +65,11 @@ def draw_stages(folded: FoldedRun) -> Figure:
     panel.text(width / 2, height - 0.25, title, ha="center", fontsize=9)
     counts = f"{chosen.distinct_layers} layers in place of {chosen.layers}"
     panel.text(width / 2, height - 0.48, counts, ha="center", fontsize=8)
+    legend = "folded: on to the layer below, but along a coloured way once as many layers have run as stand by it"
+    panel.text(width / 2, height - 0.68, legend, ha="center", fontsize=7)
     top = height - _HEADLINE
     for (stage, loops), tall in zip(chosen.stages.items(), heights, strict=True):
-        panel.text(0.2, top - 0.12, f"{stage}: {loops}", fontsize=8, va="center")
+        panel.text(0.2, top - 0.12, f"{stage or 'network'}: {loops}", fontsize=8, va="center")
         own, begin = folded.own_layers.get(stage, 0), top - _HEADING - _BOX_HEIGHT / 2
         _draw_unrolled(panel, loops, own, _COLUMN / 2, begin)
         for column, group in enumerate(groups[stage], start=1):
@@ -125,6 +131,8 @@ def _draw_unrolled(panel: Axes, loops: Loops, own: int, x: float, top: float) ->
     for index, (text, colour) in enumerate(boxes):
         y = top - index * _STEP
         _draw_box(panel, x, y, text, colour)
+        if index >= own:
+            panel.text(x - _BOX_WIDTH / 2 - 0.08, y, str(index - own + 1), fontsize=6, ha="right", va="center")
         if index:
             _draw_step(panel, x, y)
 
@@ -141,31 +149,18 @@ def _draw_folded(panel: Axes, loops: Loops, own: int, x: float, top: float) -> N
         _draw_box(panel, x, y, layer, colours[layer])
         if (index and (loops.distinct[index - 1], layer) in taken) or (not index and own):
             _draw_step(panel, x, y)
+    side, levels = x + _BOX_WIDTH / 2, _BOX_HEIGHT / 4
     for order, jump in enumerate(loops.jumps):
-        start, end = place[jump.source], place[jump.target]
+        colour, reach = _WAYS[order % len(_WAYS)], side + 0.25 + _LANE * order
+        start, end = place[jump.source] - levels, place[jump.target] + levels  # out below the middle, in above it
+        panel.plot([side, reach, reach, side + 0.03], [start, start, end, end], c=colour, lw=1.3)
+        _draw_arrow(panel, (side + 0.12, end), (side + 0.02, end), colour)
+    for order, jump in enumerate(loops.jumps):  # over all ways, so that none strikes a label through
+        reach, middle = side + 0.25 + _LANE * order, (place[jump.source] + place[jump.target]) / 2
+        text = ",".join(map(str, jump.steps)) if jump.times < 5 else f"{jump.steps[0]},...,{jump.steps[-1]}"
+        white = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
         colour = _WAYS[order % len(_WAYS)]
-        reach = 0.28 + 0.2 * order
-        side = x + _BOX_WIDTH / 2
-        path = [(side, start), (side + reach, start), (side + reach, end), (side + 0.02, end)]
-        if jump.source == jump.target:  # out of the lower half of the box and into its upper half
-            path = [
-                (side, start - 0.05),
-                (side + reach, start - 0.05),
-                (side + reach, end + 0.05),
-                (side + 0.02, end + 0.05),
-            ]
-        for (x0, y0), (x1, y1) in itertools.pairwise(path[:-1]):
-            panel.plot([x0, x1], [y0, y1], c=colour, lw=1.3, solid_capstyle="round")
-        _draw_arrow(panel, path[-2], path[-1], colour)
-        times = "" if jump.times == 1 else f" x {jump.times}"
-        panel.text(
-            side + reach + 0.03,
-            (start + end) / 2 - (0.1 if jump.source == jump.target else 0),
-            f"{order + 1}{times}",
-            fontsize=6,
-            c=colour,
-            va="center",
-        )
+        panel.text(reach, middle, text, fontsize=6, c=colour, ha="center", va="center", bbox=white)
     if loops.sequence:
         y = place[loops.sequence[-1]]
         _draw_arrow(panel, (x - _BOX_WIDTH / 2, y), (x - _BOX_WIDTH / 2 - 0.3, y), "black")

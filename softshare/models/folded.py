@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from softshare.errors import UserError
@@ -16,32 +18,45 @@ from softshare.sharing import Folding, TiedBank, banks
 from softshare.sharing.folding import describe_folding, make_loops
 from softshare.sharing.tying import tie_like
 
+_DTYPES = {
+    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+}
 
-def save_folded(network: nn.Module, file: Path, name: str | None = None) -> None:
+
+def save_folded(network: nn.Module, file: str | Path, name: str | None = None, **settings: Any) -> None:
     """Writes a folded network.
 
     Args:
         network: What `fold` gave.
         file: A `.safetensors` file.
-        name: The network's name before it was folded (`swrn-28-10-4`), where `create_model` knows it.
+        name: The network's name before it was folded (`swrn-28-10-4`), where `create_model` knows it; the file can then
+            be loaded by itself.
+        settings: What else `create_model` was given (`num_classes`, `dropout`, `skip`), as JSON can hold it.
 
     Raises:
-        UserError: The network is not folded, or the file cannot be written.
+        UserError: The network is not folded, is not what `create_model` makes of the name and settings, or the file
+            cannot be written.
     """
+    file = Path(file)
     if not isinstance(getattr(network, "folding", None), Folding):
         raise UserError("is no folded network", value=type(network).__name__, remedy="call softshare.fold() first")
-    ties = {
-        group: {"clusters": bank.clusters, "lenders": bank.lenders}
-        for group, bank in banks(network).items()
-        if isinstance(bank, TiedBank)
-    }
-    state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
-    classes = [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]
+    dtype = next(bank.scales.dtype for bank in banks(network).values() if isinstance(bank, TiedBank))
     description = {
         "model": name,
-        "num_classes": classes[0].out_features if classes else None,
-        "ties": ties,
+        "settings": settings,
+        "dtype": str(dtype).removeprefix("torch."),
+        "ties": [
+            {"clusters": bank.clusters, "lenders": bank.lenders}
+            for bank in banks(network).values()
+            if isinstance(bank, TiedBank)
+        ],
     }
+    if name and str(_rebuilt(description, None)) != str(network):
+        raise UserError(
+            "makes another network than the one that was folded", key="name", value=name,
+            remedy="give the settings it was made with, such as num_classes or dropout",
+        )  # fmt: skip
+    state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
     with written_whole(file) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # safetensors makes files that others cannot read
@@ -49,40 +64,54 @@ def save_folded(network: nn.Module, file: Path, name: str | None = None) -> None
         temporary.chmod(mode)
 
 
-def load_folded(file: Path, network: nn.Module | None = None) -> nn.Module:
+def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module:
     """Reads a folded network.
 
     Args:
         file: What `save_folded` wrote.
         network: Where the file names no network of this package: a model of the architecture that was folded, shared in
-            the same way (its weights do not matter); it is used up.
+            the same way and not tied (its weights do not matter); it is used up.
 
     Returns:
-        The folded network, in eval mode.
+        The folded network, in eval mode, on the CPU.
 
     Raises:
         UserError: No such file, a truncated one, one that holds no folded network, or one that does not fit `network`.
     """
+    file = Path(file)
     try:
         with safe_open(file, framework="pt") as stored:
             description = json.loads((stored.metadata() or {})["softshare"])
-        ties = {group: (tuple(tie["clusters"]), tuple(tie["lenders"])) for group, tie in description["ties"].items()}
+        named = bool(description["model"])
+        missing = {"ties", "settings", "dtype"} - set(description)
+        if missing:
+            raise KeyError(*missing)
     except FileNotFoundError as error:
         raise UserError("no such file", file=file) from error
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise UserError(f"cannot be read ({error})", file=file, remedy="is it truncated?") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError("holds no folded network", file=file, remedy="softshare.save_folded() writes one") from error
-    if network is None:
-        if not description["model"]:
-            raise UserError("names no network", file=file, remedy="give one, shared as the one that was folded")
-        network = create_model(description["model"], description["num_classes"])
+    if network is None and not named:
+        raise UserError("names no network", file=file, remedy="give one, shared as the one that was folded")
     try:
-        tie_like(network, ties)
-        clusters = {group: of_group for group, (of_group, _) in ties.items()}
-        make_loops(network, describe_folding(network, clusters))
-        load_model(network, file)
-    except (ValueError, RuntimeError) as error:
-        first = str(error).splitlines()[-1].strip()
-        raise UserError(f"does not fit the network ({first})", file=file) from error
-    return network.eval()
+        rebuilt = _rebuilt(description, network)
+        rebuilt.load_state_dict(load_file(file))
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"cannot be read ({error})", file=file, remedy="is it truncated?") from error
+    except (UserError, ValueError, RuntimeError, KeyError, IndexError, TypeError, AttributeError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"does not fit the network ({lines[-1].strip()})", file=file) from error
+    return rebuilt.eval()
+
+
+def _rebuilt(description: dict[str, Any], network: nn.Module | None) -> nn.Module:
+    """A network put together as the folded one was, with values yet to be loaded."""
+    ties = [(tuple(map(int, tie["clusters"])), tuple(map(int, tie["lenders"]))) for tie in description["ties"]]
+    if network is None:
+        network = create_model(description["model"], **description["settings"])
+    if hasattr(network, "folding"):
+        raise ValueError("it is folded already")
+    tie_like(network.to(_DTYPES[description["dtype"]]), ties)
+    clusters = {group: tie[0] for group, tie in zip(banks(network), ties, strict=True)}
+    return make_loops(network, describe_folding(network, clusters))

@@ -88,6 +88,11 @@ class TemplateBank(nn.Module):
         self._traced: dict[str, tuple[Tensor, ...]] | None = None
 
     @property
+    def mixes(self) -> bool:
+        """Whether the coefficients are trained."""
+        return self.coefficients.requires_grad
+
+    @property
     def num_layers(self) -> int:
         """L, layers that share the bank."""
         return self.coefficients.shape[0]

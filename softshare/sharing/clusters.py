@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-# Cosines of equal vectors fall short of 1 by rounding; a threshold of 1 means equal.
-ROUNDING = 1e-6
+# Cosines of equal vectors, in float64, fall short of 1 by rounding; a threshold of 1 means equal.
+ROUNDING = 1e-12
 
 
 def cluster_layers(similarity: ArrayLike, threshold: float) -> tuple[int, ...]:
@@ -25,10 +27,12 @@ def cluster_layers(similarity: ArrayLike, threshold: float) -> tuple[int, ...]:
         The cluster of each layer, [L], numbered in the order of their first layers.
 
     Raises:
-        ValueError: A threshold outside [0, 1], or no symmetric matrix.
+        ValueError: A threshold outside [0, 1], no symmetric matrix, or NaN in it.
     """
-    check_threshold(threshold)
+    threshold = check_threshold(threshold)
     matrix = np.asarray(similarity, dtype=float)
+    if not np.isfinite(matrix).all():
+        raise ValueError("a layer similarity matrix with NaN or infinity: has the training gone wrong?")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.allclose(matrix, matrix.T, atol=1e-5):
         raise ValueError(f"a layer similarity matrix is symmetric, [L, L], not of shape {list(matrix.shape)}")
     if len(matrix) < 2:
@@ -39,14 +43,15 @@ def cluster_layers(similarity: ArrayLike, threshold: float) -> tuple[int, ...]:
     return renumbered(fcluster(tree, t=1.0 - threshold + ROUNDING, criterion="distance"))
 
 
-def check_threshold(threshold: float) -> None:
-    """Refuses what cannot be a threshold of similarity.
+def check_threshold(threshold: float) -> float:
+    """A threshold of similarity as a float; what cannot be one is refused.
 
     Raises:
         ValueError: It is no number from 0 to 1.
     """
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0.0 <= threshold <= 1.0:
+    if isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0.0 <= threshold <= 1.0:
         raise ValueError(f"a threshold of similarity lies in [0, 1], not {threshold!r}")
+    return float(threshold)
 
 
 def renumbered(labels: ArrayLike) -> tuple[int, ...]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
-from softshare.sharing.clusters import check_threshold, cluster_layers
 from softshare.sharing.convert import banks, is_shared
 from softshare.sharing.grouping import SameStageSameShape
-from softshare.sharing.looped_blocks import LoopedBlocks, alike, runs_of
+from softshare.sharing.looped_blocks import LoopedBlocks, Owners, runs_of
 from softshare.sharing.loops import Loops, find_loops
-from softshare.sharing.similarity import layer_similarity
-from softshare.sharing.tied_bank import TiedBank
-from softshare.sharing.tying import Measure, tie
+from softshare.sharing.tying import Measure, find_clusters, tie
 
 _CONVOLUTIONS = (nn.modules.conv._ConvNd,)
 
@@ -26,58 +26,68 @@ class Folding:
     """What a network looks like once layers that are alike are one.
 
     Attributes:
-        loops: For each stage what its shared layers run, in order.
+        loops: For each stage what its shared layers run, in the order in which the model registers them, which is
+            the order in which networks commonly run them. The name of a stage is empty where a model has none.
         layers: Layers before: all convolutions, and all shared layers of other kinds. As the paper counts: 40 for a
             SWRN 40, with the first convolution and the three 1x1, without the classifier.
         distinct_layers: Layers after (appendix A: 24 for the paper's SWRN 40-8-8).
+        looped: Stages whose blocks run as loops in the folded network; of the others layers are tied where they
+            lie. None before a network is folded.
     """
 
     loops: dict[str, Loops]
     layers: int
     distinct_layers: int
+    looped: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
-        stages = [f"{stage}: {loops}" for stage, loops in self.loops.items()]
-        return "\n".join([*stages, f"{self.distinct_layers} layers in place of {self.layers}"])
+        lines = []
+        for stage, loops in self.loops.items():
+            tied_only = self.looped is not None and stage not in self.looped and loops.is_recurrent
+            lines.append(f"{stage or 'network'}: {loops}{' (tied, no loop made)' if tied_only else ''}")
+        return "\n".join([*lines, f"{self.distinct_layers} layers in place of {self.layers}"])
 
 
-def fold(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficients") -> nn.Module:
+def fold(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficients", example: Any = None) -> nn.Module:
     """Folds a network: layers that are alike are tied, and blocks run as loops over what is left.
 
     Neighbouring blocks of one structure in an `nn.Sequential` become `LoopedBlocks`: one body, run once a pass
     with the weights of that pass. All that blocks have besides their shared weights (norms with their statistics,
     biases, scales) is kept, in tables with a row a pass. Where layers are tied that lie in blocks of different
-    structure (a stride, a padding, another container), their weight is stored once and no loop is made.
+    structure (a stride, a padding, another container), their weight is stored once and no loop is made; nor where
+    a block, or anything in it, also stands elsewhere in the model.
+
+    The `nn.Sequential` must be called as a whole. A model that walks through its blocks by itself, to use what lies
+    between them, would miss those that became one: give an `example` to be sure.
 
     Args:
         model: A model with shared layers, soft or tied; it is left as it is.
         threshold: Least similarity of layers that become one, from 0 to 1 (see `tie`).
         of: What is compared: `coefficients`, as the paper does, or the effective `weights`.
+        example: Input of the model (a tuple of several); folded and tied network are then compared on it in eval.
 
     Returns:
         A new network, equal to the tied one up to rounding; its `folding` tells what was found.
 
     Raises:
-        ValueError: A threshold outside [0, 1], or a model without shared layers.
+        ValueError: As `tie`; or the folded network's output for `example` is another than the tied one's.
     """
-    check_threshold(threshold)
-    folding = find_folding(model, threshold, of=of)
-    return make_loops(tie(copy.deepcopy(model), threshold, of=of), folding)
+    clusters = find_clusters(model, threshold, of=of)
+    tied = tie(copy.deepcopy(model), threshold, of=of)
+    reference = None if example is None else _outputs(tied, example)
+    folded = make_loops(tied, describe_folding(tied, clusters))
+    if reference is not None:
+        _require_equal(reference, folded, example)
+    return folded
 
 
 def find_folding(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficients") -> Folding:
-    """What `fold` would make of a model; nothing is changed.
+    """What `fold` would tie and how often; nothing is changed. Whether blocks allow loops shows when it is folded.
 
     Raises:
-        ValueError: A threshold outside [0, 1], or a model without shared layers.
+        ValueError: As `tie`.
     """
-    if isinstance(getattr(model, "folding", None), Folding):
-        raise ValueError(f"{type(model).__name__} is folded already; fold the network that it was made from")
-    clusters: dict[str, tuple[int, ...]] = {}
-    for group, matrix in layer_similarity(model, of=of).items():
-        bank = banks(model)[group]
-        clusters[group] = bank.clusters if isinstance(bank, TiedBank) else cluster_layers(matrix, threshold)
-    return describe_folding(model, clusters)
+    return describe_folding(model, find_clusters(model, threshold, of=of))
 
 
 def describe_folding(model: nn.Module, clusters: dict[str, tuple[int, ...]]) -> Folding:
@@ -107,17 +117,22 @@ def make_loops(model: nn.Module, folding: Folding) -> nn.Module:
     Returns:
         The model itself.
     """
+    owners = Owners(model)
+    stage_of = SameStageSameShape(model).stage
+    stages = {id(layer): stage_of(name) for name, layer in model.named_modules() if is_shared(layer)}
+    looped: dict[str, None] = {}
     for parent in list(_sequentials(model)):
-        blocks = list(parent.named_children())
-        if not any(is_shared(layer) for _, block in blocks for layer in block.modules()):
-            continue  # within a run that became loops before
-        looped: dict[str, nn.Module] = {}
-        for run in runs_of(blocks, alike):
-            name = run[0][0]
-            members = [block for _, block in run]
-            looped |= {name: LoopedBlocks(members)} if LoopedBlocks.serves(members) else dict(run)
-        parent._modules = looped
-    model.folding = folding  # type: ignore[assignment]
+        children: dict[str, nn.Module] = {}
+        # Not `named_children`, which leaves out a child that stands there a second time.
+        for run in runs_of([(name, child) for name, child in parent._modules.items() if child is not None], owners):
+            blocks = [block for _, block in run]
+            if not LoopedBlocks.serves(blocks):
+                children |= dict(run)
+                continue
+            looped |= {stages[id(layer)]: None for block in blocks for layer in block.modules() if is_shared(layer)}
+            children[run[0][0]] = LoopedBlocks(blocks)
+        parent._modules = children  # type: ignore[assignment]
+    model.folding = replace(folding, looped=tuple(looped))
     return model
 
 
@@ -125,3 +140,24 @@ def _sequentials(model: nn.Module) -> Iterator[nn.Sequential]:
     for module in model.modules():
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             yield module
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, example: Any) -> list[Any]:
+    # On a copy: a model in training would change its statistics.
+    arguments = example if isinstance(example, tuple) else (example,)
+    return pytree.tree_leaves(copy.deepcopy(model).eval()(*arguments))
+
+
+def _require_equal(reference: list[Any], folded: nn.Module, example: Any) -> None:
+    problem = f"{type(folded).__name__} does not run its blocks one after the other, so it cannot be folded; tie() it"
+    try:
+        outputs = _outputs(folded, example)
+        torch.testing.assert_close(outputs, reference, rtol=1e-3, atol=1e-3 * _size(reference))
+    except (AssertionError, IndexError) as error:
+        raise ValueError(problem) from error
+
+
+def _size(values: list[Any]) -> float:
+    tensors = [value.abs().max() for value in values if isinstance(value, torch.Tensor) and value.numel()]
+    return float(max(tensors, default=torch.zeros(())))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.func import functional_call
 from softshare.sharing.convert import is_shared, plain_type
 from softshare.sharing.tied_bank import TiedBank
 
-_PLAIN = (bool, int, float, complex, str, bytes, tuple, frozenset, type(None))
+_PLAIN = (bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, type(None))
 
 
 class LoopedBlocks(nn.Module):
@@ -32,7 +33,7 @@ class LoopedBlocks(nn.Module):
         """Makes a loop of blocks; they are used up.
 
         Args:
-            blocks: Blocks that are `alike`, in the order in which they are run.
+            blocks: A run of `runs_of`, in the order in which they are run.
         """
         super().__init__()
         self.passes = len(blocks)
@@ -54,7 +55,7 @@ class LoopedBlocks(nn.Module):
             _put(self.body, name, table)
         for name in self._buffer_names:
             _put(self.body, name, torch.stack([buffers[name] for _, buffers in state]))
-        self.train(blocks[0].training)
+        self.training = blocks[0].training  # the body's modules keep their own
 
     @staticmethod
     def serves(blocks: list[nn.Module]) -> bool:
@@ -80,11 +81,15 @@ class LoopedBlocks(nn.Module):
         buffers = [(name, self.body.get_buffer(name)) for name in self._buffer_names]
         for step in range(self.passes):
             # Rows of buffers are views: a norm that updates its statistics writes into the table.
-            state = {name: rows[step] for name, rows in tables} | {name: table[step] for name, table in buffers}
+            rows_of = {name: table[step] for name, table in buffers}
+            state = {name: rows[step] for name, rows in tables} | rows_of
             for name, sources in self._sources.items():
                 source = sources[step]
                 state[f"{name}.weight"] = source.bank.weight(source.layer, autocasts=source.autocasts)
             x = functional_call(self.body, state, (x,))
+            for name, table in buffers:
+                if state[name] is not rows_of[name]:  # assigned anew by the body's forward
+                    table[step] = state[name].detach()
         return x
 
     def extra_repr(self) -> str:
@@ -92,43 +97,83 @@ class LoopedBlocks(nn.Module):
         return f"passes={self.passes}, clusters a pass={self.program}"
 
 
-def alike(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two blocks differ in nothing but the values of their tensors and the layers of the banks they use."""
-    return _structure(one) == _structure(other)
+class Owners:
+    """Who has what in a model: a block may be looped only if all in it is its own."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._counts: Counter[int] = Counter()
+        for module in model.modules():
+            if not isinstance(module, TiedBank):
+                held = (*module._modules.values(), *module._parameters.values(), *module._buffers.values())
+                self._counts.update(id(each) for each in held if each is not None)
+
+    def alone(self, block: nn.Module) -> bool:
+        """Whether a block, its modules, parameters and buffers each stand in one place of the model."""
+        held: list[object] = [block]
+        for _, module in _own_modules(block):
+            held += [*module._modules.values(), *module._parameters.values(), *module._buffers.values()]
+        return all(self._counts[id(each)] <= 1 for each in held if each is not None)
 
 
-def runs_of(
-    blocks: Iterable[tuple[str, nn.Module]], same: Callable[[nn.Module, nn.Module], bool]
-) -> list[list[tuple[str, nn.Module]]]:
-    """Cuts a sequence of named blocks into runs of blocks that are the same in structure."""
+def runs_of(blocks: Iterable[tuple[str, nn.Module]], owners: Owners) -> list[list[tuple[str, nn.Module]]]:
+    """Cuts a sequence of named blocks into runs that may be loops.
+
+    Blocks of a run differ in nothing but the values of their tensors and the layers of the banks that they use,
+    and have all that is in them to themselves.
+    """
     runs: list[list[tuple[str, nn.Module]]] = []
+    last = None
     for name, block in blocks:
-        if runs and same(runs[-1][-1][1], block):
+        structure = _structure(block) if owners.alone(block) else None
+        if structure is not None and structure == last:
             runs[-1].append((name, block))
         else:
             runs.append([(name, block)])
+        last = structure
     return runs
 
 
 def _structure(block: nn.Module) -> list[Any]:
     described: list[Any] = []
-    for name, module in block.named_modules():
-        if isinstance(module, TiedBank) or any(isinstance(parent, TiedBank) for parent in _parents(block, name)):
-            continue  # registered on whichever layer is the group's first
+    for name, module in _own_modules(block):
         source = module.__dict__.get("_weight_source")
         attributes = {
-            key: value if isinstance(value, _PLAIN) else id(value)
+            key: _comparable(value)
             for key, value in module.__dict__.items()
-            if not key.startswith("_") and key != "training"
+            if key not in _BOOKKEEPING or key in ("training", "_non_persistent_buffers_set")
         }
         tensors = {
             key: (tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad)
             for key, tensor in {**module._parameters, **module._buffers}.items()
             if tensor is not None
         }
-        hooks = [bool(module.__dict__[key]) for key in ("_forward_hooks", "_forward_pre_hooks")]
+        hooks = [
+            (key, [id(hook) for hook in value.values()])
+            for key, value in module.__dict__.items()
+            if "hook" in key and isinstance(value, dict)
+        ]
         described.append((name, type(module), attributes, tensors, hooks, source and id(source.bank)))
     return described
+
+
+# What every module has; ours; and hooks, which are looked at by themselves.
+_BOOKKEEPING = {*vars(nn.Module()), "_weight_source", "_template_banks"}
+
+
+def _comparable(value: Any) -> Any:
+    """A value that is equal for equal attributes; of what is not known to be plain, nothing but itself is equal."""
+    if isinstance(value, tuple | list):
+        return type(value), [_comparable(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return type(value), sorted(map(repr, value))
+    return (type(value), value) if isinstance(value, _PLAIN) else (type(value), id(value))
+
+
+def _own_modules(block: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """A block's modules but for banks: those are registered on whichever layer is their group's first."""
+    for name, module in block.named_modules():
+        if not any(isinstance(each, TiedBank) for each in (module, *_parents(block, name))):
+            yield name, module
 
 
 def _parents(block: nn.Module, name: str) -> list[nn.Module]:

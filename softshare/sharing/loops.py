@@ -35,12 +35,17 @@ class Jump:
     Attributes:
         source: Layer whose output is passed on.
         target: Layer that it is passed to.
-        times: How often the way is taken.
+        steps: When the way is taken: how many layers have then been run, each time.
     """
 
     source: str
     target: str
-    times: int
+    steps: tuple[int, ...]
+
+    @property
+    def times(self) -> int:
+        """How often the way is taken."""
+        return len(self.steps)
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,11 @@ class Loops:
     def jumps(self) -> tuple[Jump, ...]:
         """Ways other than from a layer to the next of `distinct`, in the order in which they are first taken."""
         place = {layer: index for index, layer in enumerate(self.distinct)}
-        taken: dict[tuple[str, str], int] = {}
-        sequence = self.sequence
-        for source, target in itertools.pairwise(sequence):
+        taken: dict[tuple[str, str], list[int]] = {}
+        for step, (source, target) in enumerate(itertools.pairwise(self.sequence), start=1):
             if place[target] != place[source] + 1:
-                taken[source, target] = taken.get((source, target), 0) + 1
-        return tuple(Jump(source, target, times) for (source, target), times in taken.items())
+                taken.setdefault((source, target), []).append(step)
+        return tuple(Jump(source, target, tuple(steps)) for (source, target), steps in taken.items())
 
     def __str__(self) -> str:
         return " ".join(map(str, self.items))

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from softshare.sharing.convert import banks
+from softshare.sharing.convert import Bank, banks
 
 
 class Chance(NamedTuple):
@@ -27,8 +27,9 @@ def similarity(vectors: Tensor) -> Tensor:
     Returns:
         Similarities [L, L] in [0, 1].
     """
-    unit = nn.functional.normalize(vectors, dim=1)
-    return (unit @ unit.t()).abs().clamp(max=1.0)
+    with torch.autocast(vectors.device.type, enabled=False):  # which would round to bf16
+        unit = nn.functional.normalize(vectors, dim=1)
+        return (unit @ unit.t()).abs().clamp(max=1.0)
 
 
 @torch.no_grad()
@@ -48,22 +49,24 @@ def layer_similarity(model: nn.Module, of: Literal["coefficients", "weights"] = 
     """
     if of not in ("coefficients", "weights"):
         raise ValueError(f"similarity is of 'coefficients' or 'weights', not {of!r}")
-    matrices = {}
-    for group, bank in _banks_of(model).items():
-        if of == "coefficients":
-            matrix = similarity(bank.coefficients.float())
-        else:
-            # <W_i, W_j> = a_i G a_j with the templates' Gram matrix G: no weight is synthesised.
-            inner = bank.coefficients.double() @ gram(bank.templates) @ bank.coefficients.double().t()
-            norms = inner.diagonal().clamp(min=0).sqrt()
-            matrix = (inner.abs() / (norms[:, None] * norms[None]).clamp(min=1e-30)).clamp(max=1.0)
-        matrices[group] = matrix.float().cpu()
-    return matrices
+    return {group: bank_similarity(bank, of).float() for group, bank in _banks_of(model).items()}
+
+
+@torch.no_grad()
+def bank_similarity(bank: Bank, of: Literal["coefficients", "weights"] = "coefficients") -> Tensor:
+    """The layer similarity matrix of one bank, [L, L] in float64 on the CPU: exact enough to tell equal from alike."""
+    coefficients = bank.coefficients.detach().cpu().double()
+    if of == "coefficients":
+        return similarity(coefficients)
+    # <W_i, W_j> = a_i G a_j with the templates' Gram matrix G: no weight is synthesised.
+    inner = coefficients @ gram(bank.templates) @ coefficients.t()
+    norms = inner.diagonal().clamp(min=0).sqrt()
+    return (inner.abs() / (norms[:, None] * norms[None]).clamp(min=1e-30)).clamp(max=1.0)
 
 
 def gram(templates: Tensor) -> Tensor:
-    """Inner products of templates [k, *weight_shape] with each other, [k, k] in float64."""
-    stack = templates.flatten(1).double()
+    """Inner products of templates `[k, *weight_shape]` with each other, [k, k] in float64 on the CPU."""
+    stack = templates.detach().flatten(1).cpu().double()
     return stack @ stack.t()
 
 
@@ -124,7 +127,7 @@ def chance_similarity(layers: int, templates: int, samples: int = 4000) -> Chanc
     return Chance(float(pairs.mean()), float(pairs.max(dim=1).values.mean()))
 
 
-def _banks_of(model: nn.Module) -> dict:
+def _banks_of(model: nn.Module) -> dict[str, Bank]:
     found = banks(model)
     if not found:
         raise ValueError(f"{type(model).__name__} has no shared layers; call share() first")

@@ -32,14 +32,20 @@ class TiedBank(nn.Module):
     """
 
     def __init__(
-        self, clusters: Sequence[int], lenders: Sequence[int], like: TemplateBank, *, group: str, layers: Sequence[str]
+        self,
+        clusters: Sequence[int],
+        lenders: Sequence[int],
+        like: TemplateBank | TiedBank,
+        *,
+        group: str,
+        layers: Sequence[str],
     ) -> None:
         """Makes a bank whose values are yet to be set.
 
         Args:
             clusters: Cluster of each layer.
             lenders: For each cluster one of its layers.
-            like: The bank whose layers are tied; shapes, type and device are taken from it.
+            like: The bank whose layers are tied; shapes, type, device and what is trained are taken from it.
             group: Name of the group of layers.
             layers: Names of the layers.
 
@@ -55,20 +61,27 @@ class TiedBank(nn.Module):
         borrowers = [layer for layer in range(len(clusters)) if layer not in self.lenders]
         self._scale_of = {layer: index for index, layer in enumerate(borrowers)}
         stack = like.template_stack
-        self.scales = nn.Parameter(stack.new_ones(len(borrowers)), stack.requires_grad)
+        assert stack is not None
+        self.scales = nn.Parameter(stack.new_ones(len(borrowers)), like.mixes)
         self.mixed: TemplateBank | None = None
         self.template_stack: nn.Parameter | None = None
         if len(lenders) > like.num_templates:
             self.mixed = TemplateBank(
                 len(lenders), like.num_templates, like.weight_shape, device=stack.device, dtype=stack.dtype
             )
-            self.mixed.requires_grad_(stack.requires_grad)
+            self.mixed.template_stack.requires_grad_(stack.requires_grad)
+            self.mixed.coefficients.requires_grad_(like.mixes)
         else:
             shape = (len(lenders) * self.weight_shape[0], *self.weight_shape[1:])
             self.template_stack = nn.Parameter(stack.new_zeros(shape), stack.requires_grad)
         if stack.dim() == 4 and stack.is_contiguous(memory_format=torch.channels_last) and not stack.is_contiguous():
             self.to(memory_format=torch.channels_last)
         self.train(like.training)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the scales are trained."""
+        return self.scales.requires_grad
 
     @property
     def num_layers(self) -> int:

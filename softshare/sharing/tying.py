@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor, nn
 
 from softshare.sharing.bank import TemplateBank
 from softshare.sharing.clusters import check_threshold, cluster_layers
-from softshare.sharing.convert import banks, move_layers
-from softshare.sharing.similarity import gram, layer_similarity
+from softshare.sharing.convert import Bank, banks, move_layers
+from softshare.sharing.similarity import bank_similarity, gram
 from softshare.sharing.tied_bank import TiedBank
 
 Measure = Literal["coefficients", "weights"]
@@ -27,7 +28,8 @@ def tie(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficients
     its weight stay its own.
 
     Args:
-        model: A model with shared layers; layers tied before stay tied.
+        model: A model with shared layers. Layers that were tied before stay tied, and join others where the
+            clusters' weights are alike.
         threshold: Least similarity of a pair within a cluster, from 0 to 1. The paper ties "close to 0.8".
         of: What is compared: `coefficients`, as the paper does, or the effective `weights`.
 
@@ -35,44 +37,82 @@ def tie(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficients
         The model itself, its template banks replaced by tied ones.
 
     Raises:
-        ValueError: A threshold outside [0, 1], or a model without shared layers. The model is then unchanged.
+        ValueError: A threshold outside [0, 1]; a model without shared layers, folded already, on the meta device,
+            or with NaN in its weights. The model is then unchanged.
     """
-    check_threshold(threshold)
-    clusters = {group: cluster_layers(matrix, threshold) for group, matrix in layer_similarity(model, of=of).items()}
+    clusters = find_clusters(model, threshold, of=of)
     for group, bank in banks(model).items():
-        if isinstance(bank, TemplateBank):
+        if not isinstance(bank, TiedBank) or clusters[group] != bank.clusters:
             move_layers(model, bank, _tied(bank, clusters[group]))
     return model
 
 
-def tie_like(model: nn.Module, ties: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]) -> nn.Module:
+def find_clusters(model: nn.Module, threshold: float, *, of: Measure = "coefficients") -> dict[str, tuple[int, ...]]:
+    """For each group the cluster of each layer, as `tie` would make them.
+
+    Raises:
+        ValueError: As `tie`.
+    """
+    threshold = check_threshold(threshold)
+    if of not in ("coefficients", "weights"):
+        raise ValueError(f"similarity is of 'coefficients' or 'weights', not {of!r}")
+    name = type(model).__name__
+    if hasattr(model, "folding"):
+        raise ValueError(f"{name} is folded already; take the network that it was made from")
+    found = banks(model)
+    if not found:
+        raise ValueError(f"{name} has no shared layers; call share() first")
+    for group, bank in found.items():
+        if bank.coefficients.device.type == "meta":
+            raise ValueError(f"the weights of {name} are on the meta device and have no values to compare")
+        if not all(parameter.isfinite().all() for parameter in bank.parameters()):
+            raise ValueError(f"group {group!r} has NaN or infinity in its weights")
+    return {group: _clusters(bank, threshold, of) for group, bank in found.items()}
+
+
+def tie_like(model: nn.Module, ties: Sequence[tuple[Sequence[int], Sequence[int]]]) -> nn.Module:
     """Ties a model's layers as they were tied in another, in place; values are yet to be loaded.
 
     Args:
-        model: A model with the same groups of shared layers.
-        ties: For each group its `TiedBank.clusters` and `TiedBank.lenders`.
+        model: A model with the same groups of shared layers, none of them tied.
+        ties: For each group, in the order of `banks`, its `TiedBank.clusters` and `TiedBank.lenders`.
 
     Returns:
         The model itself.
 
     Raises:
-        ValueError: The model's groups are others.
+        ValueError: The model's groups are others, or its layers are tied already.
     """
     found = banks(model)
-    if {group: bank.num_layers for group, bank in found.items()} != {g: len(c) for g, (c, _) in ties.items()}:
-        raise ValueError(f"groups of shared layers differ: {', '.join(found) or 'none'}, not {', '.join(ties)}")
-    for group, bank in found.items():
-        if isinstance(bank, TemplateBank):
-            clusters, lenders = ties[group]
-            move_layers(model, bank, TiedBank(clusters, lenders, bank, group=bank.group, layers=bank.layers))
+    theirs, ours = [len(clusters) for clusters, _ in ties], [bank.num_layers for bank in found.values()]
+    if ours != theirs:
+        raise ValueError(f"it has groups of {ours or 'no'} shared layers, not of {theirs}")
+    if any(isinstance(bank, TiedBank) for bank in found.values()):
+        raise ValueError("its layers are tied already")
+    for bank, (clusters, lenders) in zip(found.values(), ties, strict=True):
+        move_layers(model, bank, TiedBank(clusters, lenders, bank, group=bank.group, layers=bank.layers))
     return model
 
 
+def _clusters(bank: Bank, threshold: float, of: Measure) -> tuple[int, ...]:
+    if isinstance(bank, TemplateBank):
+        return cluster_layers(bank_similarity(bank, of).numpy(), threshold)
+    # Of tied layers the lenders' weights are compared: the coefficients that they once had are gone.
+    lenders = list(bank.lenders)
+    matrix = bank_similarity(bank, "weights")[lenders][:, lenders]
+    merged = cluster_layers(matrix.numpy(), threshold)
+    return tuple(merged[cluster] for cluster in bank.clusters)
+
+
 @torch.no_grad()
-def _tied(bank: TemplateBank, clusters: tuple[int, ...]) -> TiedBank:
+def _tied(bank: Bank, clusters: tuple[int, ...]) -> TiedBank:
     """Projects each layer's weight on its cluster's common direction."""
-    coefficients = bank.coefficients.double()  # [L, k]
-    inner = gram(bank.templates)  # [k, k]
+    like: Bank = bank
+    coefficients = bank.coefficients.cpu().double()  # [L, k]
+    if isinstance(bank, TiedBank) and bank.mixed is not None:
+        like = bank.mixed
+        coefficients = coefficients @ like.coefficients.cpu().double()
+    inner = gram(like.templates)  # [k, k]
     count = max(clusters) + 1
     directions = coefficients.new_zeros(count, coefficients.shape[1])  # [C, k]
     for cluster in range(count):
@@ -81,8 +121,8 @@ def _tied(bank: TemplateBank, clusters: tuple[int, ...]) -> TiedBank:
     own = directions[list(clusters)]  # [L, k]
     sizes = ((coefficients @ inner) * own).sum(1)  # [L]: signed length of each weight along its cluster's direction
     lenders = [_longest(sizes, clusters, cluster) for cluster in range(count)]
-    tied = TiedBank(clusters, lenders, bank, group=bank.group, layers=bank.layers)
-    # A cluster of one keeps its coefficients to the bit; so does nobody else.
+    tied = TiedBank(clusters, lenders, like, group=bank.group, layers=bank.layers)
+    # A layer that is alone keeps its coefficients to the bit.
     alone = [clusters.count(cluster) == 1 for cluster in range(count)]
     rows = torch.stack(
         [
@@ -90,12 +130,13 @@ def _tied(bank: TemplateBank, clusters: tuple[int, ...]) -> TiedBank:
             for cluster, lender in enumerate(lenders)
         ]
     )  # [C, k]: the lenders' weights
+    templates = like.templates
     if tied.mixed is not None:
         tied.mixed.coefficients.copy_(rows)
-        tied.mixed.template_stack.copy_(bank.template_stack)
+        tied.mixed.template_stack.copy_(templates.flatten(0, 1))
     else:
         assert tied.template_stack is not None
-        weights = torch.einsum("ck,kn->cn", rows.to(bank.templates.dtype), bank.templates.flatten(1))
+        weights = torch.einsum("ck,kn->cn", rows.to(templates), templates.flatten(1))
         tied.template_stack.copy_(weights.view(tied.template_stack.shape))
     for layer, cluster in enumerate(clusters):
         scale = tied.scale(layer)
@@ -120,6 +161,5 @@ def _common_direction(members: Tensor, inner: Tensor) -> Tensor:
 
 def _longest(sizes: Tensor, clusters: tuple[int, ...], cluster: int) -> int:
     """The layer of a cluster with the largest weight: scales are then at most 1, and no division is by a small one."""
-    return max(
-        (layer for layer, own in enumerate(clusters) if own == cluster), key=lambda layer: float(sizes[layer].abs())
-    )
+    members = [layer for layer, own in enumerate(clusters) if own == cluster]
+    return max(members, key=lambda layer: float(sizes[layer].abs()))

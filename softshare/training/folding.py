@@ -43,7 +43,8 @@ class Cost:
         only_after: Images that only the folded one gets wrong.
         p: McNemar's exact p of these two counts.
         error_reestimated: Test error with statistics estimated anew; None where that was not asked for.
-        p_reestimated: Its p against the network as it was trained, with its statistics as training left them.
+        p_reestimated: McNemar's exact p of it against the network as it was trained with statistics estimated anew;
+            None for that network itself.
     """
 
     threshold: float | None
@@ -69,6 +70,7 @@ def parse_thresholds(text: str) -> list[float]:
             first, last, step = (float(part) for part in text.split(":"))
             if not (step >= 1e-4 and last >= first):
                 raise ValueError
+            _require_similarity(first, last)
             count = int(round((last - first) / step, 6)) + 1
             thresholds = [round(first + index * step, 10) for index in range(count)]
         else:
@@ -77,9 +79,7 @@ def parse_thresholds(text: str) -> list[float]:
         raise UserError(
             "is no threshold", key="thresholds", value=text, remedy="for instance 0.8, or 0.7,0.8, or 0.5:1.0:0.05"
         ) from None
-    for threshold in thresholds:
-        if not 0.0 <= threshold <= 1.0:
-            raise UserError("lies outside [0, 1]", key="threshold", value=threshold, remedy="a similarity from 0 to 1")
+    _require_similarity(*thresholds)
     return sorted(set(thresholds))
 
 
@@ -118,11 +118,15 @@ def fold_run(
     name = trained.metrics["model"]
     if not banks(trained.model):
         raise UserError("shares no layers: nothing to fold", key="model", value=name, remedy="a run of a swrn-...")
+    try:
+        foldings = {each: find_folding(trained.model, each, of=of) for each in sorted({*thresholds, threshold})}
+    except ValueError as error:
+        raise UserError(str(error), key="model", value=name) from error
     require_writable(out)
     costs = _Costs(trained, resolve_precision(precision, trained.device), reestimate_on)
-    foldings = {each: find_folding(trained.model, each, of=of) for each in sorted({*thresholds, threshold})}
     rows = [costs.unfolded(foldings[threshold].layers), *(costs.folded(each, of) for each in foldings)]
-    save_folded(fold(trained.model, threshold, of=of), out / "folded.safetensors", name)
+    kept = fold(trained.model, threshold, of=of)
+    save_folded(kept, out / "folded.safetensors", name, **trained.model_settings)
     write_text(out / "folding.csv", pd.DataFrame(map(asdict, rows)).to_csv(index=False, lineterminator="\n"))
     description = {
         "run": {key: trained.metrics[key] for key in ("dataset", "model", "recipe", "seed")},
@@ -139,6 +143,12 @@ def fold_run(
     }
     write_json(out / "folding.json", description)
     return foldings[threshold], rows
+
+
+def _require_similarity(*thresholds: float) -> None:
+    for threshold in thresholds:
+        if not 0.0 <= threshold <= 1.0:
+            raise UserError("lies outside [0, 1]", key="threshold", value=threshold, remedy="a similarity from 0 to 1")
 
 
 def describe_costs(costs: Sequence[Cost]) -> str:
@@ -167,11 +177,17 @@ class _Costs:
         self.reestimate_on = min(reestimate_on, len(trained.images.train_labels))
         self.test = trained.test_loader()
         self.before = mistakes(trained.model, self.test, precision)
+        self.before_reestimated: np.ndarray | None = None
         self.known: dict[tuple[Any, ...], Cost] = {}
 
     def unfolded(self, layers: int) -> Cost:
         """The network as it was trained: what estimating statistics anew does by itself."""
-        return self._cost(None, layers, copy.deepcopy(self.trained.model), self.before)
+        network = copy.deepcopy(self.trained.model)
+        cost = self._cost(None, layers, network, self.before)
+        if not self.reestimate_on:
+            return cost
+        self.before_reestimated = self._mistakes_reestimated(network)
+        return replace(cost, error_reestimated=_percent(self.before_reestimated))
 
     def folded(self, threshold: float, of: Measure) -> Cost:
         """The network folded at a threshold."""
@@ -180,13 +196,17 @@ class _Costs:
         if clusters not in self.known:
             layers = network.folding.distinct_layers  # type: ignore[union-attr]
             wrong = mistakes(network, self.test, self.precision)
-            self.known[clusters] = self._cost(threshold, layers, network, wrong)  # type: ignore[arg-type]
+            cost = self._cost(threshold, layers, network, wrong)  # type: ignore[arg-type]
+            if self.before_reestimated is not None:
+                anew = self._mistakes_reestimated(network)
+                p = mcnemar(self.before_reestimated, anew).p
+                cost = replace(cost, error_reestimated=_percent(anew), p_reestimated=p)
+            self.known[clusters] = cost
         return replace(self.known[clusters], threshold=threshold)
 
     def _cost(self, threshold: float | None, layers: int, network: nn.Module, wrong: np.ndarray) -> Cost:
         parameters = sum(parameter.numel() for parameter in network.parameters())
         paired = mcnemar(self.before, wrong)
-        anew = self._mistakes_reestimated(network) if self.reestimate_on else None
         return Cost(
             threshold=threshold,
             layers=layers,
@@ -196,8 +216,8 @@ class _Costs:
             only_before=paired.only_before,
             only_after=paired.only_after,
             p=paired.p,
-            error_reestimated=None if anew is None else _percent(anew),
-            p_reestimated=None if anew is None else mcnemar(self.before, anew).p,
+            error_reestimated=None,
+            p_reestimated=None,
         )
 
     def _mistakes_reestimated(self, network: nn.Module) -> np.ndarray:

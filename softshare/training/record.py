@@ -25,8 +25,8 @@ class SimilarityRecord:
     """Coefficients and layer similarity at the epochs asked for; the content of `similarity.npz`.
 
     Arrays: `epochs` [E], `groups` [G] (names), and for each group `<group>/coefficients` [E, L, k],
-    `<group>/weights` [E, L, L] (similarity of the effective weights) and `<group>/chance` [2] (mean and maximum
-    expected from the initialisation alone).
+    `<group>/weights` [E, L, L] (similarity of the effective weights), `<group>/chance` [2] (mean and maximum
+    expected from the initialisation alone) and `<group>/weight_shape`. So foldings can be reckoned without the network.
     """
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
@@ -45,6 +45,7 @@ class SimilarityRecord:
         weights = layer_similarity(model, of="weights") if shared else {}
         for group, bank in shared.items():
             row = self.rows.setdefault(group, {"coefficients": [], "weights": []})
+            row["weight_shape"] = list(bank.weight_shape)
             row["coefficients"].append(bank.coefficients.detach().float().cpu().tolist())
             row["weights"].append(weights[group].tolist())
 
@@ -58,6 +59,7 @@ class SimilarityRecord:
             coefficients = np.array(row["coefficients"], np.float32)  # [E, L, k]
             arrays[f"{group}/coefficients"] = coefficients
             arrays[f"{group}/weights"] = np.array(row["weights"], np.float32)
+            arrays[f"{group}/weight_shape"] = np.array(row["weight_shape"])
             arrays[f"{group}/chance"] = np.array(chance_similarity(*coefficients.shape[1:]))
         with written_whole(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)

@@ -15,6 +15,7 @@ from softshare.data.loaders import TensorLoader
 from softshare.errors import UserError
 from softshare.files import read_json
 from softshare.models import create_model
+from softshare.names import SHORTEST_PATHS
 from softshare.training.evaluation import load_weights
 
 
@@ -35,6 +36,11 @@ class Trained:
     metrics: dict[str, Any]
     manifest: dict[str, Any]
     device: torch.device
+
+    @property
+    def model_settings(self) -> dict[str, Any]:
+        """What `create_model` was given besides the network's name."""
+        return {"num_classes": len(self.images.classes), "dropout": self.manifest["settings"]["dropout"]}
 
     def test_loader(self) -> TensorLoader:
         """The test images, in order."""
@@ -66,17 +72,19 @@ def load_trained(run: Path, data: Path | None, cache: Path | None, device: torch
     """Reads a complete run and its dataset.
 
     Raises:
-        UserError: The folder holds no complete run, the weights of another model, or the dataset is another one
-            than it was trained on.
+        UserError: The folder holds no complete run, a file that lacks a key, the weights of another model, or the
+            dataset is another one than it was trained on.
     """
     if not run.is_dir():
         raise UserError("no such folder", file=run)
-    metrics, manifest = read_json(run / "metrics.json"), read_json(run / "manifest.json")
-    try:
-        name, dataset = metrics["model"], metrics["dataset"]
-        trained_on, dropout = manifest["dataset"]["fingerprint"], manifest["settings"]["dropout"]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"the key {error} is missing", file=run, remedy="is it the folder of a run?") from error
+    metrics = _with_keys(run / "metrics.json", {"dataset", "model", "recipe", "seed"})
+    if metrics["dataset"] == SHORTEST_PATHS:
+        raise UserError("was trained on no images", file=run, remedy="its scores stand in its metrics.json")
+    manifest = _with_keys(run / "manifest.json", {"dataset", "settings"})
+    for key, needed in (("dataset", {"fingerprint"}), ("settings", {"padding", "cutout", "batch_size", "dropout"})):
+        _require_keys(manifest[key], needed, run / "manifest.json", key)
+    name, dataset = metrics["model"], metrics["dataset"]
+    trained_on, dropout = manifest["dataset"]["fingerprint"], manifest["settings"]["dropout"]
     images = load_images(dataset, data, cache=cache)
     if images.fingerprint != trained_on:
         raise UserError(
@@ -86,3 +94,15 @@ def load_trained(run: Path, data: Path | None, cache: Path | None, device: torch
     model = load_weights(create_model(name, len(images.classes), dropout), run / "model.safetensors")
     model.to(device).to(memory_format=torch.channels_last)
     return Trained(model, images, metrics, manifest, device)
+
+
+def _with_keys(file: Path, keys: set[str]) -> dict[str, Any]:
+    content = read_json(file)
+    _require_keys(content, keys, file, None)
+    return content
+
+
+def _require_keys(content: Any, keys: set[str], file: Path, key: str | None) -> None:
+    missing = sorted(keys - set(content)) if isinstance(content, dict) else sorted(keys)
+    if missing:
+        raise UserError(f"the key {missing[0]!r} is missing", file=file, key=key, remedy="is it the folder of a run?")

@@ -201,8 +201,9 @@ def test_folded_in_channels_last_autocast_deepcopy_and_compile():
 
 def test_a_folded_network_is_not_folded_again():
     folded = softshare.fold(softshare.create_model("swrn-16-1-1"))
-    with pytest.raises(ValueError, match="folded already"):
-        softshare.fold(folded)
+    for call in (softshare.fold, softshare.tie, softshare.find_folding):
+        with pytest.raises(ValueError, match="folded already"):
+            call(folded)
 
 
 def _count(model):

@@ -136,6 +136,47 @@ def test_tying_again_changes_nothing():
     assert set(model.state_dict()) == state
 
 
+def test_layers_tied_at_a_high_threshold_join_others_at_a_lower():
+    torch.manual_seed(1)
+    for templates in (2, 4):
+        model = softshare.create_model(f"swrn-22-1-{templates}")
+        for bank in softshare.banks(model).values():
+            torch.nn.init.normal_(bank.coefficients)
+        twice = softshare.tie(softshare.tie(copy.deepcopy(model), 0.97), 0.0)
+        assert {bank.num_templates for bank in softshare.banks(twice).values()} == {1}
+        assert _count(twice) == _count(softshare.tie(model, 0.0))
+
+
+def test_near_1_is_not_1():
+    model = softshare.share(Chain(4), templates=2)
+    (bank,) = softshare.banks(model).values()
+    with torch.no_grad():
+        bank.coefficients.copy_(torch.tensor([[1.0, 0], [1, 1e-4], [2, 0], [-1, 0]]))
+    softshare.tie(model, 1.0)
+    (tied,) = softshare.banks(model).values()
+    assert tied.clusters == (0, 1, 0, 0)
+
+
+def test_what_was_frozen_stays_frozen():
+    model = softshare.create_model("swrn-22-1-2")
+    for bank in softshare.banks(model).values():
+        bank.coefficients.requires_grad_(False)
+    softshare.tie(model, 0.0)
+    for bank in softshare.banks(model).values():
+        assert not bank.scales.requires_grad and bank.template_stack.requires_grad
+
+
+def test_weights_without_values_are_refused():
+    with torch.device("meta"):
+        model = softshare.create_model("swrn-22-1-2")
+    with pytest.raises(ValueError, match="meta device"):
+        softshare.tie(model)
+    model = softshare.create_model("swrn-22-1-2")
+    softshare.banks(model)["stage2"].template_stack.data[0, 0, 0, 0] = float("inf")
+    with pytest.raises(ValueError, match="'stage2' has NaN or infinity"):
+        softshare.fold(model)
+
+
 def test_layers_of_other_stride_or_padding_share_the_weight_alone():
     class Mixed(nn.Module):
         def __init__(self):

@@ -1,6 +1,7 @@
 """What folding a trained network costs, from the command line down."""
 
 import json
+import shutil
 import subprocess
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 import softshare
 from softshare.cli import main
@@ -45,7 +47,10 @@ def test_a_row_a_threshold_beside_the_network_as_it_was_trained(run, folded):
     images = json.loads((folded / "folding.json").read_text())["test_images"]
     difference = (rows.only_after - rows.only_before) / images * 100
     np.testing.assert_allclose(rows.error_after - rows.error_before, difference, atol=1e-9)
-    assert rows.error_reestimated.notna().all() and rows.p_reestimated.between(0, 1).all()
+    assert rows.error_reestimated.notna().all() and rows.p_reestimated[1:].between(0, 1).all()
+    # Against the network as it was trained with statistics estimated anew: at 1 nothing is tied, and nothing differs.
+    assert np.isnan(rows.p_reestimated[0]) and rows.p_reestimated.iloc[-1] == 1
+    assert rows.error_reestimated.iloc[-1] == rows.error_reestimated[0]
 
 
 def test_the_kept_network_stands_by_itself(run, folded):
@@ -82,6 +87,13 @@ def test_what_is_printed(run, tmp_path, capsys):
     assert not (tmp_path / "folding-cost.svg").exists()  # one threshold makes no curve
 
 
+def test_a_curve_of_an_earlier_folding_does_not_stay(run, tmp_path):
+    command = ["fold", str(run), "--device", "cpu", "--reestimate-on", "0", "--out", str(tmp_path)]
+    assert main([*command, "--thresholds", "0.5,0.9"]) == 0 and (tmp_path / "folding-cost.png").exists()
+    assert main(command) == 0 and not list(tmp_path.glob("folding-cost.*"))
+    assert pd.read_csv(tmp_path / "folding.csv").error_reestimated.isna().all()
+
+
 def test_evidence_reads_it_without_torch(folded):
     read = read_folding(folded / "folding.json")
     assert read.chosen.threshold == 0.8 and read.own_layers == {"stage1": 2, "stage2": 2, "stage3": 2}
@@ -109,14 +121,14 @@ def test_thresholds(text, values):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "high", "0.5:1.0", "0.5:1:0", "1:0.5:0.1", "0.5:1:nan", "0:1:1e-9", "0.8:1:0.1:3", "inf:inf:1"]
+    "text", ["", "high", "0.5:1.0", "0.5:1:0", "1:0.5:0.1", "0.5:1:nan", "0:1:1e-9", "0.8:1:0.1:3"]
 )
 def test_what_is_no_threshold_is_refused(text):
     with pytest.raises(UserError, match="is no threshold"):
         parse_thresholds(text)
 
 
-@pytest.mark.parametrize("text", ["1.5", "-0.1", "nan", "0.5:1.2:0.1"])
+@pytest.mark.parametrize("text", ["1.5", "-0.1", "nan", "0.5:1.2:0.1", "inf:inf:1"])
 def test_a_threshold_outside_is_refused(text):
     with pytest.raises(UserError, match=r"outside \[0, 1\]"):
         parse_thresholds(text)
@@ -141,8 +153,25 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, tmp_path, capsys):
     weightless.mkdir()
     for name in ("metrics.json", "manifest.json"):
         (weightless / name).write_bytes((run / name).read_bytes())
+    listed = tmp_path / "listed"
+    shutil.copytree(run, listed)
+    (listed / "metrics.json").write_text("[]")
+    unset = tmp_path / "unset"
+    shutil.copytree(run, unset)
+    manifest = json.loads((run / "manifest.json").read_text())
+    del manifest["settings"]["padding"]
+    (unset / "manifest.json").write_text(json.dumps(manifest))
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    state = load_file(run / "model.safetensors")
+    state["stage1.1.conv1.template_bank.coefficients"][0, 0] = float("nan")
+    save_file(state, broken / "model.safetensors")
     out = tmp_path / "out"
     cases = [
+        ([str(listed)], "is missing", "metrics.json"),
+        ([str(unset)], "'padding' is missing", "manifest.json"),
+        ([str(broken)], "NaN", "stage1"),
+        ([str(run), "--thresholds", "0:1000000:0.0001"], "outside [0, 1]", "1000000"),
         ([str(plain)], "shares no layers", "wrn-16-1"),
         ([str(tmp_path / "none")], "no such folder", "none"),
         ([str(empty)], "no such file", "metrics.json"),
@@ -174,6 +203,12 @@ def test_a_folded_file_that_is_none_is_refused(run, folded, tmp_path):
             load_folded(tmp_path / "cut.safetensors")
     with pytest.raises(UserError, match="does not fit"):
         load_folded(folded / "folded.safetensors", softshare.create_model("swrn-16-1-2"))
+    with pytest.raises(UserError, match="tied already"):
+        load_folded(folded / "folded.safetensors", softshare.tie(softshare.create_model("swrn-22-1-2"), 0.9))
+    with pytest.raises(UserError, match="folded already"):
+        load_folded(folded / "folded.safetensors", load_folded(folded / "folded.safetensors"))
+    with pytest.raises(UserError, match="cannot be read"):
+        load_folded(tmp_path)
     with pytest.raises(UserError, match="is no folded network"):
         save_folded(softshare.create_model("swrn-22-1-2"), tmp_path / "x.safetensors")
     with pytest.raises(UserError, match="no result of folding"):
