@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 
 reproduce: $(INSTALLED)  ## install, run the quick scale, name its report
 	$(BIN)/snakemake --cores $(CORES) --quiet rules
-	@echo "report: results/quick/report.md"
+	@echo "report: results/quick/report.html (and report.md beside it)"
 
 test: $(INSTALLED)  ## the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

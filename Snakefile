@@ -13,7 +13,9 @@ configfile: "config/config.yaml"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/paths.smk"
 include: "workflow/rules/analyse.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -21,3 +23,4 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report.md",
+        f"{RESULTS}/claims.md",

@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fold(commands)
     _add_data(commands)
     _add_evidence(commands)
+    _add_publish(commands)
     _add_bench(commands)
     _add_survey(commands)
     return parser
@@ -55,13 +56,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="train one run; resumes a killed one")
-    parser.add_argument("--model", required=True, help="wrn-L-w, swrn-L-w or swrn-L-w-k")
-    parser.add_argument("--dataset", required=True, help="cifar10, cifar100 or digits")
-    parser.add_argument("--recipe", default="cifar", help="a name in config/recipes, or a YAML file (default: cifar)")
+    parser.add_argument(
+        "--model", required=True, help="wrn-L-w, swrn-L-w or swrn-L-w-k; for paths cnn-L, scnn-L, scnn-L-k or rnn-L"
+    )
+    parser.add_argument("--dataset", required=True, help="cifar10, cifar100, digits or shortest-paths")
+    parser.add_argument(
+        "--recipe", help="a name in config/recipes, or a YAML file (default: cifar; for shortest-paths paths)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--scale", help="apply a scale's shortened training")
-    parser.add_argument("--epochs", type=int, help="in place of the recipe's")
+    parser.add_argument("--epochs", type=int, help="in place of the recipe's; of shortest-paths: of each phase")
     parser.add_argument("--batch-size", type=int, help="in place of the recipe's")
     parser.add_argument("--dropout", type=float, help="in place of the recipe's")
     parser.add_argument("--coefficients", help="initialisation of the coefficients, in place of the recipe's")
@@ -102,7 +107,11 @@ def _add_fold(commands: argparse._SubParsersAction) -> None:
         help="what is compared (default: coefficients)",
     )
     parser.add_argument(
-        "--reestimate-on", type=int, default=10_000, metavar="IMAGES", help="training images for batch norm"
+        "--reestimate-on",
+        type=int,
+        default=10_000,
+        metavar="IMAGES",
+        help="training images that batch norm's statistics are estimated on anew; 0 = not (default: 10000)",
     )
     parser.add_argument("--out", type=Path, help="folder to write to (default: RUN/folding)")
     parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (default: auto)")
@@ -127,11 +136,12 @@ def _add_data(commands: argparse._SubParsersAction) -> None:
 def _add_evidence(commands: argparse._SubParsersAction) -> None:
     for name, text in (
         ("table", "write a table as md, tex and csv"),
-        ("figure", "write a figure as svg, png and pdf"),
+        ("figure", "write a figure as svg, png, pdf and csv"),
+        ("claims", "hold every claim of the paper against the runs that are there"),
         ("report", "write the report of a scale from what is there"),
     ):
         parser = commands.add_parser(name, help=text)
-        if name != "report":
+        if name not in ("claims", "report"):
             parser.add_argument("name", help="an experiment of config/experiments")
         parser.add_argument("--scale", default="quick", help="quick, compact or paper (default: quick)")
         parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
@@ -139,6 +149,16 @@ def _add_evidence(commands: argparse._SubParsersAction) -> None:
             "--results", type=Path, default=Path("results"), help="folder of results (default: results)"
         )
         parser.set_defaults(command=_evidence, what=name)
+
+
+def _add_publish(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("publish", help="keep what a scale found in reports/published")
+    parser.add_argument("--scale", required=True, help="quick, compact or paper")
+    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
+    parser.add_argument("--out", type=Path, default=Path("reports/published"), help="(default: reports/published)")
+    parser.add_argument("--allow-dirty", action="store_true", help="also runs made with uncommitted changes")
+    parser.set_defaults(command=_publish)
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
@@ -222,7 +242,9 @@ def _data_shortest_paths(arguments: argparse.Namespace) -> None:
 
 
 def _evidence(arguments: argparse.Namespace) -> None:
-    from softshare.evidence.figures import write_similarity_figure
+    from softshare.evidence.claims import describe_claims, write_claims
+    from softshare.evidence.figures import write_figure
+    from softshare.evidence.path_tables import write_path_table
     from softshare.evidence.report import write_report
     from softshare.evidence.tables import write_table
     from softshare.plan import load_plan
@@ -230,12 +252,27 @@ def _evidence(arguments: argparse.Namespace) -> None:
     plan = load_plan(arguments.scale, arguments.experiments)
     results = arguments.results / arguments.scale
     if arguments.what == "table":
-        write_table(plan, arguments.name, results, results / "tables")
+        of_paths = arguments.name in [experiment.name for experiment in plan.of_kind("paths")]
+        write = write_path_table if of_paths else write_table
+        write(plan, arguments.name, results, results / "tables")
     elif arguments.what == "figure":
-        write_similarity_figure(plan, arguments.name, results, results / "figures")
+        write_figure(plan, arguments.name, results, results / "figures")
+    elif arguments.what == "claims":
+        print(describe_claims(write_claims(plan, results, results)))
+        print(results / "claims.md")
     else:
         write_report(plan, results, results / "report.md")
         print(results / "report.md")
+
+
+def _publish(arguments: argparse.Namespace) -> None:
+    from softshare.evidence.publish import publish
+    from softshare.plan import load_plan
+
+    plan = load_plan(arguments.scale, arguments.experiments)
+    out = arguments.out / arguments.scale
+    files = publish(plan, arguments.results / arguments.scale, out, allow_dirty=arguments.allow_dirty)
+    print(f"{len(files)} files in {out}")
 
 
 def _bench(arguments: argparse.Namespace) -> None:

@@ -2,86 +2,26 @@
 
 An experiment file tells a table or figure in the paper's own terms (its models, its datasets). A scale file
 tells what stands in for what, how long is trained and which seeds. A run is the key (dataset, model, recipe,
-seed); it is made once however many tables show it.
+seed); it is made once however many tables show it. What the suite cannot train yet is planned and waits.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root, read_yaml
-from softshare.names import DATASETS, parse_model_name
+from softshare.names import require_fit
+from softshare.scales import Run, Scale, Setting, check_name, load_scale, names_in, require_dataset, require_model
 
+__all__ = ["FIGURES", "Cell", "Experiment", "Plan", "Run", "Scale", "Setting", "load_plan", "load_scale", "names_in"]
 
-@dataclass(frozen=True, order=True)
-class Setting:
-    """A network, trained on a dataset with a recipe; seeds are not part of it."""
-
-    dataset: str
-    model: str
-    recipe: str
-
-    def __str__(self) -> str:
-        return f"{self.dataset}/{self.model}/{self.recipe}"
-
-
-@dataclass(frozen=True, order=True)
-class Run:
-    """One training: a setting and its seed."""
-
-    setting: Setting
-    seed: int
-
-    @property
-    def folder(self) -> Path:
-        """Its folder below `results/<scale>/runs/`."""
-        return Path(self.setting.dataset, self.setting.model, self.setting.recipe, f"seed{self.seed}")
-
-    def __str__(self) -> str:
-        return self.folder.as_posix()
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much of the paper is run: what stands in for what, the seeds, and the shortened training.
-
-    Attributes:
-        seeds: The seeds of every run.
-        seeds_of: How many of them an experiment shows here, where it does not show all.
-        models: The paper's network: the one run in its place; None = the same.
-        training: Settings of every recipe that this scale changes.
-    """
-
-    name: str
-    description: str
-    seeds: tuple[int, ...]
-    datasets: dict[str, str]
-    models: dict[str, str] | None
-    training: dict[str, Any]
-    threads: int
-    minutes_per_run: float
-    seeds_of: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def is_paper(self) -> bool:
-        """Whether it puts nothing in place of the paper's datasets, networks and training."""
-        return self.models is None and not self.training and all(k == v for k, v in self.datasets.items())
-
-    def seeds_for(self, experiment: str, at_most: int | None = None) -> tuple[int, ...]:
-        """The seeds that an experiment shows: all, or the first of them where this scale or the experiment says so."""
-        limits = (at_most, self.seeds_of.get(experiment))
-        return self.seeds[: min((limit for limit in limits if limit), default=None)]
-
-    def stand_in(self, paper: Setting) -> Setting | None:
-        """What is run at this scale in place of a setting of the paper; None if it is not run."""
-        dataset = self.datasets.get(paper.dataset)
-        model = paper.model if self.models is None else self.models.get(paper.model)
-        return Setting(dataset, model, paper.recipe) if dataset and model else None
+# How an experiment that is no table is drawn.
+FIGURES = ("similarity", "folding", "parameters", "paths")
 
 
 @dataclass(frozen=True)
@@ -100,7 +40,14 @@ class Experiment:
     """A table or figure of the paper: its rows, in the paper's terms, and the runs behind each.
 
     Attributes:
+        kind: `table`, or one of `FIGURES`.
+        cells: Of the rows that are run.
         compare_with: The row that every other row is held against, if any.
+        datasets: The paper's datasets, in order.
+        rows: Labels, in order; of quoted rows too, which nobody runs and which have no cells.
+        shown_at: Fractions of all epochs at which similarity is drawn; none = all that are stored.
+        numbers_from: Files of `reports/paper` whose rows of the same labels hold the paper's numbers.
+        notes: What a reader should know.
     """
 
     name: str
@@ -108,16 +55,22 @@ class Experiment:
     title: str
     cells: tuple[Cell, ...]
     compare_with: str | None = None
+    datasets: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+    shown_at: tuple[float, ...] = ()
+    numbers_from: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
-    def rows(self) -> list[str]:
-        """Row labels, in order."""
-        return list(dict.fromkeys(cell.row for cell in self.cells))
+    def quoted(self) -> list[str]:
+        """Labels of the rows that are quoted, in order."""
+        run = {cell.row for cell in self.cells}
+        return [row for row in self.rows if row not in run]
 
     @property
-    def datasets(self) -> list[str]:
-        """The paper's datasets, in order."""
-        return list(dict.fromkeys(cell.paper.dataset for cell in self.cells))
+    def runs(self) -> list[Run]:
+        """Every run that it shows and that can be made, once, sorted."""
+        return sorted({run for cell in self.cells for run in cell.runs if not run.setting.waits_for})
 
     def cell(self, row: str, dataset: str) -> Cell:
         """The cell at a row and a dataset (both in the paper's terms)."""
@@ -133,8 +86,13 @@ class Plan:
 
     @property
     def runs(self) -> list[Run]:
-        """Every run once, sorted."""
-        return sorted({run for experiment in self.experiments for cell in experiment.cells for run in cell.runs})
+        """Every run that can be made, once, sorted."""
+        return sorted({run for experiment in self.experiments for run in experiment.runs})
+
+    @property
+    def waiting(self) -> list[Run]:
+        """Every run that waits for something to come, once, sorted."""
+        return sorted({run for e in self.experiments for cell in e.cells for run in cell.runs if run.setting.waits_for})
 
     @property
     def datasets(self) -> list[str]:
@@ -150,9 +108,9 @@ class Plan:
         """The experiment of that name."""
         return next(experiment for experiment in self.experiments if experiment.name == name)
 
-    def of_kind(self, kind: str) -> list[Experiment]:
-        """The experiments shown in one way, such as `table`."""
-        return [experiment for experiment in self.experiments if experiment.kind == kind]
+    def of_kind(self, *kinds: str) -> list[Experiment]:
+        """The experiments shown in these ways, such as `table`."""
+        return [experiment for experiment in self.experiments if experiment.kind in kinds]
 
     def needed_by(self, run: Run) -> list[str]:
         """Names of the experiments that show a run."""
@@ -180,102 +138,52 @@ def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path |
     return Plan(chosen, tuple(_experiment(name, chosen, config) for name in wanted))
 
 
-@functools.cache
-def load_scale(name: str, root: Path | None = None) -> Scale:
-    """Reads a scale's file.
-
-    Raises:
-        UserError: An unknown scale, or a value in its file that cannot be.
-    """
-    folder = (root or project_root()) / "config" / "scales"
-    if name not in (known := names_in(folder)):
-        raise UserError("unknown scale", key="scale", value=name, remedy=did_you_mean(name, known))
-    file = folder / f"{name}.yaml"
-    raw = read_yaml(file, schema="scale")
-    for key in ("datasets", "models"):
-        entries = raw[key].items() if isinstance(raw[key], dict) else ()
-        for paper, ours in entries:
-            for value in (paper, ours):
-                _check_name(value, file, key, _is_dataset if key == "datasets" else _is_model)
-    models = raw["models"] if isinstance(raw["models"], dict) else None
-    seeds_of = raw.get("seeds_of", {})
-    _check_seeds_of(seeds_of, len(raw["seeds"]), names_in(folder.parent / "experiments"), file)
-    return Scale(
-        name=name,
-        description=raw["description"].strip(),
-        seeds=tuple(raw["seeds"]),
-        datasets=raw["datasets"],
-        models=models,
-        training=raw.get("training", {}),
-        threads=raw["threads"],
-        minutes_per_run=raw["minutes_per_run"],
-        seeds_of=seeds_of,
-    )
-
-
-def names_in(folder: Path) -> list[str]:
-    """Names of the YAML files in a folder, without their ending, sorted."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
-
-
 def _experiment(name: str, scale: Scale, config: Path) -> Experiment:
     file = config / "experiments" / f"{name}.yaml"
     raw = read_yaml(file, schema="experiment")
-    recipes = names_in(config / "recipes")
-    seeds = scale.seeds_for(name, raw.get("seeds"))
+    for dataset in raw["datasets"]:
+        check_name(dataset, file, "datasets", require_dataset)
+    labels = [row["label"] for row in raw["rows"]]
     cells = []
     for index, row in enumerate(raw["rows"]):
-        key = f"rows.{index}"
-        _check_name(row["model"], file, f"{key}.model", _is_model)
-        if row["recipe"] not in recipes:
-            raise UserError(
-                "unknown recipe",
-                file=file,
-                key=f"{key}.recipe",
-                value=row["recipe"],
-                remedy=did_you_mean(row["recipe"], recipes),
-            )
-        for dataset in raw["datasets"]:
-            _check_name(dataset, file, "datasets", _is_dataset)
-            paper = Setting(dataset, row["model"], row["recipe"])
-            ours = scale.stand_in(paper)
-            runs = tuple(Run(ours, seed) for seed in seeds) if ours else ()
-            cells.append(Cell(name, row["label"], paper, ours, runs))
+        if row["label"] in labels[:index]:
+            raise UserError("stands there twice", file=file, key=f"rows.{index}.label", value=row["label"])
+        if "quoted" not in row:
+            _check_row(row, file, f"rows.{index}", names_in(config / "recipes"))
+            for dataset in raw["datasets"]:
+                check_name(dataset, file, f"rows.{index}", partial(require_fit, row["model"]))
+                seeds = scale.seeds_for(name, dataset, raw.get("seeds"), row.get("seeds"))
+                cells.append(_cell(name, row, dataset, scale, seeds))
     compare_with = raw.get("compare_with")
-    labels = {row["label"] for row in raw["rows"]}
-    if compare_with is not None and compare_with not in labels:
-        raise UserError(
-            "no row has this label",
-            file=file,
-            key="compare_with",
-            value=compare_with,
-            remedy=did_you_mean(compare_with, labels),
-        )
-    return Experiment(name, raw["kind"], raw["title"], tuple(cells), compare_with)
+    run = {cell.row for cell in cells}
+    if compare_with is not None and compare_with not in run:
+        remedy = did_you_mean(compare_with, run)
+        raise UserError("no row that is run has it", file=file, key="compare_with", value=compare_with, remedy=remedy)
+    return Experiment(
+        name=name,
+        kind=raw["kind"],
+        title=raw["title"],
+        cells=tuple(cells),
+        compare_with=compare_with,
+        datasets=tuple(raw["datasets"]),
+        rows=tuple(labels),
+        shown_at=tuple(raw.get("shown_at", ())),
+        numbers_from=tuple(raw.get("numbers_from", ())),
+        notes=tuple(note.strip() for note in raw.get("notes", ())),
+    )
 
 
-def _check_seeds_of(seeds_of: dict[str, int], seeds: int, experiments: list[str], file: Path) -> None:
-    for name, count in seeds_of.items():
-        key = f"seeds_of.{name}"
-        if name not in experiments:
-            raise UserError(
-                "unknown experiment", file=file, key=key, value=count, remedy=did_you_mean(name, experiments)
-            )
-        if count > seeds:
-            raise UserError(f"is more than the {seeds} seeds of this scale", file=file, key=key, value=count)
+def _cell(experiment: str, row: dict[str, Any], dataset: str, scale: Scale, seeds: tuple[int, ...]) -> Cell:
+    paper = Setting(dataset, row["model"], row["recipe"])
+    ours = scale.stand_in(paper)
+    if ours:
+        require_fit(ours.model, ours.dataset)
+    return Cell(experiment, row["label"], paper, ours, tuple(Run(ours, seed) for seed in seeds) if ours else ())
 
 
-def _check_name(value: str, file: Path, key: str, check: Any) -> None:
-    try:
-        check(value)
-    except UserError as error:
-        raise UserError(str(error), file=file, key=key) from error
-
-
-def _is_model(name: str) -> None:
-    parse_model_name(name)
-
-
-def _is_dataset(name: str) -> None:
-    if name not in DATASETS:
-        raise UserError("unknown dataset", value=name, remedy=did_you_mean(name, DATASETS))
+def _check_row(row: dict[str, Any], file: Path, key: str, recipes: list[str]) -> None:
+    check_name(row["model"], file, f"{key}.model", require_model)
+    recipe = row["recipe"]
+    if recipe not in recipes:
+        remedy = did_you_mean(recipe, recipes)
+        raise UserError("unknown recipe", file=file, key=f"{key}.recipe", value=recipe, remedy=remedy)

@@ -7,11 +7,14 @@ from typing import Any
 
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root, read_yaml
+from softshare.names import SHORTEST_PATHS
 from softshare.plan import Scale, names_in
+
+IMAGES = "images"
 
 
 def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None) -> dict[str, Any]:
-    """A recipe's settings, as its file, the files that it extends and then the scale's `training` give them.
+    """A recipe's settings, as its file, the files that it extends and then the scale give them.
 
     Args:
         name: Name of a recipe in `config/recipes/`, or the path of a YAML file.
@@ -21,9 +24,29 @@ def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None)
     Raises:
         UserError: An unknown recipe, key or value, or recipes that extend each other in a circle.
     """
+    file, folder = _find(name, root)
+    settings = _settings(file, folder, ())
+    return settings | _shortened(task_of(name, root), scale) | scale.training_of.get(name, {}) if scale else settings
+
+
+def task_of(name: str, root: Path | None = None) -> str:
+    """What a recipe trains for: `images`, or `shortest-paths`. Arguments and errors as of `load_recipe`."""
+    return _task(read_yaml(_find(name, root)[0], schema="recipe"))
+
+
+def _task(raw: dict[str, Any]) -> str:
+    return raw.get("task", IMAGES)
+
+
+def _shortened(task: str, scale: Scale) -> dict[str, Any]:
+    """The settings that a scale changes in the recipes of a task."""
+    return scale.shortest_paths.training if task == SHORTEST_PATHS else scale.training
+
+
+def _find(name: str, root: Path | None) -> tuple[Path, Path]:
+    """The file of a recipe, and the folder of the project's."""
     folder = (root or project_root()) / "config" / "recipes"
-    file = Path(name) if _is_path(name) else folder / f"{_known(name, folder, 'recipe', None)}.yaml"
-    return _settings(file, folder, ()) | (scale.training if scale else {})
+    return Path(name) if _is_path(name) else folder / f"{_known(name, folder, 'recipe', None)}.yaml", folder
 
 
 def _settings(file: Path, folder: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
@@ -42,6 +65,10 @@ def _settings(file: Path, folder: Path, extending: tuple[Path, ...]) -> dict[str
             value=raw["extends"],
             remedy=f"let one of them give all its settings: {' -> '.join(path.name for path in circle)}",
         )
+    task, other = _task(raw), _task(read_yaml(base, schema="recipe"))
+    if task != other:
+        remedy = f"say task: {other} in both, or extend another"
+        raise UserError(f"is a recipe of task {other}", file=file, key="extends", value=raw["extends"], remedy=remedy)
     return _settings(base, folder, chain) | raw["settings"]
 
 

@@ -28,8 +28,105 @@ def edit(file, change):
 def test_a_run_is_made_once_however_many_show_it():
     plan = load_plan("paper")
     run = Run(Setting("cifar10", "swrn-28-10", "cifar"), 0)
-    assert plan.runs.count(run) == 1 and plan.needed_by(run) == ["appendix-b", "lsm", "table1"]
+    assert plan.runs.count(run) == 1 and plan.needed_by(run) == ["appendix-b", "table1"]
     assert run.folder.as_posix() == "cifar10/swrn-28-10/cifar/seed0"
+    starred = Run(Setting("cifar100", "swrn-28-10", "cifar-dropout"), 4)
+    assert plan.runs.count(starred) == 1 and plan.needed_by(starred) == ["figure3", "table1", "table2"]
+    wide = Run(Setting("cifar10", "swrn-40-8-8", "cifar"), 0)
+    assert plan.runs.count(wide) == 1 and plan.needed_by(wide) == ["figure6", "figure7", "figure8"]
+
+
+# By experiment, in this order: its runs, and those that none before it has.
+COUNTS = {
+    "paper": {
+        "table1": (50, 50),
+        "table2": (60, 50),
+        "table3": (0, 0),
+        "table4": (44, 44),
+        "figure3": (92, 12),
+        "figure4": (5, 5),
+        "figure6": (5, 5),
+        "figure7": (5, 0),
+        "figure8": (1, 0),
+        "appendix-b": (25, 20),
+    },
+    "compact": {
+        "table1": (15, 15),
+        "table2": (6, 3),
+        "table3": (0, 0),
+        "table4": (6, 6),
+        "figure3": (15, 3),
+        "figure4": (3, 3),
+        "figure6": (3, 3),
+        "figure7": (3, 0),
+        "figure8": (1, 0),
+        "appendix-b": (5, 4),
+    },
+    "quick": {
+        "table1": (10, 10),
+        "table2": (4, 2),
+        "table3": (0, 0),
+        "table4": (6, 6),
+        "figure3": (10, 2),
+        "figure4": (1, 1),
+        "figure6": (2, 2),
+        "figure7": (2, 0),
+        "figure8": (1, 0),
+        "appendix-b": (10, 8),
+    },
+}
+
+
+@pytest.mark.parametrize("scale", COUNTS)
+def test_how_many_runs_each_experiment_shows_and_adds(scale):
+    plan = load_plan(scale, list(COUNTS[scale]))
+    seen, found = set(), {}
+    for experiment in plan.experiments:
+        runs = set(experiment.runs)
+        found[experiment.name] = (len(runs), len(runs - seen))
+        seen |= runs
+    assert found == COUNTS[scale] and len(plan.runs) == sum(new for _, new in found.values())
+
+
+def test_a_plain_call_builds_every_table_and_figure():
+    wanted = yaml.safe_load((ROOT / "config/config.yaml").read_text())["experiments"]
+    assert sorted(wanted) == sorted(path.stem for path in (ROOT / "config/experiments").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("scale", ["quick", "compact"])
+def test_no_network_stands_in_for_two(scale):
+    models = load_scale(scale).models
+    assert len(set(models.values())) == len(models)
+    shown = [(e.name, cell.run) for e in load_plan(scale).experiments for cell in e.cells if cell.run]
+    assert len(set(shown)) == len(shown)
+
+
+def test_what_cannot_be_trained_yet_is_planned_and_waits():
+    plan = load_plan("paper")
+    assert {str(run) for run in plan.waiting} == {
+        f"imagenet/{model}/imagenet/seed{seed}" for model in ("wrn-50-2", "swrn-50-2") for seed in range(3)
+    }
+    assert {run.setting.waits_for for run in plan.waiting} == {"imagenet"}
+    assert not {run for run in plan.runs if run.setting.waits_for} and "imagenet" not in plan.datasets
+    cell = plan.experiment("table3").cell("SWRN 50-2", "imagenet")
+    assert cell.run == cell.paper and len(cell.runs) == 3  # planned, though not to be made
+    assert load_plan("quick").waiting == load_plan("compact").waiting == []
+
+
+def test_a_quoted_row_has_a_place_and_no_runs():
+    experiment = load_plan("paper").experiment("table2")
+    assert experiment.quoted == ["ResNeXt-29 16x64", "DenseNet 100-24", "DenseNet 190-40"]
+    assert experiment.rows[:4] == (*experiment.quoted, "SWRN 28-10*")
+    assert not {cell.row for cell in experiment.cells} & set(experiment.quoted)
+
+
+def test_a_row_may_show_fewer_seeds_than_its_experiment(project):
+    plan = load_plan("paper")
+    seeds = {cell.row: len(cell.runs) for cell in plan.experiment("table4").cells}
+    assert seeds.pop("WRN 28-10") == 5 and seeds.pop("SWRN 28-10, no dropout") == 3
+    edit(project / "config/scales/paper.yaml", lambda c: c.update(seeds_of={"table4": 2}))
+    cells = load_plan("paper", root=project).experiment("table4").cells
+    assert {len(cell.runs) for cell in cells} == {2}
 
 
 def test_the_paper_s_scale_changes_nothing():
@@ -44,18 +141,20 @@ def test_a_smaller_scale_says_what_stands_for_what():
     assert load_plan("quick").experiment("table1").cell("SWRN 28-10-1", "cifar100").runs == ()
 
 
-@pytest.mark.parametrize(("scale", "shown"), [("paper", [0, 1, 2, 3, 4]), ("compact", [0, 1, 2]), ("quick", [0, 1])])
+@pytest.mark.parametrize(("scale", "shown"), [("paper", [0, 1, 2, 3, 4]), ("compact", [0]), ("quick", [0, 1])])
 def test_a_scale_says_how_many_seeds_an_experiment_shows(scale, shown):
     cells = load_plan(scale).experiment("appendix-b").cells
     assert len(cells) == 5 and all([run.seed for run in cell.runs] == shown for cell in cells)
-    assert len(load_plan(scale).experiment("lsm").cells[0].runs) == 1  # the experiment's own limit, at every scale
+    assert len(load_plan(scale).experiment("figure8").cells[0].runs) == 1  # the experiment's own limit, at every scale
 
 
 def test_the_smaller_of_two_limits_counts(project):
-    edit(project / "config/scales/quick.yaml", lambda c: c.update(seeds=[7, 5, 3], seeds_of={"table1": 2, "lsm": 3}))
+    edit(
+        project / "config/scales/quick.yaml", lambda c: c.update(seeds=[7, 5, 3], seeds_of={"table1": 2, "figure8": 3})
+    )
     plan = load_plan("quick", root=project)
     assert [run.seed for run in plan.experiment("table1").cells[0].runs] == [7, 5]
-    assert [run.seed for run in plan.experiment("lsm").cells[0].runs] == [7]
+    assert [run.seed for run in plan.experiment("figure8").cells[0].runs] == [7]
 
 
 BAD = {
@@ -90,12 +189,72 @@ BAD = {
     "a comparison with no row": (
         "experiments/appendix-b.yaml",
         lambda c: c.update(compare_with="ortogonal"),
-        ["appendix-b.yaml: compare_with", "'ortogonal': no row has this label", "did you mean 'orthogonal'"],
+        ["appendix-b.yaml: compare_with", "'ortogonal': no row that is run has it", "did you mean 'orthogonal'"],
     ),
     "a comparison in a figure": (
-        "experiments/lsm.yaml",
-        lambda c: c.update(compare_with="SWRN 28-10"),
-        ["lsm.yaml: kind", "expected: a table"],
+        "experiments/figure8.yaml",
+        lambda c: c.update(compare_with="SWRN 40-8-8"),
+        ["figure8.yaml: kind", "expected: a table"],
+    ),
+    "a comparison with a quoted row": (
+        "experiments/table4.yaml",
+        lambda c: c.update(compare_with="DARTS"),
+        ["table4.yaml: compare_with", "'DARTS': no row that is run has it"],
+    ),
+    "a quoted row that is run": (
+        "experiments/table2.yaml",
+        lambda c: c["rows"][0].update(model="wrn-28-10", recipe="cifar"),
+        ["table2.yaml: rows.0", "a quoted row is not run"],
+    ),
+    "a row that is neither": (
+        "experiments/table2.yaml",
+        lambda c: c["rows"][0].pop("quoted"),
+        ["table2.yaml: rows.0", "'model' is missing"],
+    ),
+    "quoted: no": (
+        "experiments/table2.yaml",
+        lambda c: c["rows"][0].update(quoted=False),
+        ["table2.yaml: rows.0.quoted", "True was expected"],
+    ),
+    "a row twice": (
+        "experiments/table2.yaml",
+        lambda c: c["rows"][4].update(label="SWRN 28-10*"),
+        ["table2.yaml: rows.4.label: 'SWRN 28-10*': stands there twice"],
+    ),
+    "epochs beyond the last": (
+        "experiments/figure8.yaml",
+        lambda c: c.update(shown_at=[0.5, 1.5]),
+        ["figure8.yaml: shown_at.1", "a fraction of all epochs"],
+    ),
+    "epochs of a table": (
+        "experiments/table1.yaml",
+        lambda c: c.update(shown_at=[1.0]),
+        ["table1.yaml: kind", "similarity if epochs are chosen"],
+    ),
+    "numbers for a folding": (
+        "experiments/figure4.yaml",
+        lambda c: c.update(numbers_from=["table1"]),
+        ["figure4.yaml: kind", "parameters if numbers are taken from tables"],
+    ),
+    "a kind of no name": (
+        "experiments/figure6.yaml",
+        lambda c: c.update(kind="foldings"),
+        ["figure6.yaml: kind: 'foldings': unknown value; did you mean 'folding'"],
+    ),
+    "a dataset of no experiment": (
+        "experiments/table3.yaml",
+        lambda c: c.update(datasets=["imagnet"]),
+        ["table3.yaml: datasets", "'imagnet'", "did you mean 'imagenet'"],
+    ),
+    "training of no recipe": (
+        "scales/quick.yaml",
+        lambda c: c.update(training_of={"cifar-cutot": {"cutout": 4}}),
+        ["quick.yaml: training_of.cifar-cutot", "unknown recipe; did you mean 'cifar-cutout'"],
+    ),
+    "a misspelt setting of one recipe": (
+        "scales/quick.yaml",
+        lambda c: c.update(training_of={"cifar-cutout": {"cutot": 4}}),
+        ["quick.yaml: training_of.cifar-cutout.cutot: 4: unknown key; did you mean 'cutout'"],
     ),
     "seeds of no experiment": (
         "scales/quick.yaml",
@@ -105,7 +264,7 @@ BAD = {
     "more seeds than there are": (
         "scales/quick.yaml",
         lambda c: c.update(seeds_of={"table1": 4}),
-        ["quick.yaml: seeds_of.table1: 4: is more than the 3 seeds of this scale"],
+        ["quick.yaml: seeds_of.table1: 4: is more than the 2 seeds of this scale"],
     ),
     "no seeds of an experiment": (
         "scales/quick.yaml",

@@ -35,12 +35,14 @@ CIFAR = {
     "recurrence": 0.0,
     "coefficients": "orthogonal",
     "validation": 0.0,
-    "similarity_at": [0.005, 0.025, 0.125, 0.25, 1.0],
+    # After epochs 1 to 5 of 200, then every 5th.
+    "similarity_at": [round(epoch / 200, 3) for epoch in (1, 2, 3, 4, *range(5, 201, 5))],
 }
 DIFFERING = {
     "cifar": {},
     "cifar-dropout": {"dropout": 0.3},
     "cifar-cutout": {"cutout": 16},
+    "cifar-cutout-dropout": {"cutout": 16, "dropout": 0.3},
     "cifar-identity": {"coefficients": "identity"},
     "cifar-sparse": {"coefficients": "sparse"},
     "cifar-normal": {"coefficients": "normal"},
@@ -63,7 +65,21 @@ def test_every_recipe_for_cifar_is_held_to_its_literal_values():
 
 def test_a_scale_s_training_comes_last(tmp_path):
     own = write(tmp_path / "mine.yaml", {"extends": "cifar", "settings": {"epochs": 3, "cutout": 4}})
-    assert load_recipe(str(own), load_scale("quick")) == CIFAR | {"epochs": 12, "cutout": 4}
+    assert load_recipe(str(own), load_scale("quick")) == CIFAR | {"epochs": 8, "cutout": 4}
+
+
+def test_a_scale_may_change_a_single_recipe():
+    quick = load_scale("quick")
+    assert load_recipe("cifar-cutout", quick) == CIFAR | {"epochs": 8, "cutout": 4}
+    assert load_recipe("cifar-dropout", quick) == CIFAR | {"epochs": 8, "dropout": 0.3}
+    assert load_recipe("cifar-cutout", load_scale("compact"))["cutout"] == 16
+
+
+def test_imagenet_follows_fb_resnet_torch():
+    imagenet = {"epochs": 90, "batch_size": 256, "weight_decay": 1e-4, "drop_factor": 0.1}
+    settings = load_recipe("imagenet")
+    assert settings == CIFAR | imagenet | {"drops": [0.3333333333, 0.6666666667]}
+    assert [round(90 * drop) for drop in settings["drops"]] == [30, 60]
 
 
 def write(file, content):

@@ -7,16 +7,10 @@ runs in each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import stats
-
-from softshare.evidence.verdict import CONFIDENCE, mean_interval
-
-# Errors count whole images: differences further below one image than this are rounding.
-_ROUNDING = 1e-9
+from softshare.evidence.statistics import paired, welch
 
 
 @dataclass(frozen=True)
@@ -46,23 +40,10 @@ def contrast(ours: Mapping[int, float], base: Mapping[int, float]) -> Contrast |
         None where the two have no seed in common and too few runs for Welch's interval.
     """
     shared = sorted(ours.keys() & base.keys())
-    differences = [ours[seed] - base[seed] for seed in shared]
     if len(shared) < 2 and min(len(ours), len(base)) >= 2:
-        return _welch(list(ours.values()), list(base.values()))
-    if not shared:
+        found = welch(list(ours.values()), list(base.values()))
+    elif shared:
+        found = paired([ours[seed] for seed in shared], [base[seed] for seed in shared])
+    else:
         return None
-    mean = float(np.mean(differences))
-    sd = float(np.std(differences, ddof=1)) if _spread(differences) else None
-    return Contrast(mean, mean_interval(mean, sd, len(shared)), len(shared))
-
-
-def _welch(ours: list[float], base: list[float]) -> Contrast:
-    difference = float(np.mean(ours) - np.mean(base))
-    if not (_spread(ours) or _spread(base)):
-        return Contrast(difference, None, None)
-    found = stats.ttest_ind(ours, base, equal_var=False).confidence_interval(CONFIDENCE)
-    return Contrast(difference, (float(found.low), float(found.high)), None)
-
-
-def _spread(values: Sequence[float]) -> bool:
-    return max(values) - min(values) > _ROUNDING
+    return Contrast(found.difference, found.interval, found.pairs)

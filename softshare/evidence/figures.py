@@ -1,135 +1,93 @@
-"""Layer similarity matrices as a picture: white = 1, black = 0, as in Figures 2, 7 and 8 of the paper."""
+"""The figures of the paper from the run folders that are there, each as svg, png, pdf, and as plain numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from softshare.errors import UserError
-from softshare.evidence.drawing import axis, drawing_style, save_figure, write
-from softshare.evidence.gather import CellEvidence, find_experiment, gather
-from softshare.evidence.runfolder import Record
-from softshare.evidence.similarity import Similarity, read_similarity
-from softshare.plan import Plan
+from softshare.evidence.drawing import drawing_style, save_figure
+from softshare.evidence.folded_runs import draw_folding, folded_runs, folding_rows, shown_folding
+from softshare.evidence.gather import Evidence, find_experiment, gather
+from softshare.evidence.parameter_figures import draw_parameters, parameter_points, parameter_rows, shown_parameters
+from softshare.evidence.path_figures import draw_paths
+from softshare.evidence.path_runs import curve_rows, path_rows, shown_extrapolation
+from softshare.evidence.similarity_figures import draw_similarity, similarity_blocks, similarity_rows
+from softshare.files import write_text
+from softshare.plan import FIGURES, Plan
 
-# Inches.
-_PANEL, _GAP = 1.25, 0.25
-_LEFT, _RIGHT = 0.8, 0.8
-_HEADLINE, _TITLE, _LINE = 0.5, 0.55, 0.4
-
-
-@dataclass(frozen=True)
-class Block:
-    """Panels of one run, a row a group and a column an epoch; or a line that says why there are none."""
-
-    title: str
-    epochs: tuple[int, ...] = ()
-    labels: tuple[str, ...] = ()
-    matrices: tuple[np.ndarray, ...] = ()
-    instead: str = ""
-
-    @property
-    def height(self) -> float:
-        """In inches."""
-        return _TITLE + (len(self.matrices) * (_PANEL + _GAP) if self.matrices else _LINE)
+# How to read a figure, by its kind.
+LEGENDS = {
+    "similarity": "White = 1, black = 0; above each panel the mean off its diagonal. A value near 1 means something "
+    "only against the chance level beside it.",
+    "folding": "Drawn: the first run that was folded. Left its shared layers unrolled, then their similarity, right "
+    "the layers that are left, ways back in colour in the order in which they are taken. p: McNemar's, on the same "
+    "images. Statistics anew: the error after the statistics of batch norm are estimated anew on training images.",
+    "paths": "On top the first test example of each phase (queries blue, obstacles red, points on a shortest path "
+    "white) and what the networks of one seed predict at the end; then mean F1 over seeds, the band one standard "
+    "deviation; then F1 at the end of each phase on all phases, of which those right of the diagonal were not trained.",
+    "parameters": "Means over seeds with their 95 % t intervals. At the paper's scale its own numbers stand beside, "
+    "hollow.",
+}
 
 
-def write_similarity_figure(
-    plan: Plan, name: str, results: Path, out_dir: Path, root: Path | None = None
-) -> list[Path]:
-    """Writes `<name>.svg`, `<name>.png` and `<name>.pdf` from the run folders that are there.
+def write_figure(plan: Plan, name: str, results: Path, out_dir: Path, root: Path | None = None) -> list[Path]:
+    """Writes `<name>.svg`, `<name>.png`, `<name>.pdf` and `<name>.csv` from the run folders that are there.
 
     Args:
         plan: What was to be run.
-        name: An experiment of kind `similarity`.
+        name: An experiment that is no table.
         results: `results/<scale>`.
         out_dir: Where to write.
-        root: Folder that holds `config/`; the project's by default.
+        root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Returns:
         The files written.
 
     Raises:
-        UserError: No such figure, or it cannot be written.
+        UserError: No such figure, the paper's numbers cannot be read, or it cannot be written.
     """
-    experiment = find_experiment(plan, name, "similarity")
-    cells = gather(plan, results, root).cells[name]
-    blocks = [block for cell in cells for block in similarity_blocks(cell, results)]
+    find_experiment(plan, name, *FIGURES)
+    evidence = gather(plan, results, root)
     with drawing_style():
-        return save_figure(_draw(f"{experiment.title} (scale: {plan.scale.name})", blocks), out_dir / name)
+        figure, rows = _drawn(evidence, name, results, root)
+        files = save_figure(figure, out_dir / name)
+    data = out_dir / f"{name}.csv"
+    frame = pd.DataFrame(rows, dtype=object) if rows else pd.DataFrame(columns=["row"])
+    write_text(data, frame.to_csv(index=False, lineterminator="\n"))
+    return [*files, data]
 
 
-def similarity_blocks(evidence: CellEvidence, results: Path) -> Iterator[Block]:
-    """What there is to show of a cell: two blocks a run, of its coefficients and of the weights they make."""
-    cell = evidence.cell
-    asked = f"{cell.row}, {cell.paper.dataset}"
-    if not evidence.records:
-        yield Block(asked, instead="not run at this scale")
-    for record in evidence.records:
-        ran = str(record.run)
-        title = f"{asked}: {ran}" if cell.run == cell.paper else f"{asked}: {ran} in place of {cell.paper}"
-        similarity, instead = _stored(record, results)
-        if similarity is None:
-            yield Block(title, instead=instead)
-            continue
-        groups = similarity.groups
-        yield Block(
-            f"{title}\nsimilarity of coefficients",
-            similarity.epochs,
-            tuple(f"{g.name}\nchance: mean {g.chance[0]:.2f},\nmax {g.chance[1]:.2f}" for g in groups),
-            tuple(g.coefficients for g in groups),
-        )
-        yield Block(
-            f"{title}\nsimilarity of effective weights (chance: of the coefficients)",
-            similarity.epochs,
-            tuple(f"{g.name}\nchance: mean {g.chance[0]:.2f},\nmax {g.chance[1]:.2f}" for g in groups),
-            tuple(g.weights for g in groups),
-        )
+def shown_numbers(evidence: Evidence, name: str, results: Path, root: Path | None = None) -> list[dict[str, str]]:
+    """The numbers of a figure for a reader, a row a run or a point; none for matrices.
+
+    Raises:
+        UserError: The paper's numbers cannot be read.
+    """
+    experiment = evidence.plan.experiment(name)
+    if experiment.kind == "folding":
+        return list(shown_folding(folded_runs(evidence.cells[name], results)))
+    if experiment.kind == "parameters":
+        return list(shown_parameters(parameter_points(evidence, experiment, root)))
+    if experiment.kind == "paths":
+        return list(shown_extrapolation(path_rows(evidence.cells[name], results)))
+    return []
 
 
-def _stored(record: Record, results: Path) -> tuple[Similarity | None, str]:
-    if not record.complete:
-        return None, record.reason
-    folder = results / record.folder
-    try:
-        similarity = read_similarity(folder / "similarity.npz")
-    except UserError as error:
-        # Without the folder: the same runs give the same figure wherever they lie.
-        return None, str(error).replace(f"{folder}/", "")
-    return (similarity, "") if similarity.groups else (None, "nothing stored: the network shares nothing")
-
-
-def _draw(title: str, blocks: list[Block]) -> Figure:
-    columns = max(len(block.epochs) for block in blocks)
-    width = max(6.0, _LEFT + columns * (_PANEL + _GAP) + _RIGHT)
-    height = _HEADLINE + sum(block.height for block in blocks)
-    figure = Figure(figsize=(width, height))
-    write(figure, width / 2, height - _HEADLINE / 2, title, 9)
-    top = height - _HEADLINE
-    for block in blocks:
-        write(figure, width / 2, top - (_TITLE - _GAP) / 2, block.title, 7)
-        if block.matrices:
-            _draw_panels(figure, block, top - _TITLE)
-        else:
-            write(figure, width / 2, top - _TITLE, block.instead, 8)
-        top -= block.height
-    return figure
-
-
-def _draw_panels(figure: Figure, block: Block, top: float) -> None:
-    for row, (label, matrices) in enumerate(zip(block.labels, block.matrices, strict=True)):
-        bottom = top - row * (_PANEL + _GAP) - _PANEL
-        for column, (epoch, matrix) in enumerate(zip(block.epochs, matrices, strict=True)):
-            panel = axis(figure, _LEFT + column * (_PANEL + _GAP), bottom, _PANEL, _PANEL)
-            mesh = panel.pcolormesh(matrix, cmap="gray", vmin=0.0, vmax=1.0, edgecolors="face", linewidth=0.2)
-            panel.set(xlim=(0, len(matrix)), ylim=(len(matrix), 0), xticks=[], yticks=[])
-            panel.set_title(f"epoch {epoch}", fontsize=7, pad=3)
-            if column == 0:
-                panel.set_ylabel(label, fontsize=6)
-    right = _LEFT + len(block.epochs) * (_PANEL + _GAP)
-    bar = axis(figure, right, top - _PANEL, 0.12, _PANEL)
-    figure.colorbar(mesh, cax=bar).ax.tick_params(labelsize=6)
+def _drawn(evidence: Evidence, name: str, results: Path, root: Path | None) -> tuple[Figure, list[dict[str, Any]]]:
+    experiment, scale, cells = evidence.plan.experiment(name), evidence.plan.scale, evidence.cells[name]
+    title = f"{experiment.title} (scale: {scale.name})"
+    if experiment.kind == "folding":
+        runs = folded_runs(cells, results)
+        return draw_folding(title, runs), list(folding_rows(runs))
+    if experiment.kind == "parameters":
+        points = parameter_points(evidence, experiment, root)
+        return draw_parameters(experiment, points, scale.name, with_paper=scale.is_paper), list(parameter_rows(points))
+    if experiment.kind == "paths":
+        rows = path_rows(cells, results)
+        return draw_paths(title, rows), list(curve_rows(rows))
+    at = experiment.shown_at
+    blocks = [block for found in cells for block in similarity_blocks(found, results, at)]
+    return draw_similarity(title, blocks), [row for found in cells for row in similarity_rows(found, results, at)]

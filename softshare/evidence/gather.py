@@ -74,8 +74,9 @@ def gather(plan: Plan, results: Path, root: Path | None = None) -> Evidence:
     Raises:
         UserError: A recipe of the plan cannot be read.
     """
-    records = _without_repeats(read_run(results, run) for run in plan.runs)
-    settings = {name: load_recipe(name, plan.scale, root) for name in plan.recipes}
+    runs = [*plan.runs, *plan.waiting]
+    records = _without_repeats(read_run(results, run) for run in runs)
+    settings = {name: load_recipe(name, plan.scale, root) for name in {run.setting.recipe for run in runs}}
     cells = {
         experiment.name: tuple(_cell(cell, records, settings) for cell in experiment.cells)
         for experiment in plan.experiments
@@ -83,15 +84,16 @@ def gather(plan: Plan, results: Path, root: Path | None = None) -> Evidence:
     return Evidence(plan, records, cells)
 
 
-def find_experiment(plan: Plan, name: str, kind: str) -> Experiment:
+def find_experiment(plan: Plan, name: str, *kinds: str) -> Experiment:
     """The experiment of that name.
 
     Raises:
-        UserError: The plan has none, or it is shown in another way.
+        UserError: The plan has none, or it is shown in another way than these.
     """
-    names = [experiment.name for experiment in plan.of_kind(kind)]
+    names = [experiment.name for experiment in plan.of_kind(*kinds)]
     if name not in names:
-        raise UserError(f"no experiment of kind {kind!r}", value=name, remedy=did_you_mean(name, names))
+        kind = " or ".join(map(repr, kinds))
+        raise UserError(f"no experiment of kind {kind}", value=name, remedy=did_you_mean(name, names))
     return plan.experiment(name)
 
 
@@ -157,8 +159,14 @@ def _circumstances(record: Record) -> dict[str, object]:
     """What must be alike even in runs of different networks and recipes."""
     return {
         "code commits": record.manifest.get("commit"),
-        "numbers of test images": record.metrics["test"]["images"],
-        "versions of the dataset": record.manifest["dataset"].get("fingerprint"),
+        "numbers of test images": record.metrics["test"].get("images"),
+        "numbers of test examples": record.metrics["test"].get("examples"),
+        "versions of the dataset": _version_of(record.manifest["dataset"]),
         "precisions": record.manifest.get("precision"),
         "devices": record.manifest.get("device"),
     }
+
+
+def _version_of(dataset: dict[str, Any]) -> object:
+    """Which data they were; those drawn anew for each seed are one dataset, told by their settings."""
+    return dataset.get("fingerprint") if dataset.get("seed") is None else dataset.get("settings")

@@ -42,6 +42,39 @@ class Line:
         return self.row.exact_parameters.get(self.evidence.cell.paper.dataset)
 
 
+@dataclass(frozen=True)
+class QuotedLine:
+    """A number of the paper that is others', shown and never judged.
+
+    Attributes:
+        row: The paper's row.
+        dataset: Name of the paper's dataset.
+        place: The paper's dataset, as the plan names it.
+        decimals: How many of them the paper prints.
+    """
+
+    row: PaperRow
+    dataset: str
+    place: str
+    decimals: int
+
+    @property
+    def value(self) -> float | None:
+        """As printed, in percent."""
+        return self.row.values[self.place]
+
+
+def quoted_line(row: str, place: str, paper: PaperTable) -> QuotedLine:
+    """The line of a quoted row.
+
+    Args:
+        row: Its label.
+        place: The paper's dataset.
+        paper: The paper's numbers for the table.
+    """
+    return QuotedLine(paper.rows[row], paper.datasets[place].name, place, paper.decimals)
+
+
 def judged_line(found: CellEvidence, base: CellEvidence | None, paper: PaperTable, epochs: tuple[int, int]) -> Line:
     """Judges the runs of a cell.
 

@@ -12,14 +12,19 @@ from urllib.parse import quote
 
 import jinja2
 
+from softshare.evidence.claims.judge import judge_claims
+from softshare.evidence.claims.writing import to_json
+from softshare.evidence.figures import LEGENDS, shown_numbers
 from softshare.evidence.gather import CellEvidence, Evidence, gather
 from softshare.evidence.markup import markdown
+from softshare.evidence.page import write_page
 from softshare.evidence.runfolder import Record, State
-from softshare.evidence.tables import Table, build_table, to_markdown
+from softshare.evidence.tables import Table, build_table, to_markdown, to_pipe
 from softshare.evidence.verdict import Verdict
 from softshare.files import project_root, write_text
-from softshare.plan import Plan
-from softshare.recipes import load_recipe
+from softshare.names import SHORTEST_PATHS
+from softshare.plan import FIGURES, Experiment, Plan
+from softshare.recipes import load_recipe, task_of
 
 # Settings that the paper leaves open, and what is known of them.
 _OPEN = {
@@ -28,6 +33,14 @@ _OPEN = {
     "validation": "the author's script holds out 10 % of the training set by default",
 }
 _OPEN_WITH_CUTOUT = {"dropout": "Table 4 does not say whether dropout joins cutout"}
+_OPEN_ON_PATHS = {
+    "batch_size": "section 4.4 does not tell",
+    "test": "section 4.4 tells no test set",
+    "paths": "where several shortest paths exist, section 4.4 does not say whether a label marks all",
+    "skip": "read word for word, the input joins after the ReLU; residual networks add it before",
+    "adam_state": "section 4.4 does not say what Adam keeps at a new phase",
+    "positive_weight": "section 4.4 tells no loss; binary cross-entropy a pixel, with this weight on a path's points",
+}
 _ALWAYS = (
     "A stage's group holds all of its 3x3 convolutions but the first block's two (section 4.1).",
     "The last, smaller batch of an epoch is kept.",
@@ -37,19 +50,19 @@ _ALWAYS = (
 
 
 def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None) -> Path:
-    """Writes the report of a scale from what is there; what is not there is said to be not run.
+    """Writes the report of a scale from what is there, as Markdown and as a page; what is not there is "not run".
 
     Args:
         plan: What was to be run.
         results: `results/<scale>`.
-        out: The Markdown file to write; its links are relative to it.
+        out: The Markdown file to write; the page stands beside it as `.html`. Links are relative to it.
         root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Returns:
-        The file written.
+        The Markdown file.
 
     Raises:
-        UserError: A recipe or the paper's numbers cannot be read, or the report cannot be written.
+        UserError: A recipe, the paper's numbers or its claims cannot be read, or the report cannot be written.
     """
     evidence = gather(plan, results, root)
     tables = [build_table(evidence, experiment.name, root) for experiment in plan.of_kind("table")]
@@ -66,33 +79,36 @@ def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None)
         keep_trailing_newline=True,
     )
     environment.filters["markdown"] = markdown
-    text = environment.get_template("report.md.j2").render(
-        scale=plan.scale,
-        caveat=_caveat(plan),
-        planned=len(evidence.records),
-        complete=len(complete),
-        absent=evidence.in_state(State.ABSENT),
-        unusable=evidence.in_state(State.UNUSABLE),
-        wall_hours=_hours(complete, "wall_seconds"),
-        device_hours=_hours(complete, "device_seconds"),
-        where=_where(complete),
-        verdicts=_verdicts(tables),
-        without_number=sum(line.number is None for table in tables for line in table.lines),
-        tables=[{"title": table.experiment.title, **_table(table, results, link)} for table in tables],
-        figures=[_figure(name, title, results, link) for name, title in _figures(plan)],
-        sources=_sources(evidence, link),
-        open_settings=_open_settings(plan, root),
-        always=_ALWAYS,
-        link=link,
-    )
-    write_text(out, text)
+    judged = judge_claims(plan, results, root=root)
+    context: dict[str, Any] = {
+        "scale": plan.scale,
+        "claims": to_json(judged),
+        "caveat": _caveat(plan),
+        "planned": len(plan.runs),
+        "complete": len(complete),
+        "absent": [record for record in evidence.in_state(State.ABSENT) if not record.run.setting.waits_for],
+        "waiting": plan.waiting,
+        "unusable": evidence.in_state(State.UNUSABLE),
+        "wall_hours": _hours(complete, "wall_seconds"),
+        "device_hours": _hours(complete, "device_seconds"),
+        "where": _where(complete),
+        "verdicts": _verdicts(tables),
+        "without_number": sum(line.number is None for table in tables for line in table.lines),
+        "tables": [{"title": table.experiment.title, **_table(table, results, link)} for table in tables],
+        "figures": [_figure(each, evidence, results, link, root) for each in plan.of_kind(*FIGURES)],
+        "sources": _sources(evidence, link),
+        "open_settings": _open_settings(plan, root),
+        "always": _ALWAYS,
+    }
+    write_text(out, environment.get_template("report.md.j2").render(context))
+    write_page(evidence, judged, tables, context, results, out.with_suffix(".html"), root)
     return out
 
 
 def _caveat(plan: Plan) -> str:
     if plan.scale.is_paper:
         return "What was run is what the paper ran; its numbers are held against the paper's."
-    real = sorted(paper for paper, ours in plan.scale.datasets.items() if paper == ours)
+    real = sorted(paper for paper, ours in plan.scale.datasets.items() if paper == ours != SHORTEST_PATHS)
     if real:
         return (
             f"Real data ({', '.join(real)}), but smaller networks or shorter training than the paper's. "
@@ -168,14 +184,20 @@ def _table(table: Table, results: Path, link: Callable[[Path], str]) -> dict[str
     }
 
 
-def _figures(plan: Plan) -> list[tuple[str, str]]:
-    return [(experiment.name, experiment.title) for experiment in plan.of_kind("similarity")]
-
-
-def _figure(name: str, title: str, results: Path, link: Callable[[Path], str]) -> dict[str, Any]:
-    files = [Path("figures") / f"{name}.{ending}" for ending in ("png", "svg", "pdf")]
-    there = {file.suffix[1:]: link(file) for file in files if (results / file).is_file()}
-    return {"name": name, "title": title, "files": there}
+def _figure(
+    experiment: Experiment, evidence: Evidence, results: Path, link: Callable[[Path], str], root: Path | None
+) -> dict[str, Any]:
+    files = [Path("figures") / f"{experiment.name}.{ending}" for ending in ("png", "svg", "pdf", "csv")]
+    rows = shown_numbers(evidence, experiment.name, results, root)
+    return {
+        "name": experiment.name,
+        "title": experiment.title,
+        "notes": experiment.notes,
+        "legend": LEGENDS[experiment.kind],
+        "rows": rows,
+        "numbers": to_pipe(rows),
+        "files": {file.suffix[1:]: link(file) for file in files if (results / file).is_file()},
+    }
 
 
 def _sources(evidence: Evidence, link: Callable[[Path], str]) -> list[dict[str, Any]]:
@@ -198,7 +220,8 @@ def _open_settings(plan: Plan, root: Path | None) -> list[dict[str, str]]:
     chosen_by: dict[tuple[str, str, str], list[str]] = {}
     for recipe in recipes:
         settings = load_recipe(recipe, plan.scale, root)
-        known = _OPEN | (_OPEN_WITH_CUTOUT if settings["cutout"] else {})
+        on_paths = task_of(recipe, root) == SHORTEST_PATHS
+        known = _OPEN_ON_PATHS if on_paths else _OPEN | (_OPEN_WITH_CUTOUT if settings["cutout"] else {})
         for key, why in known.items():
             chosen_by.setdefault((key, str(settings[key]), why), []).append(recipe)
     return [

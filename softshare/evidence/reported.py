@@ -17,15 +17,15 @@ class PaperNumber:
 
     Attributes:
         value: As printed, in percent.
-        n: Runs behind it.
+        n: Runs behind it, as told or as assumed.
         prior_sd: Spread between seeds that others measured, for the paper prints none.
-        no_worse_margin: How much higher an error still counts as no worse.
+        no_worse_margin: How much higher an error still counts as no worse; None where no claim asks for one.
     """
 
     value: float
     n: int
     prior_sd: float
-    no_worse_margin: float
+    no_worse_margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class PaperDataset:
 class PaperRow:
     """A row of a table: parameters as printed, exact counts and values by dataset, its own training settings.
 
-    A value of None says that the paper gives no number.
+    A value of None says that the paper gives no number. `source` says whose number it is where the row is only quoted;
+    `beside` holds what else the paper prints (`top5_error`, `gpu_days`), which is shown and not judged.
     """
 
     label: str
@@ -52,6 +53,14 @@ class PaperRow:
     values: dict[str, float | None]
     training: dict[str, Any] = field(default_factory=dict)
     note: str | None = None
+    source: str | None = None
+    beside: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def printed_parameters(self) -> float | None:
+        """Parameters as printed, as a number: 36e6 for `36M`; None where none is printed."""
+        number, unit = self.parameters[:-1], self.parameters[-1]
+        return 1e6 * float(number) if unit == "M" else None
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class PaperTable:
     def number(self, row: str, dataset: str) -> PaperNumber | None:
         """The number at a row and a dataset; None where the paper gives none."""
         value, by = self.rows[row].values[dataset], self.datasets[dataset]
-        if value is None or by.n is None or by.prior_sd is None or by.no_worse_margin is None:
+        if value is None or by.n is None or by.prior_sd is None:
             return None
         return PaperNumber(value, by.n, by.prior_sd, by.no_worse_margin)
 
@@ -85,11 +94,30 @@ def read_reported(experiment: Experiment, root: Path | None = None) -> PaperTabl
     Raises:
         UserError: The file is missing, breaks its schema, or does not fit the experiment.
     """
-    file = (root or project_root()) / "reports" / "paper" / f"{experiment.name}.yaml"
+    file = paper_file(experiment.name, root)
+    table = read_paper_table(experiment.name, root)
+    for row in experiment.quoted:
+        _require_row(row, table, file)
+        if table.rows[row].source is None:
+            raise UserError("is missing, though the row is quoted", file=file, key=f"rows.{row}.source")
+    for row, dataset in _places(experiment):
+        _require_row(row, table, file)
+        if dataset not in table.rows[row].values:
+            raise UserError("has no value in this row", file=file, key=f"rows.{row}", value=dataset)
+    return table
+
+
+def read_paper_table(name: str, root: Path | None = None) -> PaperTable:
+    """Reads a file of the paper's numbers by its name.
+
+    Raises:
+        UserError: The file is missing or breaks its schema.
+    """
+    file = paper_file(name, root)
     raw = read_yaml(file, schema="paper")
-    if raw["experiment"] != experiment.name:
+    if raw["experiment"] != name:
         raise UserError("is not the file's name", file=file, key="experiment", value=raw["experiment"])
-    table = PaperTable(
+    return PaperTable(
         experiment=raw["experiment"],
         source=raw["source"],
         notes=tuple(note.strip() for note in raw.get("notes", ())),
@@ -99,18 +127,21 @@ def read_reported(experiment: Experiment, root: Path | None = None) -> PaperTabl
         datasets={name: PaperDataset(**entry) for name, entry in raw["datasets"].items()},
         rows=_rows(raw, file),
     )
-    for cell in experiment.cells:
-        if cell.row not in table.rows:
-            raise UserError(
-                "has no such row",
-                file=file,
-                key="rows",
-                value=cell.row,
-                remedy=did_you_mean(cell.row, table.rows),
-            )
-        if cell.paper.dataset not in table.rows[cell.row].values:
-            raise UserError("has no value in this row", file=file, key=f"rows.{cell.row}", value=cell.paper.dataset)
-    return table
+
+
+def paper_file(name: str, root: Path | None = None) -> Path:
+    """Where the paper's numbers of that name stand."""
+    return (root or project_root()) / "reports" / "paper" / f"{name}.yaml"
+
+
+def _places(experiment: Experiment) -> list[tuple[str, str]]:
+    run = [(cell.row, cell.paper.dataset) for cell in experiment.cells]
+    return run + [(row, dataset) for row in experiment.quoted for dataset in experiment.datasets]
+
+
+def _require_row(row: str, table: PaperTable, file: Path) -> None:
+    if row not in table.rows:
+        raise UserError("has no such row", file=file, key="rows", value=row, remedy=did_you_mean(row, table.rows))
 
 
 def _rows(raw: dict[str, Any], file: Path) -> dict[str, PaperRow]:

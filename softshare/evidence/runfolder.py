@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from softshare.evidence.checks import UnusableError, check_number
+from softshare.evidence.path_scores import planned_epochs, read_path_scores
+from softshare.names import SHORTEST_PATHS
 from softshare.plan import Run
 
 # The last row of history.csv and metrics.json tell of the same weights, evaluated twice: two images may
 # change sides by rounding. A best epoch would flatter by 0.14 and more.
 _SAME_ERROR, _SAME_IMAGES = 0.05, 2
-
-# Beyond any loss, count or time that a run can have, and small enough to reckon with.
-_LARGEST = 1e15
 
 
 class State(StrEnum):
@@ -55,17 +54,13 @@ class Record:
 
     @property
     def error(self) -> float:
-        """Test error after the last epoch, in percent."""
+        """Test error after the last epoch, in percent; a run on shortest paths has none."""
         return float(self.metrics["test"]["error"])
 
     @property
     def settings(self) -> dict[str, Any]:
         """Settings of the training, apart from the seed."""
         return {key: value for key, value in self.manifest["settings"].items() if key != "seed"}
-
-
-class _UnusableError(Exception):
-    """Carries the reason, from the check that fails to `read_run`."""
 
 
 def read_run(results: Path, run: Run) -> Record:
@@ -83,9 +78,14 @@ def read_run(results: Path, run: Run) -> Record:
         metrics = _read_object(place / "metrics.json")
         manifest = _read_object(place / "manifest.json")
         _check_metrics(metrics, run)
-        _check_manifest(manifest, metrics, run)
-        _check_history(place / "history.csv", metrics)
-    except _UnusableError as error:
+        if run.setting.dataset == SHORTEST_PATHS:
+            _check_manifest(manifest, metrics, run)
+            read_path_scores(place / "history.csv", metrics, manifest["settings"])
+        else:
+            _check_errors(metrics)
+            _check_manifest(manifest, metrics, run)
+            _check_history(place / "history.csv", metrics)
+    except UnusableError as error:
         return Record(run, folder, State.UNUSABLE, str(error))
     except OSError as error:
         return Record(run, folder, State.UNUSABLE, f"cannot be read ({error.strerror})")
@@ -96,21 +96,24 @@ def _read_object(file: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise _UnusableError(f"{file.name} is missing: the run has not finished") from None
+        raise UnusableError(f"{file.name} is missing: the run has not finished") from None
     except (ValueError, RecursionError):
-        raise _UnusableError(f"{file.name} is not JSON: truncated?") from None
+        raise UnusableError(f"{file.name} is not JSON: truncated?") from None
     except OSError as error:
-        raise _UnusableError(f"{file.name} cannot be read ({error.strerror})") from None
+        raise UnusableError(f"{file.name} cannot be read ({error.strerror})") from None
     if not isinstance(value, dict):
-        raise _UnusableError(f"{file.name} holds no JSON object")
+        raise UnusableError(f"{file.name} holds no JSON object")
     return value
 
 
 def _check_metrics(metrics: dict[str, Any], run: Run) -> None:
     _check_key(metrics, run, "metrics.json")
     for key in ("epochs", "parameters"):
-        _check_number(metrics.get(key), f"metrics.json: {key}", low=1, whole=True)
-    _check_number(metrics.get("train_loss"), "metrics.json: train_loss")
+        check_number(metrics.get(key), f"metrics.json: {key}", low=1, whole=True)
+    check_number(metrics.get("train_loss"), "metrics.json: train_loss")
+
+
+def _check_errors(metrics: dict[str, Any]) -> None:
     _check_evaluation(metrics.get("test"), "test")
     if metrics.get("validation") is not None:
         _check_evaluation(metrics["validation"], "validation")
@@ -118,28 +121,29 @@ def _check_metrics(metrics: dict[str, Any], run: Run) -> None:
 
 def _check_evaluation(value: object, name: str) -> None:
     if not isinstance(value, dict):
-        raise _UnusableError(f"metrics.json: {name} is missing")
+        raise UnusableError(f"metrics.json: {name} is missing")
     name = f"metrics.json: {name}"
-    _check_number(value.get("error"), f"{name}.error", low=0, high=100)
-    _check_number(value.get("top5_error"), f"{name}.top5_error", low=0, high=100)
-    _check_number(value.get("loss"), f"{name}.loss", low=0)
-    _check_number(value.get("images"), f"{name}.images", low=1, whole=True)
+    check_number(value.get("error"), f"{name}.error", low=0, high=100)
+    check_number(value.get("top5_error"), f"{name}.top5_error", low=0, high=100)
+    check_number(value.get("loss"), f"{name}.loss", low=0)
+    check_number(value.get("images"), f"{name}.images", low=1, whole=True)
     if value["top5_error"] > value["error"]:
-        raise _UnusableError(f"{name}.top5_error is above the error")
+        raise UnusableError(f"{name}.top5_error is above the error")
 
 
 def _check_manifest(manifest: dict[str, Any], metrics: dict[str, Any], run: Run) -> None:
     settings = manifest.get("settings")
     if not isinstance(settings, dict):
-        raise _UnusableError("manifest.json: settings are missing")
+        raise UnusableError("manifest.json: settings are missing")
     _check_key(settings, run, "manifest.json")
-    if metrics["epochs"] != settings.get("epochs"):
-        raise _UnusableError(f"metrics.json tells of epoch {metrics['epochs']} of {settings.get('epochs')}")
+    epochs = planned_epochs(settings) if run.setting.dataset == SHORTEST_PATHS else settings.get("epochs")
+    if metrics["epochs"] != epochs:
+        raise UnusableError(f"metrics.json tells of epoch {metrics['epochs']} of {epochs}")
     for key in ("wall_seconds", "device_seconds"):
-        _check_number(manifest.get(key), f"manifest.json: {key}", low=0)
+        check_number(manifest.get(key), f"manifest.json: {key}", low=0)
     for key in ("versions", "dataset"):
         if not isinstance(manifest.get(key), dict):
-            raise _UnusableError(f"manifest.json: {key} is missing")
+            raise UnusableError(f"manifest.json: {key} is missing")
 
 
 def _check_history(file: Path, metrics: dict[str, Any]) -> None:
@@ -148,15 +152,15 @@ def _check_history(file: Path, metrics: dict[str, Any]) -> None:
             rows = list(csv.DictReader(lines))
         last = float(rows[-1]["test_error"]) if rows and rows[-1].get("test_error") else None
     except FileNotFoundError:
-        raise _UnusableError("history.csv is missing") from None
+        raise UnusableError("history.csv is missing") from None
     except (OSError, ValueError, csv.Error):
-        raise _UnusableError("history.csv cannot be read: truncated?") from None
+        raise UnusableError("history.csv cannot be read: truncated?") from None
     if len(rows) != metrics["epochs"]:
-        raise _UnusableError(f"history.csv tells of {len(rows)} epochs, metrics.json of {metrics['epochs']}")
+        raise UnusableError(f"history.csv tells of {len(rows)} epochs, metrics.json of {metrics['epochs']}")
     error = metrics["test"]["error"]
     tolerance = max(_SAME_ERROR, 100.0 * _SAME_IMAGES / metrics["test"]["images"])
     if last is not None and not abs(last - error) <= tolerance:
-        raise _UnusableError(f"metrics.json: test.error {error} is not the last epoch's in history.csv, {last}")
+        raise UnusableError(f"metrics.json: test.error {error} is not the last epoch's in history.csv, {last}")
 
 
 def _check_key(value: dict[str, Any], run: Run, file: str) -> None:
@@ -164,17 +168,4 @@ def _check_key(value: dict[str, Any], run: Run, file: str) -> None:
     wanted = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
     for key, right in wanted.items():
         if value.get(key) != right or isinstance(value.get(key), bool):
-            raise _UnusableError(f"{file} belongs to another run: {key} {value.get(key)!r} in place of {right!r}")
-
-
-def _check_number(
-    value: object, name: str, *, low: float = -_LARGEST, high: float = _LARGEST, whole: bool = False
-) -> None:
-    if value is None:
-        raise _UnusableError(f"{name} is missing")
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        raise _UnusableError(f"{name} is no {'whole ' if whole else ''}number: {value!r:.40}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _UnusableError(f"{name} is {value}")
-    if not low <= value <= high:
-        raise _UnusableError(f"{name} is out of range: {value!r:.40}, not from {low:g} to {high:g}")
+            raise UnusableError(f"{file} belongs to another run: {key} {value.get(key)!r} in place of {right!r}")

@@ -59,6 +59,24 @@ def read_similarity(file: Path) -> Similarity:
         raise UserError(f"cannot be used ({error})", file=file, remedy="is it truncated?") from error
 
 
+def read_coefficients(file: Path) -> dict[str, tuple[np.ndarray, tuple[int, ...]]]:
+    """Of each group the coefficients themselves, [epochs, layers, templates], and the shape of one weight.
+
+    Groups stored without the shape, as earlier versions did, are left out.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    similarity = read_similarity(file)
+    found = {}
+    with np.load(file, allow_pickle=False) as stored:
+        for group in similarity.groups:
+            if f"{group.name}/weight_shape" in stored.files:
+                shape = tuple(int(size) for size in stored[f"{group.name}/weight_shape"].ravel())
+                found[group.name] = (np.asarray(stored[f"{group.name}/coefficients"], dtype=np.float64), shape)
+    return found
+
+
 def describe_run(run: Path, epoch: int | None = None) -> str:
     """A run's layer similarity matrices at one epoch, in words and numbers.
 

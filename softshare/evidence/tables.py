@@ -7,31 +7,57 @@ from pathlib import Path
 
 import pandas as pd
 
+from softshare.evidence.beside import BESIDE
+from softshare.evidence.columns import DASH, RIGHT, plain, shown
 from softshare.evidence.gather import CellEvidence, Evidence, find_experiment, gather
-from softshare.evidence.lines import Line, judged_line
+from softshare.evidence.lines import Line, QuotedLine, judged_line, quoted_line
 from softshare.evidence.markup import latex, markdown
 from softshare.evidence.reported import PaperTable, read_reported
-from softshare.evidence.verdict import Judgement
 from softshare.files import write_text
-from softshare.plan import Experiment, Plan, Setting
+from softshare.plan import Experiment, Plan
 from softshare.recipes import load_recipe
 
-DASH = "\N{EN DASH}"
+__all__ = ["DASH", "Table", "build_table", "to_csv", "to_latex", "to_markdown", "to_pipe", "write_table"]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper and what follows from our runs."""
+    """A table of the paper and what follows from our runs.
+
+    Attributes:
+        entries: Its lines in the paper's order, quoted ones too.
+    """
 
     experiment: Experiment
     paper: PaperTable
     scale: str
-    lines: tuple[Line, ...]
+    entries: tuple[Line | QuotedLine, ...]
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines that are run."""
+        return [entry for entry in self.entries if isinstance(entry, Line)]
+
+    @property
+    def beside(self) -> list[str]:
+        """What the paper prints besides errors, by its keys."""
+        return [key for key in BESIDE if any(key in entry.row.beside for entry in self.entries)]
 
     @property
     def notes(self) -> list[str]:
-        """What a reader should know of single lines, each led by its line's name."""
-        return [f"{line.row.label}, {line.dataset}: {note}" for line in self.lines for note in line.notes]
+        """What a reader should know of single rows and lines, each led by its name."""
+        rows = {entry.row.label: entry.row.note for entry in self.entries if entry.row.note}
+        of_lines = [f"{line.row.label}, {line.dataset}: {note}" for line in self.lines for note in line.notes]
+        return [*(f"{label}: {note}" for label, note in rows.items()), *self._cautions_beside(), *of_lines]
+
+    def _cautions_beside(self) -> list[str]:
+        """Of what stands beside, each caution once, with the rows that it is of."""
+        cautions: dict[str, list[str]] = {}
+        for key in self.beside:
+            for line in self.lines:
+                if line.evidence.complete and (caution := BESIDE[key].caution(line.evidence.complete)):
+                    cautions.setdefault(caution, []).append(line.row.label)
+        return [f"{'; '.join(labels)}: {caution}" for caution, labels in cautions.items()]
 
 
 def write_table(plan: Plan, name: str, results: Path, out_dir: Path, root: Path | None = None) -> list[Path]:
@@ -73,11 +99,18 @@ def build_table(evidence: Evidence, name: str, root: Path | None = None) -> Tabl
         )
         for recipe in {cell.paper.recipe for cell in experiment.cells}
     }
-    lines = tuple(
-        judged_line(found, _base(found, evidence, experiment), paper, epochs[found.cell.paper.recipe])
+    lines = {
+        (found.cell.row, found.cell.paper.dataset): judged_line(
+            found, _base(found, evidence, experiment), paper, epochs[found.cell.paper.recipe]
+        )
         for found in evidence.cells[name]
-    )
-    return Table(experiment, paper, evidence.plan.scale.name, lines)
+    }
+    entries = [
+        lines.get((row, dataset)) or quoted_line(row, dataset, paper)
+        for row in experiment.rows
+        for dataset in experiment.datasets
+    ]
+    return Table(experiment, paper, evidence.plan.scale.name, tuple(entries))
 
 
 def to_markdown(table: Table, *, title: bool = True) -> str:
@@ -94,11 +127,11 @@ def to_latex(table: Table) -> str:
     r"""The table for a paper; the document that inputs it needs `\usepackage{booktabs}`."""
     cells = _shown_cells(table).map(latex)
     cells.columns = cells.columns.map(latex)
-    compared = "l" if table.experiment.compare_with else ""
+    more = "r" * 2 * len(table.beside) + ("l" if table.experiment.compare_with else "")
     text = cells.to_latex(
         index=False,
         escape=False,
-        column_format=rf"llrrp{{0.22\linewidth}}rrrrl{compared}l",
+        column_format=rf"llrrp{{0.22\linewidth}}rrrrl{more}l",
         caption=latex(f"{table.experiment.title} (scale: {table.scale})"),
         label=f"tab:{table.experiment.name}",
     )
@@ -110,9 +143,11 @@ def to_latex(table: Table) -> str:
 
 def to_csv(table: Table) -> str:
     """The plain numbers at full precision; empty where nobody measured."""
-    compared = table.experiment.compare_with
-    rows = [_plain(line) | (_plain_contrast(line, compared) if compared else {}) for line in table.lines]
-    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+    rows = [plain(entry, table.beside, table.experiment.compare_with) for entry in table.entries]
+    # As objects: a column of whole numbers stays one where a quoted row leaves it empty.
+    # The columns of a row that is run, wherever the first one stands.
+    columns = list(rows[max(range(len(rows)), key=lambda index: len(rows[index]))])
+    return pd.DataFrame(rows, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def _base(found: CellEvidence, evidence: Evidence, experiment: Experiment) -> CellEvidence | None:
@@ -124,119 +159,14 @@ def _base(found: CellEvidence, evidence: Evidence, experiment: Experiment) -> Ce
 
 
 def _shown_cells(table: Table) -> pd.DataFrame:
-    cells = pd.DataFrame([_shown(line) for line in table.lines])
-    if compared := table.experiment.compare_with:
-        cells.insert(len(cells.columns) - 1, f"Minus {compared}", [_contrast(line) for line in table.lines])
-    return cells
+    return pd.DataFrame([shown(entry, table.beside, table.experiment.compare_with) for entry in table.entries])
 
 
-def _shown(line: Line) -> dict[str, str]:
-    found, judgement, decimals = line.evidence, line.judgement, line.decimals
-    return {
-        "Row": line.row.label,
-        "Dataset": line.dataset,
-        "Params, paper": line.row.parameters,
-        "Params, run": ", ".join(f"{count:,}" for count in found.values("parameters")) or DASH,
-        "What was run": _what_was_run(line),
-        "n": f"{judgement.n} of {len(found.records)}" if found.records else "0",
-        "Error (%)": _mean_and_sd(judgement, decimals),
-        "Paper": DASH if line.number is None else f"{line.number.value:.{decimals}f}",
-        "Difference": DASH if judgement.difference is None else _signed(judgement.difference, decimals),
-        "95 % interval": DASH
-        if judgement.interval is None
-        else " to ".join(_number(end, decimals) for end in judgement.interval),
-        "Verdict": str(judgement.verdict),
-    }
-
-
-def _what_was_run(line: Line) -> str:
-    cell, found = line.evidence.cell, line.evidence
-    if cell.run is None:
-        return "not run at this scale"
-    paper_epochs, planned = line.epochs
-    if not found.complete:
-        return f"not run; planned: {_training(cell.run, str(planned))}"
-    epochs = ", ".join(map(str, found.values("epochs")))
-    ours, papers = _training(cell.run, epochs), _training(cell.paper, str(paper_epochs))
-    return ours if ours == papers else f"{ours}; in place of {papers}"
-
-
-def _training(setting: Setting, epochs: str) -> str:
-    return f"{setting.model} on {setting.dataset}, {epochs} epochs, recipe {setting.recipe}"
-
-
-def _mean_and_sd(judgement: Judgement, decimals: int) -> str:
-    if judgement.mean is None:
-        return "not run"
-    mean = f"{judgement.mean:.{decimals}f}"
-    return mean if judgement.sd is None else f"{mean} ± {judgement.sd:.{decimals}f}"
-
-
-def _contrast(line: Line) -> str:
-    found, decimals = line.contrast, line.decimals
-    if found is None:
-        return DASH
-    how = "Welch" if found.pairs is None else f"{found.pairs} pair{'s' if found.pairs > 1 else ''}"
-    interval = "no interval"
-    if found.interval is not None:
-        interval = " to ".join(_signed(end, decimals) for end in found.interval)
-    return f"{_signed(found.difference, decimals)} ({interval}; {how})"
-
-
-def _number(value: float, decimals: int) -> str:
-    return _signed(value, decimals).lstrip("+")
-
-
-def _signed(value: float, decimals: int) -> str:
-    text = f"{value:+.{decimals}f}"
-    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
-
-
-def _plain(line: Line) -> dict[str, object]:
-    cell, found, judgement = line.evidence.cell, line.evidence, line.judgement
-    low, high = judgement.interval or (None, None)
-    return {
-        "row": cell.row,
-        "paper_dataset": cell.paper.dataset,
-        "paper_model": cell.paper.model,
-        "paper_epochs": line.epochs[0],
-        "recipe": cell.paper.recipe,
-        "run_dataset": cell.run.dataset if found.complete and cell.run else None,
-        "run_model": cell.run.model if found.complete and cell.run else None,
-        "run_epochs": " ".join(map(str, found.values("epochs"))) or None,
-        "paper_parameters": line.row.parameters,
-        "paper_parameters_exact": str(line.exact_parameters) if line.exact_parameters else None,
-        "run_parameters": " ".join(map(str, found.values("parameters"))) or None,
-        "n_planned": len(found.records),
-        "n": judgement.n,
-        "mean": judgement.mean,
-        "sd": judgement.sd,
-        "interval_low": low,
-        "interval_high": high,
-        "paper_value": None if line.number is None else line.number.value,
-        "paper_n": None if line.number is None else str(line.number.n),
-        "difference": judgement.difference,
-        "band": judgement.band,
-        "sd_used": judgement.sd_used,
-        "verdict": str(judgement.verdict),
-        "notes": "; ".join(line.notes) or None,
-    }
-
-
-def _plain_contrast(line: Line, compared: str) -> dict[str, object]:
-    found = line.contrast
-    low, high = (found.interval if found else None) or (None, None)
-    return {
-        "compared_with": compared if found else None,
-        "compared_difference": found.difference if found else None,
-        "compared_low": low,
-        "compared_high": high,
-        "compared_by": ("Welch" if found.pairs is None else "paired by seed") if found else None,
-        "compared_pairs": str(found.pairs) if found and found.pairs is not None else None,
-    }
+def to_pipe(rows: list[dict[str, str]]) -> str:
+    """Rows as a Markdown table, shown as they stand; empty where there are none."""
+    return _pipe(pd.DataFrame(rows, dtype=object).fillna("").map(markdown)) if rows else ""
 
 
 def _pipe(cells: pd.DataFrame) -> str:
-    right = {"Params, paper", "Params, run", "n", "Error (%)", "Paper", "Difference", "95 % interval"}
-    align = ["right" if name in right else "left" for name in cells.columns]
+    align = ["right" if name in RIGHT else "left" for name in cells.columns]
     return cells.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=align)

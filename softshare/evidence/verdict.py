@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import stats
 
 from softshare.evidence.reported import PaperNumber
+from softshare.evidence.statistics import mean_interval, two_sided_quantile
 
-CONFIDENCE = 0.95
 FEWEST_SEEDS = 3
 CLOSE = 2.0
 
@@ -85,28 +84,17 @@ def judge(errors: Sequence[float], paper: PaperNumber | None, *, comparable: boo
     sd_used = max(sd or 0.0, paper.prior_sd)
     band = band_half_width(sd_used, paper.n, n)
     difference = mean - paper.value
-    return Judgement(_verdict(difference, band, n), n, mean, sd, interval, difference, band, sd_used)
+    return Judgement(verdict_within(difference, band, n), n, mean, sd, interval, difference, band, sd_used)
 
 
 def band_half_width(sd: float, n_paper: int, n_ours: int) -> float:
     """How far the means of two sets of runs of one network may lie apart by chance."""
     degrees = max(n_paper + n_ours - 2, 1)
-    return _quantile(degrees) * sd * math.sqrt(1 / n_paper + 1 / n_ours)
+    return two_sided_quantile(degrees) * sd * math.sqrt(1 / n_paper + 1 / n_ours)
 
 
-def mean_interval(mean: float, sd: float | None, n: int) -> tuple[float, float] | None:
-    """95 % t interval of a mean; None where the spread is unknown."""
-    if sd is None:
-        return None
-    half = _quantile(n - 1) * sd / math.sqrt(n)
-    return mean - half, mean + half
-
-
-def _quantile(degrees: int) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))
-
-
-def _verdict(difference: float, band: float, n: int) -> Verdict:
+def verdict_within(difference: float, band: float, n: int) -> Verdict:
+    """What rule 1 says of a difference, given the half-width of the band around the paper's value."""
     if n < FEWEST_SEEDS:
         return Verdict.INCONCLUSIVE
     if abs(difference) <= band:

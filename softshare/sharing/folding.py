@@ -131,8 +131,8 @@ def make_loops(model: nn.Module, folding: Folding) -> nn.Module:
                 continue
             looped |= {stages[id(layer)]: None for block in blocks for layer in block.modules() if is_shared(layer)}
             children[run[0][0]] = LoopedBlocks(blocks)
-        parent._modules = children  # type: ignore[assignment]
-    model.folding = replace(folding, looped=tuple(looped))
+        parent._modules = children
+    model.folding = replace(folding, looped=tuple(looped))  # type: ignore[assignment]
     return model
 
 

@@ -57,7 +57,7 @@ class TiedBank(nn.Module):
             raise ValueError(f"lenders {list(lenders)} are not one of each cluster of {list(clusters)}")
         self.clusters, self.lenders = tuple(clusters), tuple(lenders)
         self.group, self.layers = group, tuple(layers)
-        self.weight_shape = like.weight_shape
+        self.weight_shape: tuple[int, ...] = like.weight_shape
         borrowers = [layer for layer in range(len(clusters)) if layer not in self.lenders]
         self._scale_of = {layer: index for index, layer in enumerate(borrowers)}
         stack = like.template_stack

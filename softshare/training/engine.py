@@ -1,15 +1,12 @@
-"""Training one run, from its settings to its folder; resumed after a kill, it ends with the same bits on a CPU.
+"""Training on images, from a run's settings to its folder; resumed after a kill, it ends with the same bits on a CPU.
 
-Every epoch starts from (seed, epoch) and the checkpoint alone: order and augmentation are drawn by the loader from
-them, dropout from torch's generator seeded with them.
+Order and augmentation of an epoch are drawn by the loader from (seed, epoch), dropout from torch's generator seeded
+with them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,45 +18,16 @@ from softshare.data.augment import Augmentation
 from softshare.data.images import ImageSet
 from softshare.data.loaders import TensorLoader, split_validation
 from softshare.data.seeding import epoch_seed
-from softshare.errors import UserError
-from softshare.files import read_json, write_json
+from softshare.files import write_json
 from softshare.models import create_model
-from softshare.sharing import native, parameter_groups, recurrence_penalty
-from softshare.training.checkpoint import load_checkpoint, require_same_run, save_checkpoint
-from softshare.training.device import autocast, describe_device, peak_memory_bytes
+from softshare.sharing import parameter_groups
 from softshare.training.evaluation import Score, evaluate
-from softshare.training.lock import alone_in
+from softshare.training.job import Job
 from softshare.training.recipe import Recipe
-from softshare.training.record import SimilarityRecord, provenance, save_history, save_weights
-from softshare.training.stopping import stops_cleanly
-
-CHECKPOINT = "checkpoint.pt"
+from softshare.training.resumable import Resumable, seed_weights, train_to_the_end
 
 
-@dataclass(frozen=True)
-class Job:
-    """One run: what is trained, how, and where it computes."""
-
-    dataset: str
-    model: str
-    recipe_name: str
-    recipe: Recipe
-    seed: int
-    device: torch.device
-    precision: str
-    compile: bool = False
-    scale: str | None = None
-
-    def identity(self, fingerprint: str) -> dict[str, Any]:
-        """All on which the result depends; on a CPU, two runs of one identity end with the same bits."""
-        names = {"dataset": self.dataset, "model": self.model, "recipe": self.recipe_name, "seed": self.seed}
-        where = {"device": self.device.type, "precision": self.precision, "compile": self.compile}
-        threads = {"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}
-        arithmetic = {"torch": str(torch.__version__), "compiled synthesis": native.library() is not None}
-        return names | self.recipe.settings() | where | threads | arithmetic | {"fingerprint": fingerprint}
-
-
-def train(job: Job, images: ImageSet, out: Path, *, progress: bool = True) -> dict[str, Any]:
+def train(job: Job[Recipe], images: ImageSet, out: Path, *, progress: bool = True) -> dict[str, Any]:
     """Trains a run and writes its folder; goes on from the checkpoint that an earlier, killed one left.
 
     A run that is complete is left as it is.
@@ -78,43 +46,20 @@ def train(job: Job, images: ImageSet, out: Path, *, progress: bool = True) -> di
             in, or a loss that is no number.
         Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
     """
-    if (out / "metrics.json").exists():
-        found = read_json(out / "manifest.json").get("identity", {})
-        require_same_run(found, job.identity(images.fingerprint), out / "manifest.json")
-        (out / CHECKPOINT).unlink(missing_ok=True)
-        return read_json(out / "metrics.json")
-    with alone_in(out), stops_cleanly():
-        training = _Training(job, images, out)
-        for epoch in range(training.epoch, job.recipe.epochs):
-            training.run_epoch(epoch, progress)
-            training.save()
-        return training.finish()
+    return train_to_the_end(job, images.fingerprint, out, lambda: _Training(job, images, out), progress)
 
 
-class _Training:
-    """The state of a run between two epochs."""
+class _Training(Resumable[Recipe]):
+    """The state of a run on images between two epochs."""
 
-    def __init__(self, job: Job, images: ImageSet, out: Path) -> None:
-        self.job, self.images, self.out = job, images, out
-        self.identity = job.identity(images.fingerprint)
-        recipe, device = job.recipe, job.device
-        torch.backends.cudnn.deterministic = True  # algorithms that repeat themselves
-        torch.manual_seed(epoch_seed(job.seed, 0, "weights"))
+    def __init__(self, job: Job[Recipe], images: ImageSet, out: Path) -> None:
+        recipe = job.recipe
+        self.images = images
+        seed_weights(job.seed)
         model = create_model(job.model, len(images.classes), recipe.dropout, coefficients=recipe.coefficients)
-        self.model = model.to(device).to(memory_format=torch.channels_last)
-        self.network: Callable[[Tensor], Tensor] = (
-            torch.compile(self.model, dynamic=False) if job.compile else self.model
-        )
-        self.optimizer = _optimizer(self.model, recipe, device)
-        self.similarity = SimilarityRecord()
-        self.history: list[dict[str, Any]] = []
-        self.epoch = 0
-        self.seconds = 0.0  # of training and evaluation, summed over restarts
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.earlier_wall_seconds = 0.0
-        self.clock = time.perf_counter()
+        super().__init__(job, images.fingerprint, out, model, lambda model: _optimizer(model, recipe, job.device))
         self._make_loaders()
-        self._resume()
+        self.resume()
 
     def _make_loaders(self) -> None:
         images, recipe = self.images, self.job.recipe
@@ -144,52 +89,13 @@ class _Training:
             else None
         )
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.out / CHECKPOINT
-
-    def _resume(self) -> None:
-        found = load_checkpoint(self._checkpoint, self.identity)
-        if found is None:
-            return
-        self.model.load_state_dict(found["model"])
-        self.optimizer.load_state_dict(found["optimizer"])
-        self.similarity = SimilarityRecord(found["similarity"])
-        self.history = found["history"]
-        self.epoch = found["epoch"]
-        self.seconds = found["seconds"]
-        self.started = found["started"]
-        self.earlier_wall_seconds = found["wall_seconds"]
-
-    @property
-    def _wall_seconds(self) -> float:
-        return self.earlier_wall_seconds + time.perf_counter() - self.clock
-
-    def save(self) -> None:
-        """Writes the checkpoint and the history so far."""
-        save_checkpoint(
-            self._checkpoint,
-            {
-                "identity": self.identity,
-                "epoch": self.epoch,
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "similarity": self.similarity.state(),
-                "history": self.history,
-                "seconds": self.seconds,
-                "started": self.started,
-                "wall_seconds": self._wall_seconds,
-            },
-        )
-        save_history(self.out / "history.csv", self.history)
-
     def run_epoch(self, epoch: int, progress: bool) -> None:
         """Trains one epoch, counted from 0, evaluates, and adds a row to the history."""
         recipe, clock = self.job.recipe, time.perf_counter()
         torch.manual_seed(epoch_seed(self.job.seed, epoch, "dropout"))
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(epoch)
-        losses, wrong = self._train_steps(epoch, progress)
+        loss, wrong = self._train_steps(epoch, progress)
         seconds = time.perf_counter() - clock
         count = len(self.train_loader.images)
         if epoch + 1 in recipe.similarity_epochs:
@@ -198,7 +104,7 @@ class _Training:
         row: dict[str, Any] = {
             "epoch": epoch + 1,
             "learning_rate": recipe.learning_rate_at(epoch),
-            "train_loss": losses,
+            "train_loss": loss,
             "train_error": 100.0 * wrong / count,
             "test_loss": test.loss,
             "test_error": test.error,
@@ -208,101 +114,49 @@ class _Training:
             validation = self._score(self.validation_loader)
             row |= {"validation_loss": validation.loss, "validation_error": validation.error}
         self.history.append(row | {"seconds": round(seconds, 3), "images_per_second": round(count / seconds, 1)})
-        self.epoch = epoch + 1
-        self.seconds += time.perf_counter() - clock
+        self.end_epoch(epoch, time.perf_counter() - clock)
         if progress:
-            left = self.seconds / self.epoch * (recipe.epochs - self.epoch)
             tqdm.write(
-                f"epoch {self.epoch}/{recipe.epochs}: train loss {losses:.3f}, test error {test.error:.2f} %, "
-                f"{count / seconds:.0f} images/s, {left / 60:.1f} min left"
+                f"epoch {self.epoch}/{recipe.epochs}: train loss {loss:.3f}, test error {test.error:.2f} %, "
+                f"{count / seconds:.0f} images/s, {self.minutes_left:.1f} min left"
             )
 
     def _train_steps(self, epoch: int, progress: bool) -> tuple[float, int]:
-        job, recipe = self.job, self.job.recipe
-        self.model.train()
-        losses = torch.zeros(len(self.train_loader), device=job.device)
-        wrong = torch.zeros((), dtype=torch.int64, device=job.device)
-        batches = self.train_loader.epoch(epoch)
-        label = f"epoch {epoch + 1}/{recipe.epochs}"
-        bar = tqdm(
-            total=len(self.train_loader.images),
-            unit="img",
-            desc=label,
-            leave=False,
-            disable=not progress or None,
-        )
-        with bar:
-            for step, (inputs, labels) in enumerate(batches):
-                with autocast(job.device, job.precision):
-                    scores = self.network(inputs)
-                loss = nn.functional.cross_entropy(scores.float(), labels, label_smoothing=recipe.label_smoothing)
-                objective = loss
-                if recipe.recurrence:
-                    objective = loss - recipe.recurrence * recurrence_penalty(self.model)
-                self.optimizer.zero_grad(set_to_none=True)
-                objective.backward()
-                self.optimizer.step()
-                losses[step] = loss.detach() * len(labels)
-                wrong += (scores.detach().argmax(1) != labels).sum()
-                bar.update(len(labels))
-        finite = losses.isfinite()
-        if not finite.all():
-            step = int(finite.logical_not().nonzero()[0])
-            raise UserError(
-                f"the loss is no number at epoch {epoch + 1}, step {step + 1}",
-                file=self.out,
-                remedy="lower the learning rate, or train in fp32",
-            )
-        return float(losses.double().sum()) / len(self.train_loader.images), int(wrong)
+        wrong = torch.zeros((), dtype=torch.int64, device=self.job.device)
+        smoothing = self.job.recipe.label_smoothing
+
+        def loss_of(scores: Tensor, labels: Tensor) -> Tensor:
+            wrong.add_((scores.detach().argmax(1) != labels).sum())
+            return nn.functional.cross_entropy(scores, labels, label_smoothing=smoothing)
+
+        count = len(self.train_loader.images)
+        loss = self.take_steps(self.train_loader.epoch(epoch), count, epoch, progress, loss_of)
+        return loss, int(wrong)
 
     def _score(self, loader: TensorLoader) -> Score:
         return evaluate(self.network, self.model, loader, self.job.precision)
 
     def finish(self) -> dict[str, Any]:
         """Writes the run's folder, `metrics.json` last, and removes the checkpoint."""
-        job, out = self.job, self.out
-        key = {"dataset": job.dataset, "model": job.model, "recipe": job.recipe_name, "seed": job.seed}
-        save_weights(out / "model.safetensors", self.model, key)
-        self.similarity.save(out / "similarity.npz")
-        save_history(out / "history.csv", self.history)
+        images = self.images
         if self.held_out:
-            write_json(out / "validation_indices.json", self.held_out)
-        manifest = {
-            "identity": self.identity,
-            "settings": key | job.recipe.settings(),
-            "scale": job.scale,
-            "precision": job.precision,
-            "compile": job.compile,
-            "loader": "tensor",
-            "device": describe_device(job.device),
-            "threads": torch.get_num_threads(),
-            "dataset": {
-                "name": self.images.name,
-                "source": self.images.source,
-                "fingerprint": self.images.fingerprint,
-                "mean": list(self.images.mean),
-                "std": list(self.images.std),
-            },
-            "started": self.started,
-            "wall_seconds": round(self._wall_seconds, 2),
-            "device_seconds": round(self.seconds, 2),
-            "peak_memory_bytes": peak_memory_bytes(job.device),
-            **provenance(),
-        }
-        write_json(out / "manifest.json", manifest)
+            write_json(self.out / "validation_indices.json", self.held_out)
         best = min(self.history, key=lambda row: row["test_error"])
-        metrics = {
-            **key,
-            "epochs": job.recipe.epochs,
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "test": self._score(self.test_loader).as_json(),
-            "best": {"error": best["test_error"], "epoch": best["epoch"]},
-            "validation": self._score(self.validation_loader).as_json() if self.validation_loader else None,
-            "train_loss": self.history[-1]["train_loss"],
-        }
-        write_json(out / "metrics.json", metrics)
-        self._checkpoint.unlink(missing_ok=True)
-        return metrics
+        return self.write_folder(
+            dataset={
+                "name": images.name,
+                "source": images.source,
+                "fingerprint": images.fingerprint,
+                "mean": list(images.mean),
+                "std": list(images.std),
+            },
+            metrics={
+                "test": self._score(self.test_loader).as_json(),
+                "best": {"error": best["test_error"], "epoch": best["epoch"]},
+                "validation": self._score(self.validation_loader).as_json() if self.validation_loader else None,
+                "train_loss": self.history[-1]["train_loss"],
+            },
+        )
 
 
 def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:

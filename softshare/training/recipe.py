@@ -39,18 +39,19 @@ class Recipe:
         Raises:
             UserError: A missing, unknown or impossible setting.
         """
-        check(settings, "settings", file)
-        missing = [field.name for field in dataclasses.fields(cls) if field.name not in settings]
-        if missing:
-            raise UserError(f"the key {missing[0]!r} is missing", file=file)
+        check_complete(settings, "settings", cls, file)
         if settings["nesterov"] and not settings["momentum"] and settings["optimizer"] == "sgd":
             raise UserError("needs a momentum above 0", file=file, key="nesterov", value=True)
-        tuples = {key: tuple(settings[key]) for key in ("drops", "similarity_at")}
-        return cls(**settings | tuples)
+        return cls(**with_tuples(settings))
 
     def settings(self) -> dict[str, Any]:
         """The recipe as plain values, as JSON and YAML hold them."""
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(self).items()}
+        return with_lists(dataclasses.asdict(self))
+
+    @property
+    def all_epochs(self) -> int:
+        """Epochs of the whole training."""
+        return self.epochs
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0: a drop takes effect at the start of its epoch."""
@@ -62,3 +63,25 @@ class Recipe:
         """Epochs, counted from 1, after which the layer similarity is stored; the last is always among them."""
         asked = {min(self.epochs, max(1, round(at * self.epochs))) for at in self.similarity_at}
         return sorted(asked | {self.epochs})
+
+
+def check_complete(settings: dict[str, Any], schema: str, recipe: type, file: str) -> None:
+    """Checks raw settings against a schema, and that a recipe's fields are all there.
+
+    Raises:
+        UserError: A missing, unknown or impossible setting.
+    """
+    check(settings, schema, file)
+    missing = [field.name for field in dataclasses.fields(recipe) if field.name not in settings]
+    if missing:
+        raise UserError(f"the key {missing[0]!r} is missing", file=file)
+
+
+def with_tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as a frozen recipe holds them."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+
+
+def with_lists(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as JSON and YAML hold them."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,13 +13,16 @@ from softshare.errors import UserError
 from softshare.evidence.fold_figures import write_fold_figures
 from softshare.evidence.folding import read_folding
 from softshare.files import check
-from softshare.names import parse_model_name
+from softshare.names import SHORTEST_PATHS, parse_model_name, require_fit
 from softshare.plan import load_scale
-from softshare.recipes import load_recipe
+from softshare.recipes import IMAGES, load_recipe, task_of
 from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision
-from softshare.training.engine import Job, train
+from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.folding import describe_costs, fold_run, parse_thresholds
+from softshare.training.job import Job
+from softshare.training.path_engine import train_paths
+from softshare.training.path_recipe import PathRecipe
 from softshare.training.recipe import Recipe
 from softshare.training.trained import load_trained
 
@@ -31,23 +35,20 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: Anything that cannot be; nothing is written then.
     """
-    model = parse_model_name(arguments.model)
-    scale = load_scale(arguments.scale) if arguments.scale else None
-    settings = load_recipe(arguments.recipe, scale)
-    overrides = {key: getattr(arguments, key) for key in _OVERRIDES if getattr(arguments, key) is not None}
-    check(overrides, "settings", "command line")
-    recipe = Recipe.from_settings(settings | overrides, f"recipe {arguments.recipe}")
-    if recipe.coefficients == "identity" and model.templates not in (None, model.layers):
-        raise UserError(
-            "needs one template per layer", key="coefficients", value="identity", remedy=f"not {arguments.model}"
-        )
+    on_paths = arguments.dataset == SHORTEST_PATHS
+    require_fit(arguments.model, arguments.dataset)
+    name = arguments.recipe or ("paths" if on_paths else "cifar")
+    recipe = _path_recipe(arguments, name) if on_paths else _recipe(arguments, name)
+    _require_sharing_fits(arguments.model, recipe)
     if arguments.seed < 0:
         raise UserError("must be a whole number from 0", key="seed", value=arguments.seed)
+    if on_paths and arguments.data:
+        raise UserError("are drawn, not read", key="data", value=str(arguments.data), remedy="leave it out")
     device = prepare(arguments.device, arguments.threads)
-    job = Job(
+    job: Job = Job(
         dataset=arguments.dataset,
         model=arguments.model,
-        recipe_name=Path(arguments.recipe).stem,
+        recipe_name=Path(name).stem,
         recipe=recipe,
         seed=arguments.seed,
         device=device,
@@ -55,12 +56,46 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         compile=arguments.compile,
         scale=arguments.scale,
     )
-    images = load_images(arguments.dataset, arguments.data, cache=arguments.cache)
-    metrics = train(job, images, arguments.out, progress=not arguments.quiet)
-    test = metrics["test"]
-    print(
-        f"{arguments.out}: test error {test['error']:.2f} % on {test['images']} images after {metrics['epochs']} epochs"
-    )
+    if on_paths:
+        metrics = train_paths(job, arguments.out, progress=not arguments.quiet)
+        scores = ", ".join(f"{score:.3f}" for score in metrics["test"]["f1"])
+        told = f"test F1 {scores} at the end of each phase"
+    else:
+        images = load_images(arguments.dataset, arguments.data, cache=arguments.cache)
+        metrics = train(job, images, arguments.out, progress=not arguments.quiet)
+        told = f"test error {metrics['test']['error']:.2f} % on {metrics['test']['images']} images"
+    print(f"{arguments.out}: {told} after {metrics['epochs']} epochs")
+
+
+def _recipe(arguments: argparse.Namespace, name: str) -> Recipe:
+    return Recipe.from_settings(_settings(arguments, name, IMAGES, "settings"), f"recipe {name}")
+
+
+def _path_recipe(arguments: argparse.Namespace, name: str) -> PathRecipe:
+    return PathRecipe.from_settings(_settings(arguments, name, SHORTEST_PATHS, "path-settings"), f"recipe {name}")
+
+
+def _settings(arguments: argparse.Namespace, name: str, task: str, schema: str) -> dict[str, Any]:
+    """A recipe's settings, with what is given in their place."""
+    scale = load_scale(arguments.scale) if arguments.scale else None
+    settings = load_recipe(name, scale)
+    if task_of(name) != task:
+        remedy = f"{arguments.dataset} needs one of task {task}"
+        raise UserError(f"is of task {task_of(name)}", key="recipe", value=name, remedy=remedy)
+    overrides = {key: getattr(arguments, key) for key in _OVERRIDES if getattr(arguments, key) is not None}
+    check(overrides, schema, "command line")
+    return settings | overrides
+
+
+def _require_sharing_fits(model: str, recipe: Recipe | PathRecipe) -> None:
+    """Refuses settings of the sharing that a network cannot have."""
+    name = parse_model_name(model)
+    if recipe.coefficients == "identity" and name.templates not in (None, name.layers):
+        raise UserError("needs one template per layer", key="coefficients", value="identity", remedy=f"not {model}")
+    if recipe.recurrence and not name.shared:
+        raise UserError(
+            "there are no shared layers to make alike", key="recurrence", value=recipe.recurrence, remedy=f"not {model}"
+        )
 
 
 def evaluate_folder(run: Path, data: Path | None, cache: Path | None, device_name: str, precision: str) -> Score:

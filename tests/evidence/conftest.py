@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softshare.evidence.claims import judge_claims
+from softshare.files import project_root
 from softshare.plan import Plan, Run, load_plan, load_scale
 from softshare.recipes import load_recipe
 
@@ -27,12 +29,12 @@ PARAMETERS = {
 
 @pytest.fixture(scope="session")
 def paper_plan() -> Plan:
-    return load_plan("paper", ["table1", "lsm"])
+    return load_plan("paper", ["table1", "figure8"])
 
 
 @pytest.fixture(scope="session")
 def quick_plan() -> Plan:
-    return load_plan("quick", ["table1", "lsm"])
+    return load_plan("quick", ["table1", "figure8"])
 
 
 @pytest.fixture
@@ -111,4 +113,30 @@ def write_similarity(folder: Path, epochs: tuple[int, ...] = (1, 5, 12), groups:
         arrays[f"{name}/coefficients"] = coefficients
         arrays[f"{name}/weights"] = np.broadcast_to(np.eye(layers), (len(epochs), layers, layers))
         arrays[f"{name}/chance"] = np.array([0.27, 0.77])
+        arrays[f"{name}/weight_shape"] = np.array([16, 16, 3, 3])
     np.savez(folder / "similarity.npz", **arrays)
+
+
+@pytest.fixture
+def judge_claim(tmp_path: Path) -> Callable[..., Any]:
+    """Judges one test of a claim by the run folders below `tmp_path`, with the project's plan and tables."""
+
+    def judge(test: dict[str, Any], scale: str = "paper", **claim: Any) -> Any:
+        stated = {"id": "it", "section": "4.1", "words": "so it is", "test": test, **claim}
+        root = claims_root(tmp_path / "root", [stated])
+        return judge_claims(load_plan(scale), tmp_path, tmp_path / "bench", root).judged[0]
+
+    return judge
+
+
+def claims_root(root: Path, claims: list[dict[str, Any]] | str) -> Path:
+    """A folder with the project's configuration and tables, and other claims."""
+    paper = root / "reports" / "paper"
+    if not paper.is_dir():
+        paper.mkdir(parents=True)
+        (root / "config").symlink_to(project_root() / "config")
+        for file in (project_root() / "reports" / "paper").glob("*.yaml"):
+            (paper / file.name).write_text(file.read_text())
+    text = claims if isinstance(claims, str) else json.dumps({"source": "by hand", "alpha": 0.05, "claims": claims})
+    (paper / "claims.yaml").write_text(text)
+    return root

@@ -53,7 +53,7 @@ def shown(plan: Plan, results: Path) -> dict[str, dict[str, str]]:
 
 def test_five_starts_of_one_network_differ_in_nothing_else(plan: Plan) -> None:
     experiment = plan.experiment("appendix-b")
-    assert experiment.rows == STARTS and experiment.compare_with == "orthogonal"
+    assert list(experiment.rows) == STARTS and experiment.compare_with == "orthogonal"
     assert {cell.paper.model for cell in experiment.cells} == {"swrn-28-10"}
     paper = read_reported(experiment)
     assert [paper.number(row, "cifar10") for row in STARTS] == [None] * 5

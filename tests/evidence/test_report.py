@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from softshare.evidence.figures import write_similarity_figure
+from softshare.evidence.figures import write_figure
 from softshare.evidence.report import write_report
 from softshare.evidence.tables import write_table
 from softshare.plan import Plan, load_plan
@@ -32,8 +32,8 @@ def report_of(plan: Plan, results: Path) -> str:
 def test_a_full_report(quick_results: Path, quick_plan: Plan) -> None:
     write_table(quick_plan, "table1", quick_results, quick_results / "tables")
     text = report_of(quick_plan, quick_results)
-    assert "| Runs | 15 complete of 15 planned; 0 not run, 0 unusable |" in text
-    assert "| Wall hours | 7.50 |" in text and "| Device hours | 3.75 |" in text
+    assert "| Runs | 11 complete of 11 planned; 0 not run, 0 unusable |" in text
+    assert "| Wall hours | 5.50 |" in text and "| Device hours | 2.75 |" in text
     assert "| Device | cpu |" in text and "| Precision | fp32 |" in text and "| Threads | 2 |" in text
     assert "| Versions | numpy 2.3.0; torch 2.9.0 |" in text
     assert "| Code | commit aaaaaaaaaaaa (clean) |" in text
@@ -45,10 +45,10 @@ def test_a_full_report(quick_results: Path, quick_plan: Plan) -> None:
 
 def test_every_link_leads_somewhere(quick_results: Path, quick_plan: Plan) -> None:
     write_table(quick_plan, "table1", quick_results, quick_results / "tables")
-    write_similarity_figure(quick_plan, "lsm", quick_results, quick_results / "figures")
+    write_figure(quick_plan, "figure8", quick_results, quick_results / "figures")
     text = report_of(quick_plan, quick_results)
     links = re.findall(r"(?<!\\)\]\(([^)]+)\)", text)
-    assert len([link for link in links if link.endswith("manifest.json")]) == 16
+    assert len([link for link in links if link.endswith("manifest.json")]) == 11
     assert {Path(link).suffix for link in links} == {".json", ".md", ".tex", ".csv", ".png", ".svg", ".pdf"}
     for link in links:
         assert not link.startswith("/") and (quick_results / unquote(link)).is_file(), link
@@ -62,7 +62,7 @@ def test_links_follow_the_reports_place(quick_results: Path, quick_plan: Plan) -
 
 def test_nothing_ran(tmp_path: Path, paper_plan: Plan) -> None:
     text = report_of(paper_plan, tmp_path)
-    assert "0 complete of 50 planned; 50 not run, 0 unusable" in text
+    assert "0 complete of 51 planned; 51 not run, 0 unusable" in text
     assert "| Wall hours | not run |" in text and "| Device | not run |" in text
     assert "| not run | 10 |" in text and "Not drawn." in text
     assert not re.search(r"\bnan\b", text) and "None\n" not in text.replace("None.\n", "")
@@ -72,7 +72,7 @@ def test_a_bad_run_is_listed(quick_results: Path, quick_plan: Plan) -> None:
     run = quick_plan.runs[0]
     (quick_results / "runs" / run.folder / "metrics.json").write_text("{")
     text = report_of(quick_plan, quick_results)
-    assert "14 complete of 15 planned; 0 not run, 1 unusable" in text
+    assert "10 complete of 11 planned; 0 not run, 1 unusable" in text
     assert f"- `{run}`: metrics.json is not JSON: truncated?" in text
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,17 +15,20 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from softshare.errors import UserError
-from softshare.evidence.figures import similarity_blocks, write_similarity_figure
+from softshare.evidence.figures import write_figure
 from softshare.evidence.gather import gather
-from softshare.evidence.similarity import cosine_similarity, describe_run, read_similarity
-from softshare.plan import Plan
+from softshare.evidence.similarity import Similarity, cosine_similarity, describe_run, read_similarity
+from softshare.evidence.similarity_figures import epochs_shown, similarity_blocks
+from softshare.plan import Plan, load_plan
+from softshare.recipes import load_recipe
+from softshare.training.recipe import Recipe
 
 MakeRun = Callable[..., Path]
 
 
 @pytest.fixture
 def run_folder(make_run: MakeRun, make_similarity: Callable[..., None], quick_plan: Plan) -> Path:
-    folder = make_run(quick_plan.experiment("lsm").cells[0].runs[0], 3.0, "quick")
+    folder = make_run(quick_plan.experiment("figure8").cells[0].runs[0], 3.0, "quick")
     make_similarity(folder)
     return folder
 
@@ -81,16 +85,63 @@ def test_arrays_that_do_not_fit(changes: dict, told: str, run_folder: Path) -> N
 def test_a_truncated_file_is_told_in_the_figure(run_folder: Path, quick_plan: Plan, tmp_path: Path) -> None:
     file = run_folder / "similarity.npz"
     file.write_bytes(file.read_bytes()[:200])
-    (block,) = similarity_blocks(gather(quick_plan, tmp_path).cells["lsm"][0], tmp_path)
+    (block,) = similarity_blocks(gather(quick_plan, tmp_path).cells["figure8"][0], tmp_path)
     assert "similarity.npz" in block.instead and "truncated" in block.instead and str(tmp_path) not in block.instead
 
 
 def test_panels_name_epochs_groups_and_chance(run_folder: Path, quick_plan: Plan, tmp_path: Path) -> None:
-    coefficients, weights = similarity_blocks(gather(quick_plan, tmp_path).cells["lsm"][0], tmp_path)
-    assert coefficients.epochs == weights.epochs == (1, 5, 12)
+    coefficients, weights = similarity_blocks(gather(quick_plan, tmp_path).cells["figure8"][0], tmp_path)
+    assert coefficients.columns == weights.columns == ("epoch 1", "epoch 5", "epoch 12")
     assert coefficients.labels[1] == "stage2\nchance: mean 0.27,\nmax 0.77"
-    assert "digits/swrn-22-1/cifar/seed0 in place of cifar10/swrn-28-10/cifar" in coefficients.title
+    assert "digits/swrn-40-1-8/cifar/seed0 in place of cifar10/swrn-40-8-8/cifar" in coefficients.title
     assert "coefficients" in coefficients.title and "effective weights" in weights.title
+
+
+@given(
+    st.sets(st.integers(1, 200), min_size=1, max_size=30),
+    st.lists(st.floats(0.001, 1.0), min_size=1, max_size=6),
+)
+def test_the_nearest_stored_epochs_are_shown(stored: set[int], fractions: list[float]) -> None:
+    epochs = tuple(sorted(stored))
+    places = epochs_shown(Similarity(epochs, ()), fractions)
+    assert places == sorted(set(places))
+    for fraction in fractions:
+        wanted = max(1, round(fraction * epochs[-1]))
+        assert min(abs(epochs[place] - wanted) for place in places) == min(abs(epoch - wanted) for epoch in epochs)
+    assert epochs_shown(Similarity(epochs, ()), ()) == list(range(len(epochs)))
+
+
+def test_figure_8_shows_the_papers_epochs() -> None:
+    recipe = Recipe.from_settings(load_recipe("cifar"))
+    stored = Similarity(tuple(recipe.similarity_epochs), ())
+    shown = epochs_shown(stored, load_plan("paper", ["figure8"]).experiment("figure8").shown_at)
+    assert [stored.epochs[place] for place in shown] == [1, 5, 25, 50, 200]
+
+
+def test_seeds_stand_beside_each_other_where_one_epoch_is_shown(
+    make_run: MakeRun, make_similarity: Callable[..., None], tmp_path: Path
+) -> None:
+    plan = load_plan("paper", ["figure7"])
+    runs = plan.experiment("figure7").cells[0].runs
+    for run in (runs[0], runs[3]):
+        make_similarity(make_run(run, 4.0))
+    make_run(runs[1], 4.1)
+    coefficients, weights = similarity_blocks(gather(plan, tmp_path).cells["figure7"][0], tmp_path, [1.0])
+    assert coefficients.columns == weights.columns == ("seed 0", "seed 3")
+    assert all(row.shape == (2, 4, 4) and np.allclose(row, 1) for row in coefficients.matrices)
+    assert all(np.allclose(row, np.eye(4)) for row in weights.matrices)
+    left_out = "seed 1: nothing stored: the network shares nothing; seed 2: not run; seed 4: not run"
+    assert left_out in coefficients.title and "in place of" not in coefficients.title
+
+
+def test_the_whole_trajectory_is_kept_as_data(run_folder: Path, quick_plan: Plan, tmp_path: Path) -> None:
+    write_figure(quick_plan, "figure8", tmp_path, tmp_path)
+    frame = pd.read_csv(tmp_path / "figure8.csv")
+    assert len(frame) == 3 * 3 * 2 * 6 and set(frame["epoch"]) == {1, 5, 12}  # the figure shows two of them
+    assert (frame["layer"] < frame["other"]).all() and set(frame["chance_mean"]) == {0.27}
+    coefficients = frame[frame["of"] == "coefficients"].groupby("epoch")["similarity"]
+    assert coefficients.max().loc[1] == 0 and coefficients.min().loc[12] == 1
+    assert (frame[frame["of"] == "weights"]["similarity"] == 0).all()
 
 
 @pytest.mark.parametrize("state", ["there", "absent", "plain"])
@@ -98,34 +149,34 @@ def test_the_same_runs_give_the_same_bytes(
     state: str, make_run: MakeRun, make_similarity: Callable[..., None], quick_plan: Plan, tmp_path: Path
 ) -> None:
     if state != "absent":
-        folder = make_run(quick_plan.experiment("lsm").cells[0].runs[0], 3.0, "quick")
+        folder = make_run(quick_plan.experiment("figure8").cells[0].runs[0], 3.0, "quick")
         make_similarity(folder, groups=0 if state == "plain" else 2)
     sums = []
     for name in ("one", "two"):
-        files = write_similarity_figure(quick_plan, "lsm", tmp_path, tmp_path / name)
-        assert [file.name for file in files] == ["lsm.svg", "lsm.png", "lsm.pdf"]
+        files = write_figure(quick_plan, "figure8", tmp_path, tmp_path / name)
+        assert [file.name for file in files] == [f"figure8.{ending}" for ending in ("svg", "png", "pdf", "csv")]
         sums.append([hashlib.sha256(file.read_bytes()).hexdigest() for file in files])
-        assert {file.name for file in (tmp_path / name).iterdir()} == {"lsm.svg", "lsm.png", "lsm.pdf"}
+        assert {file.name for file in (tmp_path / name).iterdir()} == {file.name for file in files}
     assert sums[0] == sums[1]
-    head = (tmp_path / "one" / "lsm.svg").read_text()
-    assert "dc:date" not in head and b"CreationDate" not in (tmp_path / "one" / "lsm.pdf").read_bytes()
+    head = (tmp_path / "one" / "figure8.svg").read_text()
+    assert "dc:date" not in head and b"CreationDate" not in (tmp_path / "one" / "figure8.pdf").read_bytes()
 
 
 def test_one_is_white_and_zero_is_black(run_folder: Path, quick_plan: Plan, tmp_path: Path) -> None:
-    write_similarity_figure(quick_plan, "lsm", tmp_path, tmp_path)
-    with Image.open(tmp_path / "lsm.png") as picture:
+    write_figure(quick_plan, "figure8", tmp_path, tmp_path)
+    with Image.open(tmp_path / "figure8.png") as picture:
         grey = np.asarray(picture.convert("L"))
     # A row through the second layer of the first panels: black, white (itself), black, black at epoch 1.
     inches = 0.5 + 0.55 + 1.25 * 3 / 8
     row = grey[round(inches * 150)]
     first = [int(row[round((0.8 + 1.25 * (layer + 0.5) / 4) * 150)]) for layer in range(4)]
-    last = [int(row[round((0.8 + 2 * 1.5 + 1.25 * (layer + 0.5) / 4) * 150)]) for layer in range(4)]
+    last = [int(row[round((0.8 + 1.5 + 1.25 * (layer + 0.5) / 4) * 150)]) for layer in range(4)]
     assert first == [0, 255, 0, 0] and last == [255] * 4
 
 
 def test_no_such_figure(quick_plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no experiment of kind 'similarity'"):
-        write_similarity_figure(quick_plan, "table1", tmp_path, tmp_path)
+        write_figure(quick_plan, "table1", tmp_path, tmp_path)
 
 
 def test_a_run_in_words(run_folder: Path, tmp_path: Path) -> None:

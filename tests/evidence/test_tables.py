@@ -95,12 +95,12 @@ def test_the_reader_sees_what_ran(full: Path, paper_plan: Plan) -> None:
 
 def test_another_scale_is_never_compared(make_run: MakeRun, quick_plan: Plan, tmp_path: Path) -> None:
     cell = quick_plan.experiment("table1").cell("SWRN 28-10", "cifar10")
-    run_cell(make_run, cell, 3.74, 3, "quick")
+    run_cell(make_run, cell, 3.74, 2, "quick")
     line = frame_of(quick_plan, tmp_path).loc[("SWRN 28-10", "cifar10")]
     assert line["verdict"] == "not comparable" and line["mean"] == pytest.approx(3.74)
     assert line[["difference", "band", "sd_used"]].isna().all()
     text = to_markdown(build_table(gather(quick_plan, tmp_path), "table1"))
-    planned = "swrn-22-1 on digits, 12 epochs, recipe cifar"
+    planned = "swrn-22-1 on digits, 8 epochs, recipe cifar"
     assert f"{planned}; in place of swrn-28-10 on cifar10, 200 epochs, recipe cifar" in text
     assert "not run at this scale" in text
 
@@ -194,5 +194,5 @@ def test_nothing_ran(paper_plan: Plan, tmp_path: Path) -> None:
 
 def test_no_such_table(paper_plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no experiment of kind 'table'"):
-        write_table(paper_plan, "lsm", tmp_path, tmp_path / "tables")
+        write_table(paper_plan, "figure8", tmp_path, tmp_path / "tables")
     assert not (tmp_path / "tables").exists()

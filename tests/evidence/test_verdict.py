@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from softshare.evidence.reported import PaperNumber
-from softshare.evidence.verdict import Verdict, band_half_width, judge, mean_interval
+from softshare.evidence.statistics import mean_interval
+from softshare.evidence.verdict import Verdict, band_half_width, judge
 
 CIFAR10 = PaperNumber(4.00, 5, 0.11, 0.3)
 

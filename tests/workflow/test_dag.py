@@ -23,17 +23,39 @@ def planned(result):
     return dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M))
 
 
-@pytest.mark.parametrize(("scale", "runs"), [("paper", 70), ("compact", 27), ("quick", 23)])
-def test_a_scale_plans_each_of_its_runs_once(scale, runs, tmp_path):
-    result = snakemake("-n", "-F", "--config", f"scale={scale}", "--nolock")
+# Of the paper but the shortest paths: tables, figures, and how many runs are trained and folded.
+PAPER = ["table1", "table2", "table3", "table4", "figure3", "figure4", "figure6", "figure7", "figure8", "appendix-b"]
+
+
+@pytest.mark.parametrize(("scale", "runs", "folds"), [("paper", 186, 10), ("compact", 37, 6), ("quick", 31, 3)])
+def test_a_scale_plans_each_of_its_runs_once(scale, runs, folds, tmp_path):
+    result = snakemake("-n", "-F", "--config", f"scale={scale}", f"experiments={PAPER}", "--nolock")
     assert result.returncode == 0, result.stderr
-    assert planned(result)["train"] == str(runs)
+    counts = planned(result)
+    assert (counts["train"], counts["fold"]) == (str(runs), str(folds))
+    assert (counts["table"], counts["figure"], counts["report"]) == ("5", "5", "1")
     text = result.stdout + result.stderr
-    outputs = re.findall(rf"results/{scale}/runs/(\S+)/metrics\.json, ", text)
-    listed = [name for name in outputs if text.count(f"{name}/history.csv")]
-    assert {str(run) for run in load_plan(scale).runs} <= set(listed)
-    for start in ("identity", "sparse", "normal", "uniform"):
-        assert any(f"/cifar-{start}/" in name for name in listed)
+    outputs = re.findall(rf"^    output: results/{scale}/runs/(\S+)/metrics\.json, ", text, re.M)
+    assert sorted(outputs) == sorted(str(run) for run in load_plan(scale, PAPER).runs)
+    folded = re.findall(rf"^    output: results/{scale}/runs/(\S+)/folding/folding\.json, ", text, re.M)
+    wanted = {str(run) for name in ("figure4", "figure6") for run in load_plan(scale, [name]).runs}
+    assert sorted(folded) == sorted(wanted)
+    assert "imagenet" not in " ".join(re.findall(r"^    output: .*", text, re.M))  # planned, and not to be made yet
+
+
+def test_an_experiment_with_nothing_to_run_is_still_built():
+    result = snakemake("-n", "-F", "--config", "scale=paper", "experiments=['table3']", "--nolock")
+    assert result.returncode == 0, result.stderr
+    counts = planned(result)
+    assert counts["table"] == counts["report"] == "1" and not {"train", "fold", "dataset"} & counts.keys()
+
+
+def test_planning_imports_no_torch():
+    command = [sys.executable, "-X", "importtime", "-m", "snakemake", "-n", "--cores", "2", "--config", "scale=paper"]
+    result = subprocess.run([*command, "--nolock"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout
+    modules = {line.rpartition("|")[2].strip().split(".")[0] for line in result.stderr.splitlines()}
+    assert "softshare" in modules and not modules & {"torch", "torchvision", "timm"}
 
 
 def test_the_paper_s_table_1_is_ten_settings_of_five_seeds():
@@ -63,6 +85,9 @@ def test_appendix_b_is_four_starts_beside_table_1():
         ("scal=paper", "config/config.yaml: scal: 'paper': unknown key; did you mean 'scale'?"),
         ("experiments=['tabel1']", "experiments: 'tabel1': unknown experiment; did you mean 'table1'?"),
         ("device=gpu", "config/config.yaml: device"),
+        ("folding={'threshold': 2}", "config/config.yaml: folding.threshold: '2' does not match"),
+        ("folding={'thresholds': '0.5:1'}", "config/config.yaml: folding.thresholds: '0.5:1' does not match"),
+        ("folding={'treshold': 0.7}", "folding.treshold: '0.7': unknown key; did you mean 'threshold'?"),
         ("precision=fp8", "config/config.yaml: precision: 'fp8': unknown value"),
         ("data={'cifar': 'x'}", "config/config.yaml: data.cifar: 'x': unknown key; did you mean 'cifar10'?"),
     ],
@@ -71,6 +96,12 @@ def test_bad_configuration_is_one_clear_line(setting, said):
     result = snakemake("-n", "--config", setting)
     assert result.returncode != 0
     assert said in result.stdout + result.stderr, result.stdout + result.stderr
+
+
+def test_thresholds_may_be_given_on_the_command_line():
+    result = snakemake("-n", "-F", "-p", "--config", "folding={'threshold': 0.7, 'reestimate_on': 0}", "--nolock")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "--threshold 0.7 --thresholds 0.5:1.0:0.05 --reestimate-on 0 " in result.stdout + result.stderr
 
 
 @pytest.fixture
@@ -83,7 +114,7 @@ def project(tmp_path):
     (tmp_path / "config/scales/tiny.yaml").write_text(
         "description: One epoch of a small network on digits.\n"
         "seeds: [0]\nthreads: 1\nminutes_per_run: 1\ndatasets: {cifar10: digits}\n"
-        "models: {wrn-28-10: wrn-16-1, swrn-28-10: swrn-16-1, swrn-28-10-1: swrn-16-1-1}\n"
+        "models: {wrn-28-10: wrn-16-1, swrn-28-10: swrn-16-1, swrn-28-10-1: swrn-16-1-1, swrn-28-10-4: swrn-22-1-2}\n"
         "training: {epochs: 1}\n"
     )
     return tmp_path
@@ -99,28 +130,41 @@ def test_a_recipe_that_cannot_be_is_one_clear_line(project):
 
 @pytest.mark.slow
 def test_from_nothing_to_the_report_and_no_further(project):
-    result = snakemake("--config", "scale=tiny", "device=cpu", folder=project)
+    names = ["table1", "table3", "figure3", "figure4", "figure8"]
+    asked = ["--config", "scale=tiny", "device=cpu", f"experiments={names}"]
+    result = snakemake(*asked, folder=project)
     assert result.returncode == 0, result.stdout + result.stderr
     results = project / "results/tiny"
     rows = list(csv.DictReader((results / "tables/table1.csv").open()))
     assert len(rows) == 10
-    starts = list(csv.DictReader((results / "tables/appendix-b.csv").open()))
-    assert [row["verdict"] for row in starts] == ["no number in the paper"] * 5
-    assert len({row["mean"] for row in starts}) > 1 and starts[1]["compared_pairs"] == "1"
+    assert [row["verdict"] for row in rows] == ["not comparable", "not run"] * 5
+    assert len({row["mean"] for row in rows if row["mean"]}) > 1
+    points = [row for row in csv.DictReader((results / "figures/figure3.csv").open()) if row["mean"]]
+    assert [row["run"] for row in points] == [
+        "digits/wrn-16-1/cifar-dropout",
+        "digits/swrn-16-1-1/cifar",
+        "digits/swrn-16-1/cifar-dropout",
+    ]
+    costs = list(csv.DictReader((results / "figures/figure4.csv").open()))
+    assert [row["threshold"] for row in costs][:3] == ["", "0.5", "0.55"] and len(costs) == 12
     report = (results / "report.md").read_text()
-    assert "not comparable" in report and "not run" in report and "figures/lsm.png" in report
+    assert "not comparable" in report and "not run" in report and "figures/figure4.png" in report
     for link in re.findall(r"\]\(([^)]+)\)", report):
         assert (results / link).exists(), link
-    again = snakemake("--config", "scale=tiny", "device=cpu", folder=project)
+    again = snakemake(*asked, folder=project)
     assert "Nothing to be done" in again.stdout + again.stderr
-    looked_at = snakemake("-n", "-R", "dataset", "--config", "scale=tiny", "device=cpu", folder=project)
-    assert planned(looked_at).get("dataset") == "1" and "train" not in planned(looked_at)
+    looked_at = snakemake("-n", "-R", "dataset", *asked, folder=project)
+    assert planned(looked_at).get("dataset") == "1" and not {"train", "fold"} & planned(looked_at).keys()
     lost = results / "runs/digits/wrn-16-1/cifar/seed0/metrics.json"
     lost.unlink()
     wanted = lost.relative_to(project).as_posix()
-    third = snakemake("-n", wanted, "--config", "scale=tiny", "device=cpu", folder=project)
+    third = snakemake("-n", wanted, *asked, folder=project)
     assert planned(third)["train"] == "1"
+    config = project / "config/config.yaml"
+    config.write_text(config.read_text().replace("threshold: 0.8", "threshold: 0.7"))
+    fifth = snakemake("-n", "results/tiny/figures/figure4.svg", *asked, folder=project)
+    assert planned(fifth) == {"figure": "1", "fold": "1", "total": "2"}  # folded anew, not trained anew
     scale = project / "config/scales/tiny.yaml"
     scale.write_text(scale.read_text().replace("epochs: 1", "epochs: 2"))
-    fourth = snakemake("-n", "--config", "scale=tiny", "device=cpu", folder=project)
-    assert planned(fourth)["train"] == "9"  # a changed setting makes its runs anew
+    fourth = snakemake("-n", *asked, folder=project)
+    assert planned(fourth)["train"] == "6"  # a changed setting makes its runs anew

@@ -1,23 +1,59 @@
-rule similarity_figure:
+# Folds a run into real loops, and measures what that costs at each threshold (section 4.3).
+rule fold:
     input:
-        lambda wildcards: files_of(
-            [plan.experiment(wildcards.figure)], "similarity.npz", "metrics.json"
+        files_of_run("model.safetensors", "metrics.json", "manifest.json"),
+        ancient("results/data/{dataset}.json"),
+    output:
+        multiext(
+            f"{RESULTS}/runs/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}/folding/",
+            "folding.json",
+            "folding.csv",
+            "folded.safetensors",
+            "folding.svg",
+            "folding.png",
+            "folding.pdf",
         ),
+    log:
+        f"{RESULTS}/logs/fold/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}.log",
+    conda:
+        "../../envs/train.yaml"
+    threads: plan.scale.threads
+    resources:
+        gpu=int(ON_GPU),
+        mem_mb=8000,
+        runtime=int(plan.scale.minutes_per_run) + 10,
+    params:
+        run=lambda wildcards, output: output[0].rsplit("/", 2)[0],
+        folding=config["folding"],
+        device=config["device"],
+        precision=config["precision"],
+    shell:
+        "python -m softshare fold {params.run:q} --threshold {params.folding[threshold]}"
+        " --thresholds {params.folding[thresholds]:q} --reestimate-on {params.folding[reestimate_on]}"
+        " --device {params.device:q} --precision {params.precision:q}"
+        " --cache results/data/cache > {log:q} 2>&1"
+
+
+rule figure:
+    input:
+        lambda wildcards: figure_files(plan.experiment(wildcards.figure)),
     output:
         report(
             f"{RESULTS}/figures/{{figure}}.svg",
-            caption="../../reports/captions/similarity.rst",
+            caption="../../reports/captions/figure.rst",
             category="Figures",
         ),
         f"{RESULTS}/figures/{{figure}}.png",
         f"{RESULTS}/figures/{{figure}}.pdf",
+        f"{RESULTS}/figures/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
     wildcard_constraints:
-        figure="|".join(e.name for e in plan.of_kind("similarity")) or "none",
+        figure="|".join(DRAWN) or "none",
     conda:
         "../../envs/report.yaml"
     params:
+        kind=lambda wildcards: plan.experiment(wildcards.figure).kind,
         scale=plan.scale.name,
         experiments=EXPERIMENTS,
     shell:
@@ -42,7 +78,7 @@ rule table:
     log:
         f"{RESULTS}/logs/tables/{{table}}.log",
     wildcard_constraints:
-        table="|".join(e.name for e in plan.of_kind("table")) or "none",
+        table="|".join(TABLES) or "none",
     conda:
         "../../envs/report.yaml"
     params:

@@ -8,7 +8,8 @@ from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
 from softshare.files import check
-from softshare.plan import load_plan
+from softshare.names import SHORTEST_PATHS
+from softshare.plan import FIGURES, load_plan
 from softshare.recipes import load_recipe
 
 try:
@@ -31,7 +32,16 @@ RUN_FILES = [
     "model.safetensors",
     "manifest.json",
 ]
+# What a figure of each kind reads of its runs.
+FIGURE_FILES = {
+    "similarity": ["similarity.npz", "metrics.json", "manifest.json"],
+    "folding": ["folding/folding.json", "metrics.json", "manifest.json"],
+    "parameters": ["metrics.json", "manifest.json"],
+    "paths": ["history.csv", "predictions.npz", "metrics.json", "manifest.json"],
+}
 EXPERIMENTS = [experiment.name for experiment in plan.experiments]
+TABLES = [experiment.name for experiment in plan.of_kind("table")]
+DRAWN = [experiment.name for experiment in plan.of_kind(*FIGURES)]
 ON_GPU = config["device"].startswith("cuda") or (
     config["device"] == "auto" and shutil.which("nvidia-smi") is not None
 )
@@ -45,13 +55,26 @@ for dataset, path in config["data"].items():
 
 # Of the plan's runs, so that a target of no run is refused by name.
 wildcard_constraints:
-    dataset="|".join(plan.datasets),
-    model="|".join(sorted({run.setting.model for run in plan.runs})),
-    recipe="|".join(plan.recipes),
+    # Shortest paths are drawn, not read: their runs have a rule of their own.
+    dataset="|".join(name for name in plan.datasets if name != SHORTEST_PATHS) or "none",
+    model="|".join(sorted({run.setting.model for run in plan.runs})) or "none",
+    recipe="|".join(plan.recipes) or "none",
     seed=r"\d+",
 
 
 def files_of(experiments, *names):
-    """The named files of every run that experiments show."""
-    runs = sorted({run for e in experiments for cell in e.cells for run in cell.runs})
+    """The named files of every run that experiments show and that can be made."""
+    runs = sorted({run for experiment in experiments for run in experiment.runs})
     return [f"{RESULTS}/runs/{run}/{name}" for run in runs for name in names]
+
+
+def files_of_run(*names):
+    """The named files of the run that a rule's wildcards tell."""
+    folder = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}"
+    return [f"{folder}/{name}" for name in names]
+
+
+def figure_files(experiment):
+    """What a figure is drawn from: files of its runs, and the tables that hold the paper's numbers."""
+    tables = [f"reports/paper/{name}.yaml" for name in experiment.numbers_from]
+    return files_of([experiment], *FIGURE_FILES[experiment.kind]) + tables

@@ -1,12 +1,33 @@
 rule report:
     input:
         files_of(plan.experiments, "metrics.json", "manifest.json"),
-        [f"{RESULTS}/tables/{e.name}.md" for e in plan.of_kind("table")],
-        [f"{RESULTS}/figures/{e.name}.svg" for e in plan.of_kind("similarity")],
-        template="reports/templates/report.md.j2",
+        [f"{RESULTS}/tables/{name}.md" for name in TABLES],
+        [f"{RESULTS}/figures/{name}.svg" for name in DRAWN],
+        [f"{RESULTS}/tables/{e.name}.md" for e in plan.of_kind("paths")],
+        [
+            file
+            for e in plan.of_kind("folding")
+            for file in files_of([e], *FIGURE_FILES["folding"])
+        ],
+        f"{RESULTS}/claims.json",
+        templates=[
+            f"reports/templates/{name}"
+            for name in (
+                "report.md.j2",
+                "report.html.j2",
+                "page.css",
+                "page.js",
+                "folding.js",
+            )
+        ],
     output:
         report(
             f"{RESULTS}/report.md",
+            caption="../../reports/captions/report.rst",
+            category="Report",
+        ),
+        report(
+            f"{RESULTS}/report.html",
             caption="../../reports/captions/report.rst",
             category="Report",
         ),

@@ -1,0 +1,140 @@
+"""Claims on folding: what `softshare fold` measured on the test images of each run (rule 4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from softshare.errors import UserError
+from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, chance, number
+from softshare.evidence.claims.ground import Ground
+from softshare.evidence.claims.reading import Claim
+from softshare.evidence.folding import FoldedAt, read_folding
+from softshare.evidence.runfolder import Record
+from softshare.evidence.statistics import change_interval
+from softshare.evidence.verdict import Verdict
+
+FILE = "folding/folding.json"
+
+
+@dataclass(frozen=True)
+class Folded:
+    """One run, folded at the claim's threshold.
+
+    Attributes:
+        increase: Of the test error, in percentage points.
+        interval: Its 95 % interval over the test images, which both networks saw.
+        p: McNemar's.
+        before: Layers that the claim counts.
+        after: Those that are left.
+    """
+
+    increase: float
+    interval: tuple[float, float]
+    p: float
+    before: int
+    after: int
+
+
+def judge_folding(claim: Claim, ground: Ground) -> Finding:
+    """Whether a network folds as far as the paper tells and as cheaply.
+
+    The paper shows one network, so most of the seeds are asked: a seed agrees where no more layers are left and the
+    error rises by no more than told; it contradicts where more are left, or where the rise is more by its 95 %
+    interval over the test images; otherwise it cannot tell. "Close" is a typical network that saves half as much, at
+    no more than twice the cost.
+    """
+    test, setting = claim.test, claim.setting("setting")
+    found = ground.runs(setting)
+    seeds, wrong = {}, {}
+    for record in found.complete:
+        try:
+            seeds[record.run.seed] = _folded(record, claim, ground)
+        except UserError as error:
+            wrong[record.run.seed] = str(error).replace(f"{ground.results / record.folder}/", "")
+    if not seeds:
+        raise UnansweredError(Verdict.NOT_RUN, f"{found.cell.run} is not folded: {by_reason(wrong)}")
+    ground.require_enough(found, len(seeds), f"are folded at {test['threshold']:g}")
+    bound, share = test["increase"], test["layers"]["to"] / test["layers"]["of"]
+    folds = {seed: math.ceil(each.before * share - 1e-9) for seed, each in seeds.items()}
+    agree = sum(each.increase <= bound and each.after <= folds[seed] for seed, each in seeds.items())
+    contradict = sum(each.interval[0] > bound or each.after > folds[seed] for seed, each in seeds.items())
+    increase = float(np.median([each.increase for each in seeds.values()]))
+    left = float(np.median([each.after / each.before for each in seeds.values()]))
+    where = f"{test['stage']}: " if "stage" in test else ""
+    before = next(iter(seeds.values())).before
+    layers = ", ".join(str(each.after) for each in seeds.values())
+    told = f"{where}{layers} of {before} layers left, error {number(increase)} points higher at the median"
+    ps = [each.p for each in seeds.values()]
+    return Finding(
+        verdict=_verdict(agree, contradict, len(seeds), increase <= 2 * bound and left <= (1 + share) / 2),
+        sentence=f"folded at {test['threshold']:g}, {agree} of {len(seeds)} seeds agree: {told}; "
+        f"McNemar's {chance(min(ps))} at the least",
+        test="each network before and after on the same test images; most of the seeds decide",
+        n=len(seeds),
+        estimate=increase,
+        unit="percentage points",
+        interval=None,
+        bound=bound,
+        details={
+            "by_seed": {
+                str(seed): {
+                    "increase": each.increase,
+                    "interval": list(each.interval),
+                    "mcnemar_p": each.p,
+                    "layers": each.before,
+                    "layers_left": each.after,
+                    "layers_at_most": folds[seed],
+                }
+                for seed, each in seeds.items()
+            }
+        },
+        notes=(f"left out: {by_reason(wrong)}",) if wrong else (),
+    )
+
+
+def _verdict(agree: int, contradict: int, seeds: int, close: bool) -> Verdict:
+    if 2 * agree > seeds:
+        return Verdict.REPRODUCED
+    if 2 * contradict > seeds:
+        return Verdict.CLOSE if close else Verdict.NOT_REPRODUCED
+    return Verdict.INCONCLUSIVE
+
+
+def _folded(record: Record, claim: Claim, ground: Ground) -> Folded:
+    """Reads a run's `folding.json` at the claim's threshold.
+
+    Raises:
+        UserError: It is missing or damaged, belongs to another run, or was not measured at that threshold.
+    """
+    file, threshold = ground.results / record.folder / FILE, claim.test["threshold"]
+    folded, setting = read_folding(file), record.run.setting
+    key = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": record.run.seed}
+    if folded.run != key:
+        raise UserError("belongs to another run", file=file, key="run", value=folded.run)
+    try:
+        at = next(each for each in folded.foldings if math.isclose(each.threshold, threshold))
+        cost = next(row for row in folded.costs if row["threshold"] and math.isclose(row["threshold"], threshold))
+        before, after = _layers(at, claim.test.get("stage"))
+        return Folded(
+            increase=float(cost["error_after"]) - float(cost["error_before"]),
+            interval=change_interval(cost["only_before"], cost["only_after"], folded.test_images),
+            p=float(cost["p"]),
+            before=before,
+            after=after,
+        )
+    except StopIteration:
+        remedy = f"softshare fold --threshold {threshold:g}"
+        raise UserError("was not measured", file=file, key="threshold", value=threshold, remedy=remedy) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"is no result of folding ({error!r})", file=file) from error
+
+
+def _layers(folding: FoldedAt, stage: str | None) -> tuple[int, int]:
+    """Layers before and after: of the whole network as the paper counts, or the shared ones of a stage."""
+    if stage is None:
+        return folding.layers, folding.distinct_layers
+    loops = folding.stages[stage]
+    return len(loops.sequence), len(loops.distinct)

@@ -1,0 +1,98 @@
+"""Claims on the number of parameters, counted from the architecture of section 4.1 without making a network."""
+
+from __future__ import annotations
+
+from softshare.errors import UserError
+from softshare.evidence.claims.finding import Finding, number
+from softshare.evidence.claims.ground import Ground
+from softshare.evidence.claims.reading import Claim
+from softshare.evidence.verdict import Verdict
+from softshare.names import DATASETS, WideResNetName, parse_model_name
+
+AT = "the architecture"
+
+
+def count_parameters(model: str, dataset: str) -> int:
+    """Parameters of a (soft-shared) Wide ResNet on color images.
+
+    Three stages of 16w, 32w and 64w channels. All 3x3 convolutions of a stage but the first block's two share k
+    templates, with k coefficients each.
+
+    Raises:
+        UserError: The model is no Wide ResNet.
+    """
+    name = parse_model_name(model)
+    if not isinstance(name, WideResNetName):
+        raise UserError("is no Wide ResNet: its parameters are not counted here", key="model", value=model)
+    total, into = 3 * 3 * 3 * 16, 16
+    for stage in range(3):
+        out, stride = 16 * name.width * 2**stage, 1 if stage == 0 else 2
+        total += 2 * into + 9 * into * out + 2 * out + 9 * out * out
+        total += into * out if into != out or stride != 1 else 0
+        total += 4 * out * (name.blocks - 1)
+        templates = (name.templates or name.layers) if name.shared else name.layers
+        total += 9 * out * out * templates + (name.layers * templates if name.shared else 0)
+        into = out
+    return total + 2 * into + (into + 1) * DATASETS[dataset]
+
+
+def judge_parameters(claim: Claim, ground: Ground) -> Finding:
+    """Whether networks have as many parameters as printed, in millions; the paper cuts digits off, not rounds."""
+    worst, told, counts = Verdict.REPRODUCED, [], {}
+    order = [Verdict.REPRODUCED, Verdict.CLOSE, Verdict.NOT_REPRODUCED]
+    for name, printed in claim.test["counts"].items():
+        dataset, _, model = name.partition("/")
+        counts[name] = count_parameters(model, dataset)
+        verdict = _as_printed(counts[name], printed)
+        told.append(f"{model} {counts[name]:,} ({'' if printed.startswith('<') else 'printed '}{printed} M)")
+        ran = _other_counts(model, dataset, counts[name], ground)
+        if ran:
+            verdict = Verdict.NOT_REPRODUCED
+            told.append(f"but runs of it tell {', '.join(f'{each:,}' for each in ran)}")
+        worst = max(worst, verdict, key=order.index)
+    return Finding(
+        verdict=worst,
+        sentence="parameters counted: " + ", ".join(told),
+        test="exact count",
+        estimate=float(next(iter(counts.values()))) if len(counts) == 1 else None,
+        unit="parameters" if len(counts) == 1 else "",
+        details={"counts": counts},
+        at=AT,
+    )
+
+
+def judge_parameter_ratio(claim: Claim, ground: Ground) -> Finding:
+    """Whether one network has the told share of another's parameters."""
+    test = claim.test
+    count, whole = (count_parameters(test[key], test["dataset"]) for key in ("model", "over"))
+    off = abs(count / whole - test["ratio"])
+    verdict = Verdict.CLOSE if off <= 2 * test["tolerance"] else Verdict.NOT_REPRODUCED
+    if off <= test["tolerance"]:
+        verdict = Verdict.REPRODUCED
+    ratio = number(count / whole, 4)
+    return Finding(
+        verdict=verdict,
+        sentence=f"{test['model']} has {count:,} parameters, {ratio} of the {whole:,} of {test['over']}",
+        test=f"exact count, to within {test['tolerance']:g}",
+        estimate=count / whole,
+        unit="ratio",
+        bound=test["ratio"],
+        at=AT,
+    )
+
+
+def _as_printed(count: int, printed: str) -> Verdict:
+    below = printed.startswith("< ")
+    digits = printed.removeprefix("< ")
+    if below:
+        return Verdict.REPRODUCED if count < float(digits) * 1e6 else Verdict.NOT_REPRODUCED
+    unit = 10 ** (6 - len(digits.partition(".")[2]))  # parameters behind one of the last digit
+    off = abs(count // unit - int(digits.replace(".", "")))
+    return Verdict.REPRODUCED if off == 0 else Verdict.CLOSE if off == 1 else Verdict.NOT_REPRODUCED
+
+
+def _other_counts(model: str, dataset: str, count: int, ground: Ground) -> list[int]:
+    """Counts that complete runs of the network tell, where they are not the architecture's."""
+    cells = [cell for cell in ground.cells.values() if cell.cell.run is not None]
+    of_it = [cell for cell in cells if (cell.cell.run.model, cell.cell.run.dataset) == (model, dataset)]  # type: ignore[union-attr]
+    return sorted({each for cell in of_it for each in cell.values("parameters")} - {count})

@@ -1,0 +1,125 @@
+"""Claims on shortest paths (section 4.4, Figure 5): F1 over parts of the curriculum, extrapolation, layers made one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from softshare.evidence.checks import UnusableError
+from softshare.evidence.claims.comparisons import names_of
+from softshare.evidence.claims.finding import Finding, UnansweredError, chance, decided, number, span
+from softshare.evidence.claims.ground import Ground
+from softshare.evidence.claims.matrices import off_diagonal
+from softshare.evidence.claims.reading import Claim
+from softshare.evidence.gather import CellEvidence
+from softshare.evidence.path_runs import scores_of
+from softshare.evidence.path_scores import PathScores
+from softshare.evidence.statistics import compare
+from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
+
+UNIT = "F1"
+
+
+def judge_f1(claim: Claim, ground: Ground) -> Finding:
+    """Whether one setting's F1 is higher than another's over a part of some phases: the area under the curve there."""
+    phases, part = tuple(claim.test["phases"]), tuple(claim.test["part"])
+    within = "all epochs" if part == (0, 1) else f"epochs between {part[0]:g} and {part[1]:g} of each"
+    what = f"phase{'s' * (len(phases) > 1)} {', '.join(map(str, phases))}, {within}"
+
+    def value(scores: PathScores) -> float:
+        if max(phases) > len(scores.windows):
+            reason = f"scale {ground.scale.name} has {len(scores.windows)} phases: none is phase {max(phases)}"
+            raise UnansweredError(Verdict.NOT_COMPARABLE, reason)
+        return scores.mean_f1(phases, part)
+
+    return _compared(claim, ground, value, f"mean F1 over {what}")
+
+
+def judge_extrapolation(claim: Claim, ground: Ground) -> Finding:
+    """Whether one setting's F1 is higher than another's on phases that were not trained yet."""
+    return _compared(claim, ground, lambda scores: scores.ahead, "mean F1 on phases not trained yet")
+
+
+def judge_made_one(claim: Claim, ground: Ground) -> Finding:
+    """Whether all layers are alike from early in phase 1 to the end, in every seed.
+
+    "Close" is alike at the end in every seed, but not throughout.
+    """
+    found, stored = ground.similarities(claim.setting("setting"))
+    level = claim.test["at_least"]
+    least = {  # by seed, at each stored epoch
+        seed: np.min([off_diagonal(group.coefficients).min(axis=-1) for group in groups], axis=0)
+        for seed, (_, groups) in stored.items()
+    }
+    throughout = sum(bool((each >= level).all()) for each in least.values())
+    at_the_end = sum(bool(each[-1] >= level) for each in least.values())
+    first = sorted({epochs[0] for epochs, _ in stored.values()})
+    lowest = min(float(each.min()) for each in least.values())
+    if throughout == len(least):
+        verdict = Verdict.REPRODUCED
+    else:
+        verdict = Verdict.CLOSE if at_the_end == len(least) else Verdict.NOT_REPRODUCED
+    return Finding(
+        verdict=verdict,
+        sentence=f"all layers of {found.cell.run} are alike to {level:g} or more from epoch "
+        f"{', '.join(map(str, first))} on in {throughout} of {len(least)} seeds, and at the end in {at_the_end}; the "
+        f"least similarity stored is {number(lowest, 3)}",
+        test="every pair of layers at every stored epoch of every seed",
+        n=len(least),
+        estimate=lowest,
+        unit="similarity",
+        bound=level,
+        details={"least_by_seed": {str(seed): [float(value) for value in each] for seed, each in least.items()}},
+    )
+
+
+def _compared(claim: Claim, ground: Ground, value: Callable[[PathScores], float], what: str) -> Finding:
+    higher, lower = ground.pair(claim, "higher", "lower")
+    _require_same_examples(higher, lower)
+    ours, base = (_by_seed(found, ground, value) for found in (higher, lower))
+    found = compare(ours, base, FEWEST_SEEDS)
+    p = found.p_more()
+    verdict = decided(p, found.p_less(), ground.alpha)
+    one, other = names_of(higher, lower)
+    said = {
+        Verdict.REPRODUCED: f"{one} is above {other}",
+        Verdict.NOT_REPRODUCED: f"{one} is below {other}, not above",
+        Verdict.INCONCLUSIVE: f"whether {one} is above {other} cannot be told",
+    }[verdict]
+    return Finding(
+        verdict=verdict,
+        sentence=f"{what}: {said}, by {number(found.difference, 3)} ({span(found.interval, 3)}; {found.how}), "
+        f"one-sided {chance(p or 0)}",
+        test=f"one-sided t-test of {what}, {found.how}",
+        n=min(found.n),
+        estimate=found.difference,
+        unit=UNIT,
+        interval=found.interval,
+        bound=0.0,
+        p=p,
+        details={
+            "higher_by_seed": {str(seed): value for seed, value in ours.items()},
+            "lower_by_seed": {str(seed): value for seed, value in base.items()},
+        },
+    )
+
+
+def _by_seed(found: CellEvidence, ground: Ground, value: Callable[[PathScores], float]) -> dict[int, float]:
+    try:
+        return {record.run.seed: value(scores_of(record, ground.results)) for record in found.complete}
+    except UnusableError as error:  # it changed since it was looked through
+        raise UnansweredError(Verdict.INCONCLUSIVE, f"a run of {found.cell.run} cannot be read: {error}") from error
+
+
+def _require_same_examples(one: CellEvidence, other: CellEvidence) -> None:
+    """Refuses to pair runs of one seed that were not trained and tested on the same examples."""
+    ours, base = (
+        {record.run.seed: record.manifest["dataset"].get("fingerprint") for record in found.complete}
+        for found in (one, other)
+    )
+    differing = [seed for seed in sorted(ours.keys() & base.keys()) if ours[seed] != base[seed]]
+    if differing:
+        seeds = ", ".join(map(str, differing))
+        reason = f"{one.cell.run} and {other.cell.run} saw other examples: seed {seeds}"
+        raise UnansweredError(Verdict.NOT_COMPARABLE, reason)

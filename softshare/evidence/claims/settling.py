@@ -1,0 +1,85 @@
+"""Claims on when layer similarity takes its final form (Figure 8)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from softshare.evidence.claims.finding import Finding, chance, number, span
+from softshare.evidence.claims.ground import Ground, Stored
+from softshare.evidence.claims.matrices import Matrices, correlation_with_final, p_of_largest
+from softshare.evidence.claims.reading import Claim
+from softshare.evidence.claims.similarities import BY_ORDER, final_matrices, plain, seeds_interval, templates_of
+from softshare.evidence.gather import CellEvidence
+from softshare.evidence.verdict import Verdict
+
+
+def judge_settled(claim: Claim, ground: Ground) -> Finding:
+    """Whether the matrices after a fraction of the training correlate with the final ones, to a level.
+
+    Asked of the seeds whose final matrices show hard sharing beyond a start's, as `judge_near_one` tells it: with fewer
+    templates than layers a start has a pattern of its own, and where nothing moved it correlates with itself. "Close"
+    is more than chance yet below the level; "not reproduced" is no more than chance and, by the 95 % interval over
+    seeds, below the level.
+    """
+    found, stored = ground.similarities(claim.setting("setting"))
+    templates = templates_of(found)
+    shows = {
+        seed: groups
+        for seed, groups in final_matrices(stored).items()
+        if p_of_largest(groups, templates) < ground.alpha
+    }
+    ground.require_enough(found, len(shows), "end with layers more alike than a start's, or nothing settles")
+    level, epoch, last = claim.test["at_least"], _epoch(found, claim.test["after"]), _epochs(found)
+    early = _at_epoch({seed: stored[seed] for seed in shows}, epoch) if epoch != last else {}
+    what = f"hold the similarity after epoch {epoch} of {last}"
+    ground.require_enough(found, len(early), what)
+    by_seed, p = correlation_with_final(early, shows)
+    ground.require_enough(found, len(by_seed), f"{what}, with any structure in it")
+    assert p is not None
+    mean, interval = float(np.mean(list(by_seed.values()))), seeds_interval(list(by_seed.values()))
+    if p < ground.alpha:
+        verdict = Verdict.REPRODUCED if mean >= level else Verdict.CLOSE
+    else:
+        below = interval is not None and interval[1] < level
+        verdict = Verdict.NOT_REPRODUCED if below else Verdict.INCONCLUSIVE
+    first = min(min(epochs) for epochs, _ in stored.values())
+    at_first = correlation_with_final(_at_epoch({seed: stored[seed] for seed in by_seed}, first), shows)[0]
+    return Finding(
+        verdict=verdict,
+        sentence=f"after epoch {epoch} of {last} the matrices of {found.cell.run} correlate with the final ones by "
+        f"{number(mean)} ({span(interval)}; asked for: {level:g}), {chance(p)} among orders of the layers"
+        + (f"; after epoch {first} by {number(float(np.mean(list(at_first.values()))))}" if at_first else ""),
+        test=f"{BY_ORDER}, and the level",
+        n=len(by_seed),
+        estimate=mean,
+        unit="correlation",
+        interval=interval,
+        bound=level,
+        p=p,
+        details={
+            "by_seed": plain(by_seed),
+            "epoch": epoch,
+            "of_epochs": last,
+            "first_stored_epoch": first,
+            "by_seed_at_first_stored_epoch": plain(at_first),
+        },
+    )
+
+
+def _at_epoch(stored: Stored, epoch: int) -> Matrices:
+    """The matrices of coefficients after an epoch, of the runs that stored it."""
+    return {
+        seed: [group.coefficients[epochs.index(epoch)] for group in groups]
+        for seed, (epochs, groups) in stored.items()
+        if epoch in epochs
+    }
+
+
+def _epochs(found: CellEvidence) -> int:
+    return max(found.values("epochs"))
+
+
+def _epoch(found: CellEvidence, fraction: float) -> int:
+    """The stored epoch after a fraction of the training, as a recipe's `similarity_at` has it."""
+    epochs = _epochs(found)
+    return min(epochs, max(1, round(fraction * epochs)))

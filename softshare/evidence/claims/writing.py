@@ -1,0 +1,180 @@
+"""What was found of the paper's claims: as JSON for the report, Markdown, CSV, and a table for the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from softshare.evidence.claims.finding import number
+from softshare.evidence.claims.judge import Judged, JudgedClaim, judge_claims
+from softshare.evidence.markup import markdown
+from softshare.evidence.verdict import Verdict
+from softshare.files import write_json, write_text
+from softshare.plan import Plan
+
+DASH = "\N{EN DASH}"
+
+
+def write_claims(
+    plan: Plan, results: Path, out_dir: Path, bench: Path | None = None, root: Path | None = None
+) -> Judged:
+    """Judges every claim and writes `claims.json`, `claims.md` and `claims.csv`.
+
+    Args:
+        plan: What was to be run.
+        results: `results/<scale>`.
+        out_dir: Where to write.
+        bench: Folder that holds `bench.csv`; `bench` beside the scale's results by default.
+        root: Folder that holds `config/` and `reports/`; the project's by default.
+
+    Raises:
+        UserError: The claims cannot be read, or nothing can be written.
+    """
+    judged = judge_claims(plan, results, bench, root)
+    write_text(out_dir / "claims.md", to_markdown(judged))
+    write_text(out_dir / "claims.csv", to_csv(judged))
+    write_json(out_dir / "claims.json", to_json(judged))
+    return judged
+
+
+def to_json(judged: Judged) -> dict[str, Any]:
+    """All that is known, in plain values; what cannot be said is null."""
+    return {
+        "scale": judged.scale,
+        "is_paper": judged.is_paper,
+        "source": judged.claims.source,
+        "notes": list(judged.claims.notes),
+        "alpha": judged.claims.alpha,
+        "counts": judged.counts,
+        "tested": judged.tested,
+        "on_multiple_tests": on_multiple_tests(judged),
+        "claims": [_plain(each) for each in judged.judged],
+    }
+
+
+def to_csv(judged: Judged) -> str:
+    """A row a claim, at full precision; empty where nothing can be said."""
+    rows = []
+    for each in judged.judged:
+        plain = _plain(each)
+        low, high = plain["interval"] or (None, None)
+        keys = ("id", "section", "words", "kind", "verdict", "at", "sentence", "test", "n", "estimate", "unit")
+        rest = ("bound", "p", "p_holm")
+        row = {key: plain[key] for key in keys} | {"interval_low": low, "interval_high": high}
+        row |= {key: plain[key] for key in rest}
+        row["runs"] = " ".join(run["run"] for run in plain["runs"] if run["run"]) or None
+        row["notes"] = "; ".join(plain["notes"]) or None
+        rows.append(row)
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+
+
+def to_markdown(judged: Judged) -> str:
+    """The claims for a reader, in the paper's order."""
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in judged.counts.items() if count)
+    rows = [
+        {
+            "Claim": markdown(each.claim.id),
+            "Section": markdown(each.claim.section),
+            "The paper's words": markdown(each.claim.words),
+            "Verdict": f"**{verdict_at(each, judged)}**",
+            "Found": markdown(_sentence(each.finding.sentence)),
+            "Tested by": markdown(each.finding.test) or DASH,
+            "n": DASH if each.finding.n is None else str(each.finding.n),
+            "p": _p(each.finding.p),
+            "p, Holm": _p(each.p_holm),
+        }
+        for each in judged.judged
+    ]
+    notes = [
+        f"{each.claim.id}: {note}"
+        for each in judged.judged
+        for note in ([each.claim.note] if each.claim.note else []) + list(each.finding.notes)
+    ]
+    parts = [
+        f"# Claims of the paper (scale: {judged.scale})",
+        f"{len(rows)} claims: {counts}. {_of_scale(judged)}",
+        on_multiple_tests(judged),
+        tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True),
+        "## How they are judged",
+        "\n".join(f"- {markdown(note)}" for note in judged.claims.notes),
+        "## Notes",
+        "\n".join(f"- {markdown(note)}" for note in notes) or "None.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def describe_claims(judged: Judged) -> str:
+    """The claims as a narrow table."""
+    rows = [
+        [each.claim.id, str(each.finding.verdict), _p(each.finding.p), _p(each.p_holm), each.finding.sentence]
+        for each in judged.judged
+    ]
+    heads = ["claim", "verdict", "p", "p, Holm", "found"]
+    table = tabulate(rows, heads, "simple", disable_numparse=True, maxcolwidths=[None, None, None, None, 80])
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in judged.counts.items() if count)
+    return f"{table}\n\n{len(rows)} claims: {counts}. {_of_scale(judged)}\n{on_multiple_tests(judged)}"
+
+
+def on_multiple_tests(judged: Judged) -> str:
+    """What a reader of many tests should know."""
+    tested, alpha = judged.tested, judged.claims.alpha
+    if not tested:
+        return "No claim was tested with a p."
+    held = [each for each in judged.judged if each.finding.p is not None and each.finding.p < alpha]
+    kept = sum(each.p_holm is not None and each.p_holm < alpha for each in held)
+    return (
+        f"{tested} claims were tested with a p at a level of {alpha:g}: were all of them false, about "
+        f"{number(alpha * tested, 1)} would pass by chance. {len(held)} pass, {kept} of them also with p adjusted for "
+        f"{tested} tests after Holm. The verdict rests on the plain p, as ruled before any run."
+    )
+
+
+def verdict_at(each: JudgedClaim, judged: Judged) -> str:
+    """The verdict, and where it was reached if that is not the paper's own scale."""
+    finding = each.finding
+    if finding.at != f"scale {judged.scale}":
+        return f"{finding.verdict} ({finding.at})"
+    unsaid = finding.verdict in (Verdict.NOT_RUN, Verdict.NOT_COMPARABLE)
+    return str(finding.verdict) if judged.is_paper or unsaid else f"{finding.verdict} (at {finding.at})"
+
+
+def _of_scale(judged: Judged) -> str:
+    if judged.is_paper:
+        return "At this scale what is run is what the paper ran."
+    return (
+        f"Claims of direction and structure are tested at scale {judged.scale}, on the networks and data that stand in "
+        "there, which tells nothing sure of the paper's own scale; numbers are not comparable."
+    )
+
+
+def _plain(each: JudgedClaim) -> dict[str, Any]:
+    claim, finding = each.claim, asdict(each.finding)
+    return {
+        "id": claim.id,
+        "section": claim.section,
+        "words": claim.words,
+        "note": claim.note or None,
+        "kind": claim.kind,
+        "asked": claim.test,
+        **finding,
+        "verdict": str(each.finding.verdict),
+        "interval": list(each.finding.interval) if each.finding.interval else None,
+        "p_holm": each.p_holm,
+        "notes": list(each.finding.notes),
+        "runs": list(each.runs),
+    }
+
+
+def _sentence(text: str) -> str:
+    """With a capital, unless it begins with a name."""
+    return text[0].upper() + text[1:] if text.split(maxsplit=1)[0].isalpha() else text
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return DASH
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,190 @@
+"""What the columns of a table say of a line: for a reader, and plainly for a program."""
+
+from __future__ import annotations
+
+from softshare.evidence.beside import BESIDE
+from softshare.evidence.lines import Line, QuotedLine
+from softshare.evidence.verdict import Judgement
+from softshare.scales import Setting
+
+DASH = "\N{EN DASH}"
+QUOTED = "quoted"
+
+# The columns of numbers.
+RIGHT = frozenset(
+    {"Params, paper", "Params, run", "n", "Error (%)", "Paper", "Difference", "95 % interval"}
+    | {heading for each in BESIDE.values() for heading in (each.papers, each.ours)}
+)
+
+
+def shown(line: Line | QuotedLine, beside: list[str], compared: str | None) -> dict[str, str]:
+    """A line for a reader, by column.
+
+    Args:
+        line: A line of the table.
+        beside: What else the paper prints, by its keys.
+        compared: The row that every other row is held against, if any.
+    """
+    cells = _shown_quoted(line) if isinstance(line, QuotedLine) else _shown(line)
+    verdict = cells.pop("Verdict")
+    for key in beside:
+        cells |= _shown_beside(line, key)
+    if compared:
+        cells[f"Minus {compared}"] = DASH if isinstance(line, QuotedLine) else _contrast(line)
+    return cells | {"Verdict": verdict}
+
+
+def plain(line: Line | QuotedLine, beside: list[str], compared: str | None) -> dict[str, object]:
+    """A line for a program, at full precision; None where nobody measured. Arguments as of `shown`."""
+    cells = _plain_quoted(line) if isinstance(line, QuotedLine) else _plain(line)
+    for key in beside:
+        complete = [] if isinstance(line, QuotedLine) else line.evidence.complete
+        cells[f"paper_{key}"] = line.row.beside.get(key)
+        cells[f"run_{key}"] = BESIDE[key].value(complete) if complete else None
+    if compared:
+        cells |= {} if isinstance(line, QuotedLine) else _plain_contrast(line, compared)
+    return cells
+
+
+def _shown(line: Line) -> dict[str, str]:
+    found, judgement, decimals = line.evidence, line.judgement, line.decimals
+    return {
+        "Row": line.row.label,
+        "Dataset": line.dataset,
+        "Params, paper": line.row.parameters,
+        "Params, run": ", ".join(f"{count:,}" for count in found.values("parameters")) or DASH,
+        "What was run": _what_was_run(line),
+        "n": f"{judgement.n} of {len(found.records)}" if found.records else "0",
+        "Error (%)": _mean_and_sd(judgement, decimals),
+        "Paper": DASH if line.number is None else f"{line.number.value:.{decimals}f}",
+        "Difference": DASH if judgement.difference is None else _signed(judgement.difference, decimals),
+        "95 % interval": DASH
+        if judgement.interval is None
+        else " to ".join(_number(end, decimals) for end in judgement.interval),
+        "Verdict": str(judgement.verdict),
+    }
+
+
+def _shown_quoted(line: QuotedLine) -> dict[str, str]:
+    return {
+        "Row": line.row.label,
+        "Dataset": line.dataset,
+        "Params, paper": line.row.parameters,
+        "Params, run": DASH,
+        "What was run": f"nothing; quoted: {line.row.source}",
+        "n": DASH,
+        "Error (%)": DASH,
+        "Paper": DASH if line.value is None else f"{line.value:.{line.decimals}f}",
+        "Difference": DASH,
+        "95 % interval": DASH,
+        "Verdict": QUOTED,
+    }
+
+
+def _shown_beside(line: Line | QuotedLine, key: str) -> dict[str, str]:
+    papers = line.row.beside.get(key)
+    complete = [] if isinstance(line, QuotedLine) else line.evidence.complete
+    return {
+        BESIDE[key].papers: DASH if papers is None else f"{papers:g}",
+        BESIDE[key].ours: f"{BESIDE[key].value(complete):{BESIDE[key].shown}}" if complete else DASH,
+    }
+
+
+def _what_was_run(line: Line) -> str:
+    cell, found = line.evidence.cell, line.evidence
+    if cell.run is None:
+        return "not run at this scale"
+    paper_epochs, planned = line.epochs
+    if not found.complete:
+        text = f"not run; planned: {_training(cell.run, str(planned))}"
+        waits = cell.run.waits_for
+        return f"{text}; waits for {waits}, which cannot be trained on here yet" if waits else text
+    epochs = ", ".join(map(str, found.values("epochs")))
+    ours, papers = _training(cell.run, epochs), _training(cell.paper, str(paper_epochs))
+    return ours if ours == papers else f"{ours}; in place of {papers}"
+
+
+def _training(setting: Setting, epochs: str) -> str:
+    return f"{setting.model} on {setting.dataset}, {epochs} epochs, recipe {setting.recipe}"
+
+
+def _mean_and_sd(judgement: Judgement, decimals: int) -> str:
+    if judgement.mean is None:
+        return "not run"
+    mean = f"{judgement.mean:.{decimals}f}"
+    return mean if judgement.sd is None else f"{mean} ± {judgement.sd:.{decimals}f}"
+
+
+def _contrast(line: Line) -> str:
+    found, decimals = line.contrast, line.decimals
+    if found is None:
+        return DASH
+    how = "Welch" if found.pairs is None else f"{found.pairs} pair{'s' if found.pairs > 1 else ''}"
+    interval = "no interval"
+    if found.interval is not None:
+        interval = " to ".join(_signed(end, decimals) for end in found.interval)
+    return f"{_signed(found.difference, decimals)} ({interval}; {how})"
+
+
+def _number(value: float, decimals: int) -> str:
+    return _signed(value, decimals).lstrip("+")
+
+
+def _signed(value: float, decimals: int) -> str:
+    text = f"{value:+.{decimals}f}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def _plain(line: Line) -> dict[str, object]:
+    cell, found, judgement = line.evidence.cell, line.evidence, line.judgement
+    low, high = judgement.interval or (None, None)
+    return {
+        "row": cell.row,
+        "paper_dataset": cell.paper.dataset,
+        "paper_model": cell.paper.model,
+        "paper_epochs": line.epochs[0],
+        "recipe": cell.paper.recipe,
+        "run_dataset": cell.run.dataset if found.complete and cell.run else None,
+        "run_model": cell.run.model if found.complete and cell.run else None,
+        "run_epochs": " ".join(map(str, found.values("epochs"))) or None,
+        "paper_parameters": line.row.parameters,
+        "paper_parameters_exact": str(line.exact_parameters) if line.exact_parameters else None,
+        "run_parameters": " ".join(map(str, found.values("parameters"))) or None,
+        "n_planned": len(found.records),
+        "n": judgement.n,
+        "mean": judgement.mean,
+        "sd": judgement.sd,
+        "interval_low": low,
+        "interval_high": high,
+        "paper_value": None if line.number is None else line.number.value,
+        "paper_n": None if line.number is None else str(line.number.n),
+        "difference": judgement.difference,
+        "band": judgement.band,
+        "sd_used": judgement.sd_used,
+        "verdict": str(judgement.verdict),
+        "notes": "; ".join(line.notes) or None,
+    }
+
+
+def _plain_quoted(line: QuotedLine) -> dict[str, object]:
+    return {
+        "row": line.row.label,
+        "paper_dataset": line.place,
+        "paper_parameters": line.row.parameters,
+        "paper_value": line.value,
+        "verdict": QUOTED,
+        "notes": f"quoted: {line.row.source}",
+    }
+
+
+def _plain_contrast(line: Line, compared: str) -> dict[str, object]:
+    found = line.contrast
+    low, high = (found.interval if found else None) or (None, None)
+    return {
+        "compared_with": compared if found else None,
+        "compared_difference": found.difference if found else None,
+        "compared_low": low,
+        "compared_high": high,
+        "compared_by": ("Welch" if found.pairs is None else "paired by seed") if found else None,
+        "compared_pairs": str(found.pairs) if found and found.pairs is not None else None,
+    }

@@ -1,0 +1,69 @@
+"""The extrapolation matrices of Figure 5 as a table: Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from softshare.evidence.gather import find_experiment, gather
+from softshare.evidence.markup import latex, markdown
+from softshare.evidence.path_runs import PathRow, extrapolation_rows, path_rows, shown_extrapolation
+from softshare.evidence.tables import to_pipe
+from softshare.files import write_text
+from softshare.plan import Plan
+
+_ABOUT = (
+    "F1 over all pixels of each phase's test set, at the end of the phase that a network was trained up to; mean ± "
+    "standard deviation between seeds, whose data and weights are drawn anew. Right of the diagonal it extrapolates."
+)
+
+
+def write_path_table(plan: Plan, name: str, results: Path, out_dir: Path, root: Path | None = None) -> list[Path]:
+    """Writes `<name>.md`, `<name>.tex` and `<name>.csv` from the run folders that are there.
+
+    Args:
+        plan: What was to be run.
+        name: An experiment of kind `paths`.
+        results: `results/<scale>`.
+        out_dir: Where to write.
+        root: Folder that holds `config/`; the project's by default.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: No such experiment, or a file cannot be written.
+    """
+    experiment = find_experiment(plan, name, "paths")
+    rows = path_rows(gather(plan, results, root).cells[name], results)
+    title = f"{experiment.title} (scale: {plan.scale.name})"
+    texts = {"md": _markdown(title, rows), "tex": _latex(title, name, rows), "csv": _csv(rows)}
+    for ending, text in texts.items():
+        write_text(out_dir / f"{name}.{ending}", text)
+    return [out_dir / f"{name}.{ending}" for ending in texts]
+
+
+def _markdown(title: str, rows: Sequence[PathRow]) -> str:
+    left_out = "\n".join(f"- {markdown(row.label)}: {markdown('; '.join(row.missing))}" for row in rows if row.missing)
+    parts = [f"**{markdown(title)}**", to_pipe(list(shown_extrapolation(rows))), _ABOUT]
+    return "\n\n".join([*parts, f"Left out:\n\n{left_out}"] if left_out else parts) + "\n"
+
+
+def _latex(title: str, name: str, rows: Sequence[PathRow]) -> str:
+    cells = pd.DataFrame(list(shown_extrapolation(rows)), dtype=object).fillna("").map(latex)
+    text = cells.rename(columns=latex).to_latex(
+        index=False,
+        escape=False,
+        column_format="".join("l" if name in ("Row", "What was run", "Trained up to") else "r" for name in cells),
+        caption=latex(f"{title}. {_ABOUT}"),
+        label=f"tab:{name}",
+    )
+    small = "\\scriptsize\\setlength{\\tabcolsep}{2pt}\n\\begin{tabular}"
+    head = "% Written by softshare. Needs \\usepackage{booktabs}; wide enough for a page in landscape.\n"
+    return head + text.replace("\\begin{tabular}", small, 1)
+
+
+def _csv(rows: Sequence[PathRow]) -> str:
+    return pd.DataFrame(list(extrapolation_rows(rows)), dtype=object).to_csv(index=False, lineterminator="\n")

@@ -1,0 +1,55 @@
+"""One run, as it was asked for: what is trained, how, and where it computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+
+from softshare.sharing import native
+
+
+class Settings(Protocol):
+    """A recipe, whatever its task."""
+
+    def settings(self) -> dict[str, Any]:
+        """As plain values."""
+
+    @property
+    def recurrence(self) -> float:
+        """lambda_R, weight of the recurrence regulariser (section 3.2)."""
+
+    @property
+    def all_epochs(self) -> int:
+        """Epochs of the whole training."""
+
+
+RecipeT = TypeVar("RecipeT", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Job(Generic[RecipeT]):
+    """One run: what is trained, how, and where it computes."""
+
+    dataset: str
+    model: str
+    recipe_name: str
+    recipe: RecipeT
+    seed: int
+    device: torch.device
+    precision: str
+    compile: bool = False
+    scale: str | None = None
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What names the run."""
+        return {"dataset": self.dataset, "model": self.model, "recipe": self.recipe_name, "seed": self.seed}
+
+    def identity(self, fingerprint: str) -> dict[str, Any]:
+        """All on which the result depends; on a CPU, two runs of one identity end with the same bits."""
+        where = {"device": self.device.type, "precision": self.precision, "compile": self.compile}
+        threads = {"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}
+        arithmetic = {"torch": str(torch.__version__), "compiled synthesis": native.library() is not None}
+        return self.key | self.recipe.settings() | where | threads | arithmetic | {"fingerprint": fingerprint}

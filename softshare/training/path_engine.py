@@ -1,0 +1,173 @@
+"""Training on shortest paths: one network through phases of growing distance (section 4.4 of the paper).
+
+The order of an epoch's examples is drawn from (seed, epoch). The data are drawn from the run's seed too, so that runs
+of one seed train different networks on the same examples, and runs of different seeds tell of more than one draw.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from softshare.data.path_batches import epoch_order, on_device, path_batches
+from softshare.data.shortest_paths import PathSet, ShortestPaths, make_shortest_paths
+from softshare.files import written_whole
+from softshare.models import create_model
+from softshare.sharing import parameter_groups
+from softshare.training.job import Job
+from softshare.training.path_evaluation import PathScore, evaluate_paths, predict_paths
+from softshare.training.path_recipe import PathRecipe
+from softshare.training.resumable import Resumable, seed_weights, train_to_the_end
+
+PREDICTED = 4  # test examples of each phase whose predictions are kept
+
+
+def train_paths(job: Job[PathRecipe], out: Path, *, progress: bool = True) -> dict[str, Any]:
+    """Trains a run through all phases and writes its folder; goes on from the checkpoint that a killed one left.
+
+    A run that is complete is left as it is. Besides what every run leaves, the folder holds `predictions.npz` (see
+    `_Training.finish`); `history.csv` tells phase and F1 of each epoch, `metrics.json` F1 at the end of each phase on
+    the test sets of all phases.
+
+    Args:
+        job: The run; its seed is also that of the data.
+        out: The run's folder.
+        progress: Whether to show a progress bar (on a terminal) and a line an epoch.
+
+    Returns:
+        The metrics, as in `metrics.json`.
+
+    Raises:
+        UserError: Settings under which hardly any example is valid, a checkpoint of other settings, a folder that
+            cannot be written or that another process trains in, or a loss that is no number.
+        Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
+    """
+    data = make_shortest_paths(job.recipe.data, job.seed)
+    return train_to_the_end(job, data.fingerprint, out, lambda: _Training(job, data, out), progress)
+
+
+class _Training(Resumable[PathRecipe]):
+    """The state of a run between two epochs."""
+
+    def __init__(self, job: Job[PathRecipe], data: ShortestPaths, out: Path) -> None:
+        recipe = job.recipe
+        self.data = data
+        self.train_sets = [on_device(phase.train, job.device) for phase in data.phases]
+        self.test_sets = [on_device(phase.test, job.device) for phase in data.phases]
+        self.extrapolation: list[list[PathScore]] = []  # [phases trained so far][phase tested]
+        seed_weights(job.seed)
+        model = create_model(job.model, coefficients=recipe.coefficients, skip=recipe.skip)
+        super().__init__(job, data.fingerprint, out, model, self._fresh_adam)
+        self.resume()
+
+    def _fresh_adam(self, model: nn.Module) -> torch.optim.Optimizer:
+        fused = self.job.device.type in ("cpu", "cuda")
+        return torch.optim.Adam(parameter_groups(model, 0.0), lr=self.job.recipe.learning_rate, fused=fused)
+
+    def state(self) -> dict[str, Any]:
+        """What the checkpoint holds."""
+        scores = [[dataclasses.asdict(score) for score in row] for row in self.extrapolation]
+        return super().state() | {"extrapolation": scores}
+
+    def restore(self, found: dict[str, Any]) -> None:
+        """Takes up what a checkpoint held."""
+        super().restore(found)
+        self.extrapolation = [[PathScore(**score) for score in row] for row in found["extrapolation"]]
+
+    def run_epoch(self, epoch: int, progress: bool) -> None:
+        """Trains one epoch, counted from 0 through all phases, evaluates, and adds a row to the history.
+
+        After the last epoch of a phase the network is tested on all phases.
+        """
+        recipe, clock = self.job.recipe, time.perf_counter()
+        phase = recipe.phase_of(epoch)
+        if recipe.adam_state == "fresh" and recipe.begins_phase(epoch):
+            self.optimizer = self._fresh_adam(self.model)
+        loss = self._train_steps(self.train_sets[phase], epoch, progress)
+        seconds = time.perf_counter() - clock
+        test = self._score(self.test_sets[phase])
+        if recipe.ends_phase(epoch):
+            self.extrapolation.append(
+                [test if number == phase else self._score(each) for number, each in enumerate(self.test_sets)]
+            )
+        evaluation_seconds = time.perf_counter() - clock - seconds
+        if epoch + 1 in recipe.similarity_epochs:
+            self.similarity.add(self.model, epoch + 1)
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "phase": phase + 1,
+                "train_loss": loss,
+                "test_loss": test.loss,
+                "test_f1": test.f1,
+                "seconds": round(seconds, 3),
+                "evaluation_seconds": round(evaluation_seconds, 3),
+            }
+        )
+        self.end_epoch(epoch, time.perf_counter() - clock)
+        if progress:
+            tqdm.write(
+                f"epoch {self.epoch}/{recipe.all_epochs}, phase {phase + 1}: train loss {loss:.4f}, "
+                f"test F1 {test.f1:.4f}, {recipe.train / seconds:.0f} images/s, {self.minutes_left:.1f} min left"
+            )
+
+    def _train_steps(self, examples: PathSet, epoch: int, progress: bool) -> float:
+        recipe, device = self.job.recipe, self.job.device
+        weight = torch.tensor(recipe.positive_weight, device=device)
+
+        def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+            return nn.functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=weight)
+
+        order = epoch_order(len(examples), self.job.seed, epoch).to(device)
+        batches = path_batches(examples, recipe.batch_size, order)
+        return self.take_steps(batches, len(examples), epoch, progress, loss_of)
+
+    def _score(self, examples: PathSet) -> PathScore:
+        return evaluate_paths(self.network, self.model, examples, self.job.precision)
+
+    def finish(self) -> dict[str, Any]:
+        """Writes the run's folder, `metrics.json` last, and removes the checkpoint.
+
+        `predictions.npz` holds, for the first test examples of each phase and the final network: `inputs`
+        [phases, N, 2, side, side], `labels` [phases, N, side, side] and `probabilities`, float32 of the same shape.
+        """
+        self._save_predictions(self.out / "predictions.npz")
+        at_ends = [row[phase] for phase, row in enumerate(self.extrapolation)]
+        return self.write_folder(
+            dataset={
+                "name": self.job.dataset,
+                "source": f"drawn with seed {self.data.seed}",
+                "seed": self.data.seed,
+                "fingerprint": self.data.fingerprint,
+                "settings": dataclasses.asdict(self.data.settings),
+            },
+            metrics={
+                "test": {
+                    "f1": [score.f1 for score in at_ends],
+                    "loss": [score.loss for score in at_ends],
+                    "examples": self.job.recipe.test,
+                },
+                "extrapolation": [[score.f1 for score in row] for row in self.extrapolation],
+                "validation": None,
+                "train_loss": self.history[-1]["train_loss"],
+            },
+        )
+
+    def _save_predictions(self, file: Path) -> None:
+        kept = [PathSet(each.inputs[:PREDICTED], each.labels[:PREDICTED]) for each in self.test_sets]
+        probabilities = [predict_paths(self.model, each, self.job.precision) for each in kept]
+        with written_whole(file) as temporary, temporary.open("wb") as opened:
+            np.savez(
+                opened,
+                allow_pickle=False,
+                inputs=torch.stack([each.inputs for each in kept]).cpu().numpy(),
+                labels=torch.stack([each.labels for each in kept]).cpu().numpy(),
+                probabilities=np.stack(probabilities),
+            )

@@ -1,0 +1,264 @@
+"""A run that can be killed: its state between two epochs, the step that every task takes, and the folder it leaves.
+
+Every epoch starts from (seed, epoch) and the checkpoint alone, so that a run which was killed and resumed ends with
+the same bits on a CPU. What is trained on, and how it is scored, the engines of the tasks tell (`engine`,
+`path_engine`).
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Generic
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from softshare.data.seeding import epoch_seed
+from softshare.errors import UserError
+from softshare.files import read_json, write_json
+from softshare.sharing import recurrence_penalty
+from softshare.training.checkpoint import load_checkpoint, require_same_run, save_checkpoint
+from softshare.training.device import autocast, describe_device, peak_memory_bytes
+from softshare.training.job import Job, RecipeT
+from softshare.training.lock import alone_in
+from softshare.training.record import SimilarityRecord, provenance, save_history, save_weights
+from softshare.training.stopping import stops_cleanly
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def train_to_the_end(
+    job: Job[RecipeT], fingerprint: str, out: Path, start: Callable[[], Resumable[RecipeT]], progress: bool
+) -> dict[str, Any]:
+    """Trains a run and writes its folder; a run that is complete is left as it is.
+
+    Args:
+        job: The run.
+        fingerprint: Of its data.
+        out: The run's folder.
+        start: Makes the run's state, from the checkpoint that an earlier, killed one left, if any.
+        progress: Whether to show a progress bar (on a terminal) and a line an epoch.
+
+    Returns:
+        The metrics, as in `metrics.json`.
+
+    Raises:
+        UserError: A checkpoint of other settings, a folder that cannot be written or that another process trains
+            in, or a loss that is no number.
+        Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
+    """
+    if (out / "metrics.json").exists():
+        found = read_json(out / "manifest.json").get("identity", {})
+        require_same_run(found, job.identity(fingerprint), out / "manifest.json")
+        (out / CHECKPOINT).unlink(missing_ok=True)
+        return read_json(out / "metrics.json")
+    with alone_in(out), stops_cleanly():
+        training = start()
+        for epoch in range(training.epoch, job.recipe.all_epochs):
+            training.run_epoch(epoch, progress)
+            training.save()
+        return training.finish()
+
+
+def seed_weights(seed: int) -> None:
+    """Lets torch draw a run's first weights from its seed alone."""
+    torch.manual_seed(epoch_seed(seed, 0, "weights"))
+
+
+class Resumable(ABC, Generic[RecipeT]):
+    """The state of a run between two epochs.
+
+    Whoever inherits calls `resume` at the end of its constructor.
+
+    Args:
+        job: The run.
+        fingerprint: Of its data.
+        out: The run's folder.
+        model: The network with its first weights.
+        make_optimizer: Makes the optimiser, once the network lies on its device.
+    """
+
+    def __init__(
+        self,
+        job: Job[RecipeT],
+        fingerprint: str,
+        out: Path,
+        model: nn.Module,
+        make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+    ) -> None:
+        torch.backends.cudnn.deterministic = True  # algorithms that repeat themselves
+        self.job, self.out = job, out
+        self.identity = job.identity(fingerprint)
+        self.model = model.to(job.device).to(memory_format=torch.channels_last)
+        self.network: Callable[[Tensor], Tensor] = (
+            torch.compile(self.model, dynamic=False) if job.compile else self.model
+        )
+        self.optimizer = make_optimizer(self.model)
+        self.similarity = SimilarityRecord()
+        self.history: list[dict[str, Any]] = []
+        self.epoch = 0
+        self.seconds = 0.0  # of training and evaluation, summed over restarts
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.earlier_wall_seconds = 0.0
+        self.clock = time.perf_counter()
+
+    @abstractmethod
+    def run_epoch(self, epoch: int, progress: bool) -> None:
+        """Trains one epoch, counted from 0, evaluates, and adds a row to the history."""
+
+    @abstractmethod
+    def finish(self) -> dict[str, Any]:
+        """Ends the run with `write_folder`, and gives its metrics."""
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint's file."""
+        return self.out / CHECKPOINT
+
+    @property
+    def wall_seconds(self) -> float:
+        """Since the run began, over all its restarts."""
+        return self.earlier_wall_seconds + time.perf_counter() - self.clock
+
+    def state(self) -> dict[str, Any]:
+        """What the checkpoint holds."""
+        return {
+            "identity": self.identity,
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "similarity": self.similarity.state(),
+            "history": self.history,
+            "seconds": self.seconds,
+            "started": self.started,
+            "wall_seconds": self.wall_seconds,
+        }
+
+    def restore(self, found: dict[str, Any]) -> None:
+        """Takes up what a checkpoint held."""
+        self.model.load_state_dict(found["model"])
+        self.optimizer.load_state_dict(found["optimizer"])
+        self.similarity = SimilarityRecord(found["similarity"])
+        self.history = found["history"]
+        self.epoch = found["epoch"]
+        self.seconds = found["seconds"]
+        self.started = found["started"]
+        self.earlier_wall_seconds = found["wall_seconds"]
+
+    def resume(self) -> None:
+        """Goes on from the checkpoint, if there is one.
+
+        Raises:
+            UserError: It is damaged, or of another run.
+        """
+        found = load_checkpoint(self.checkpoint, self.identity)
+        if found is not None:
+            self.restore(found)
+
+    def save(self) -> None:
+        """Writes the checkpoint and the history so far."""
+        save_checkpoint(self.checkpoint, self.state())
+        save_history(self.out / "history.csv", self.history)
+
+    def take_steps(
+        self,
+        batches: Iterable[tuple[Tensor, Tensor]],
+        count: int,
+        epoch: int,
+        progress: bool,
+        loss_of: Callable[[Tensor, Tensor], Tensor],
+    ) -> float:
+        """Trains on an epoch's batches, a step each.
+
+        Args:
+            batches: Inputs and targets, on the device.
+            count: Examples in all of them.
+            epoch: Counted from 0.
+            progress: Whether to show a progress bar on a terminal.
+            loss_of: Mean loss of a batch, from the network's output in fp32 and the targets.
+
+        Returns:
+            The mean loss over all examples, without the recurrence penalty.
+
+        Raises:
+            UserError: A loss is no number.
+        """
+        job, recurrence = self.job, self.job.recipe.recurrence
+        self.model.train()
+        losses = []  # on the device: reading them there would wait for each batch
+        label = f"epoch {epoch + 1}/{job.recipe.all_epochs}"
+        with tqdm(total=count, unit="img", desc=label, leave=False, disable=not progress or None) as bar:
+            for inputs, targets in batches:
+                with autocast(job.device, job.precision):
+                    output = self.network(inputs)
+                loss = loss_of(output.float(), targets)
+                objective = loss
+                if recurrence:
+                    objective = loss - recurrence * recurrence_penalty(self.model)
+                self.optimizer.zero_grad(set_to_none=True)
+                objective.backward()
+                self.optimizer.step()
+                losses.append(loss.detach() * len(targets))
+                bar.update(len(targets))
+        summed = torch.stack(losses)
+        finite = summed.isfinite()
+        if not finite.all():
+            step = int(finite.logical_not().nonzero()[0])
+            raise UserError(
+                f"the loss is no number at epoch {epoch + 1}, step {step + 1}",
+                file=self.out,
+                remedy="lower the learning rate, or train in fp32",
+            )
+        return float(summed.double().sum()) / count
+
+    def end_epoch(self, epoch: int, seconds: float) -> None:
+        """Counts an epoch that took so many seconds."""
+        self.epoch = epoch + 1
+        self.seconds += seconds
+
+    @property
+    def minutes_left(self) -> float:
+        """What the epochs that are left will take at the pace so far."""
+        return self.seconds / self.epoch * (self.job.recipe.all_epochs - self.epoch) / 60
+
+    def write_folder(self, dataset: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
+        """Writes the run's folder, `metrics.json` last, and removes the checkpoint.
+
+        Args:
+            dataset: What the manifest tells of the data.
+            metrics: The final numbers.
+
+        Returns:
+            The metrics with the run's key, as written.
+        """
+        job, out = self.job, self.out
+        save_weights(out / "model.safetensors", self.model, job.key)
+        self.similarity.save(out / "similarity.npz")
+        save_history(out / "history.csv", self.history)
+        manifest = {
+            "identity": self.identity,
+            "settings": job.key | job.recipe.settings(),
+            "scale": job.scale,
+            "precision": job.precision,
+            "compile": job.compile,
+            "loader": "tensor",
+            "device": describe_device(job.device),
+            "threads": torch.get_num_threads(),
+            "dataset": dataset,
+            "started": self.started,
+            "wall_seconds": round(self.wall_seconds, 2),
+            "device_seconds": round(self.seconds, 2),
+            "peak_memory_bytes": peak_memory_bytes(job.device),
+            **provenance(),
+        }
+        write_json(out / "manifest.json", manifest)
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        metrics = {**job.key, "epochs": job.recipe.all_epochs, "parameters": parameters, **metrics}
+        write_json(out / "metrics.json", metrics)
+        self.checkpoint.unlink(missing_ok=True)
+        return metrics

@@ -1,0 +1,421 @@
+"""Claims on layer similarity and folding: matrices with known structure, and none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from softshare.evidence.claims import matrices
+from softshare.evidence.claims.plain_weights import largest_similarity
+from softshare.evidence.paired import mcnemar
+from softshare.evidence.statistics import change_interval
+from softshare.plan import Run, Setting
+from softshare.sharing.similarity import chance_similarity
+
+Judge = Callable[..., Any]
+Coefficients = Callable[[int, int, int], np.ndarray]  # of a seed, an epoch and a group
+Shared = Callable[..., None]
+
+DEEP, FOUR, ONE, PLAIN = (
+    "cifar10/swrn-40-8-8/cifar",
+    "cifar10/swrn-28-10-4/cifar",
+    "cifar10/swrn-28-10-1/cifar",
+    "cifar10/wrn-28-10/cifar",
+)
+EPOCHS = (1, 5, 25, 50, 200)
+SEEDS = range(5)
+
+
+def start(random: np.random.Generator, layers: int = 10, templates: int = 8) -> np.ndarray:
+    """Coefficients [L, k] with orthonormal columns."""
+    return np.linalg.qr(random.normal(size=(layers, templates)))[0]
+
+
+def chess(random: np.random.Generator, layers: int = 10, templates: int = 8) -> np.ndarray:
+    """Coefficients of layers that take two weights in turn, or nearly."""
+    two = random.normal(size=(2, templates))
+    return two[np.arange(layers) % 2] + 0.05 * random.normal(size=(layers, templates))
+
+
+@pytest.fixture
+def shared(make_run: Callable[..., Path]) -> Shared:
+    """Makes runs of a shared network whose coefficients at each epoch and group are as told, by seed."""
+
+    def make(
+        name: str, coefficients: Callable[[int, int, int], np.ndarray], seeds: Any = SEEDS, groups: int = 3
+    ) -> None:
+        for seed in seeds:
+            folder = make_run(Run(Setting(*name.split("/")), seed), 4 + seed / 100)
+            arrays: dict[str, np.ndarray] = {"epochs": np.array(EPOCHS)}
+            arrays["groups"] = np.array([f"stage{group + 1}" for group in range(groups)])
+            for group in range(groups):
+                stored = np.stack([coefficients(seed, epoch, group) for epoch in EPOCHS])
+                layers = stored.shape[1]
+                arrays[f"stage{group + 1}/coefficients"] = stored
+                arrays[f"stage{group + 1}/weights"] = np.broadcast_to(np.eye(layers), (len(EPOCHS), layers, layers))
+                arrays[f"stage{group + 1}/chance"] = np.array([0.13, 0.54])
+            np.savez(folder / "similarity.npz", **arrays)
+
+    return make
+
+
+def seeded(*key: int) -> np.random.Generator:
+    return np.random.default_rng(list(key))
+
+
+NEAR_ONE = {"kind": "similarity-near-one", "setting": DEEP, "at_least": 0.9}
+
+
+def test_hard_sharing_in_every_seed(shared: Shared, judge_claim: Judge) -> None:
+    shared(DEEP, lambda seed, epoch, group: chess(seeded(seed, group)))
+    found = judge_claim(NEAR_ONE).finding
+    assert found.verdict == "reproduced" and found.p < 0.01 and found.n == 5
+    assert set(found.details["pairs_by_seed"]) == {"0", "1", "2", "3", "4"}
+    assert all(count >= 60 for count in found.details["pairs_by_seed"].values())  # 20 pairs of a colour, 3 groups
+
+
+@pytest.mark.parametrize(("without", "verdict"), [(1, "close"), (3, "not reproduced"), (5, "not reproduced")])
+def test_hard_sharing_in_some_seeds_only(without: int, verdict: str, shared: Shared, judge_claim: Judge) -> None:
+    shared(DEEP, lambda seed, epoch, group: _apart() if seed < without else chess(seeded(seed, group)))
+    assert judge_claim(NEAR_ONE).finding.verdict == verdict
+
+
+def _apart() -> np.ndarray:
+    """Ten layers of eight templates, none alike to 0.9."""
+    return np.vstack([np.eye(8), np.eye(8)[0] + np.eye(8)[1], np.eye(8)[2] - np.eye(8)[3]])
+
+
+def test_what_chance_alone_brings_is_no_hard_sharing(shared: Shared, judge_claim: Judge) -> None:
+    # Of six layers with two templates some are alike to 0.9 at the start already.
+    shared("cifar10/swrn-28-10-2/cifar", lambda seed, epoch, group: start(seeded(seed, group, 7), 6, 2))
+    found = judge_claim({**NEAR_ONE, "setting": "cifar10/swrn-28-10-2/cifar"}).finding
+    assert found.verdict == "inconclusive" and found.p > 0.05
+
+
+def test_starts_have_the_chance_level_of_the_library() -> None:
+    for layers, templates in ((10, 8), (6, 4), (6, 2)):
+        entries = matrices.off_diagonal(matrices.starts(layers, templates))
+        expected = chance_similarity(layers, templates)
+        assert entries.mean() == pytest.approx(expected.mean, abs=0.01)
+        assert entries.max(axis=-1).mean() == pytest.approx(expected.maximum, abs=0.02)
+
+
+def test_the_p_of_the_largest_similarity_is_right_by_simulation() -> None:
+    """Of starts themselves 5 in 100 are at or below 5 %."""
+    trials, alarms = 2000, 0
+    for trial in range(trials):
+        groups = [_cosines(start(seeded(trial, group, 99), 6, 4)) for group in range(3)]
+        alarms += matrices.p_of_largest(groups, 4) < 0.05
+    assert abs(alarms / trials - 0.05) < 4 * (0.05 * 0.95 / trials) ** 0.5
+
+
+def _cosines(coefficients: np.ndarray) -> np.ndarray:
+    units = coefficients / np.linalg.norm(coefficients, axis=1, keepdims=True)
+    return np.abs(units @ units.T)
+
+
+def test_chessboard(shared: Shared, judge_claim: Judge) -> None:
+    shared(DEEP, lambda seed, epoch, group: chess(seeded(seed, group)))
+    found = judge_claim({"kind": "similarity-chessboard", "setting": DEEP}).finding
+    assert found.verdict == "reproduced" and found.p == pytest.approx(1 / 5000) and found.estimate > 0.5
+    assert found.details["of_effective_weights"]["p"] == 1  # the identity has no pattern
+
+
+def test_no_chessboard(shared: Shared, judge_claim: Judge) -> None:
+    shared(DEEP, lambda seed, epoch, group: start(seeded(seed, group)))
+    found = judge_claim({"kind": "similarity-chessboard", "setting": DEEP}).finding
+    assert found.verdict == "inconclusive" and found.p > 0.05
+    pairs = np.arange(10) // 2
+    shared(DEEP, lambda seed, epoch, group: start(seeded(seed, group))[pairs] + 0.01 * start(seeded(seed, group, 1)))
+    assert judge_claim({"kind": "similarity-chessboard", "setting": DEEP}).finding.verdict == "not reproduced"
+
+
+def test_the_order_s_p_is_right_by_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrices, "PERMUTATIONS", 199)
+    trials, alarms = 1000, 0
+    for trial in range(trials):
+        seeds = {seed: [_cosines(start(seeded(trial, seed, 5), 6, 4))] for seed in range(3)}
+        alarms += matrices.against_order(seeds)[1] <= 0.05
+    assert abs(alarms / trials - 0.05) < 4 * (0.05 * 0.95 / trials) ** 0.5
+
+
+@given(st.integers(0, 1000), st.integers(3, 8))
+def test_chessboard_by_hand(seed: int, layers: int) -> None:
+    matrix = _cosines(seeded(seed).normal(size=(layers, 4)))
+    second = np.mean([matrix[i, i + 2] for i in range(layers - 2)])
+    first = np.mean([matrix[i, i + 1] for i in range(layers - 1)])
+    assert matrices.chessboard(matrix) == pytest.approx(second - first)
+    assert matrices.chessboard(np.stack([matrix, matrix]))[1] == pytest.approx(second - first)
+
+
+DIFFERS = {"kind": "similarity-differs", "setting": DEEP, "threshold": 0.8}
+
+
+def test_seeds_differ(shared: Shared, judge_claim: Judge) -> None:
+    def folded(seed: int, epoch: int, group: int) -> np.ndarray:
+        first, second = divmod(seed, 3)
+        rows = np.eye(10)
+        rows[9 - second] = rows[first]
+        return rows[:, :10]
+
+    shared(DEEP, folded)
+    found = judge_claim(DIFFERS).finding
+    assert found.verdict == "reproduced" and found.estimate == 1.0 and "10 of 10 pairs of seeds" in found.sentence
+    shared(DEEP, lambda seed, epoch, group: folded(min(seed, 1), epoch, group))  # 4 of 10 pairs differ
+    assert judge_claim(DIFFERS).finding.verdict == "not reproduced"
+    shared(DEEP, lambda seed, epoch, group: folded(max(seed, 1), epoch, group))
+    assert judge_claim(DIFFERS).finding.verdict == "close"  # seeds 0 and 1 alone are the same
+
+
+def test_seeds_have_a_structure_in_common(shared: Shared, judge_claim: Judge) -> None:
+    shared(DEEP, lambda seed, epoch, group: chess(seeded(seed, group)))
+    found = judge_claim({"kind": "similarity-recurs", "setting": DEEP}).finding
+    assert found.verdict == "reproduced" and found.estimate > 0.5
+    shared(DEEP, lambda seed, epoch, group: start(seeded(seed, group)))
+    assert judge_claim({"kind": "similarity-recurs", "setting": DEEP}).finding.verdict == "inconclusive"
+    shared(DEEP, lambda seed, epoch, group: np.eye(10))
+    assert "no structure" in judge_claim({"kind": "similarity-recurs", "setting": DEEP}).finding.sentence
+
+
+def settling(at: int) -> Callable[[int, int, int], np.ndarray]:
+    """Coefficients that are those of a start until an epoch and the final ones from it on."""
+
+    def coefficients(seed: int, epoch: int, group: int) -> np.ndarray:
+        return chess(seeded(seed, group)) if epoch >= at else start(seeded(seed, group, 1))
+
+    return coefficients
+
+
+@pytest.mark.parametrize(
+    ("at", "level", "verdict"),
+    [(50, 0.95, "reproduced"), (200, 0.95, "not reproduced")],
+)
+def test_settled_at_a_quarter(at: int, level: float, verdict: str, shared: Shared, judge_claim: Judge) -> None:
+    shared(DEEP, settling(at))
+    claim = {"kind": "similarity-settled", "setting": DEEP, "after": 0.25, "at_least": level}
+    found = judge_claim(claim).finding
+    assert found.verdict == verdict and found.details["epoch"] == 50
+    assert found.estimate == pytest.approx(1.0) if at == 50 else found.estimate < 0.5
+    assert found.details["first_stored_epoch"] == 1 and "after epoch 1 by" in found.sentence
+
+
+def test_half_settled_is_close(shared: Shared, judge_claim: Judge) -> None:
+    def coefficients(seed: int, epoch: int, group: int) -> np.ndarray:
+        return chess(seeded(seed, group)) + (0.6 * seeded(seed, group, 2).normal(size=(10, 8)) if epoch < 200 else 0)
+
+    shared(DEEP, coefficients)
+    claim = {"kind": "similarity-settled", "setting": DEEP, "after": 0.025, "at_least": 0.99}
+    found = judge_claim(claim).finding
+    assert found.verdict == "close" and found.details["epoch"] == 5 and 0.2 < found.estimate < 0.99
+
+
+def test_where_nothing_has_moved_nothing_has_settled(shared: Shared, judge_claim: Judge) -> None:
+    shared(DEEP, lambda seed, epoch, group: start(seeded(seed, group)))  # as it began, so it ends
+    claim = {"kind": "similarity-settled", "setting": DEEP, "after": 0.25, "at_least": 0.5}
+    found = judge_claim(claim).finding
+    assert found.verdict == "inconclusive" and "end with layers more alike than a start's" in found.sentence
+
+
+def test_an_epoch_that_was_not_stored_is_told(shared: Shared, judge_claim: Judge) -> None:
+    shared(DEEP, settling(50))
+    found = judge_claim({"kind": "similarity-settled", "setting": DEEP, "after": 0.1, "at_least": 0.5}).finding
+    assert found.verdict == "inconclusive" and "hold the similarity after epoch 20 of 200" in found.sentence
+
+
+def test_one_template_makes_all_layers_one(shared: Shared, judge_claim: Judge) -> None:
+    claim = {"kind": "similarity-all-one", "setting": ONE, "at_least": 0.999}
+    shared(ONE, lambda seed, epoch, group: seeded(seed, group).normal(size=(6, 1)))
+    assert judge_claim(claim).finding.verdict == "reproduced"
+    shared(ONE, lambda seed, epoch, group: np.ones((6, 1)) * (np.arange(6)[:, None] != 3))
+    assert judge_claim(claim).finding.verdict == "not reproduced"
+
+
+def test_fewer_templates_are_more_alike(shared: Shared, judge_claim: Judge) -> None:
+    six, two = "cifar10/swrn-28-10/cifar-dropout", "cifar10/swrn-28-10-2/cifar-dropout"
+    shared(six, lambda seed, epoch, group: np.eye(6) + 0.1 * seeded(seed, group).normal(size=(6, 6)))
+    shared(two, lambda seed, epoch, group: start(seeded(seed, group), 6, 2))
+    claim = {"kind": "similarity-higher", "lower": six, "higher": two}
+    found = judge_claim(claim).finding
+    assert found.verdict == "reproduced" and found.estimate > 0.3 and "at the start by 0.5" in found.sentence
+    assert judge_claim({**claim, "lower": two, "higher": six}).finding.verdict == "not reproduced"
+
+
+@pytest.mark.parametrize(("model", "verdict"), [("swrn-28-10", "reproduced"), ("swrn-40-8-8", "not reproduced")])
+def test_the_start_is_the_identity_for_a_template_a_layer_alone(model: str, verdict: str, judge_claim: Judge) -> None:
+    found = judge_claim({"kind": "similarity-start", "model": model, "at_most": 0.01}).finding
+    assert found.verdict == verdict and found.at == "simulated starts"
+
+
+def test_similarities_that_cannot_be_used_are_told(
+    shared: Shared, judge_claim: Judge, tmp_path: Path, make_run: Callable[..., Path]
+) -> None:
+    shared(DEEP, lambda seed, epoch, group: chess(seeded(seed, group)))
+    place = tmp_path / "runs/cifar10/swrn-40-8-8/cifar"
+    (place / "seed0" / "similarity.npz").write_bytes(b"PK")
+    (place / "seed1" / "similarity.npz").unlink()
+    assert judge_claim(NEAR_ONE).finding.verdict == "reproduced"  # three are left
+    shared(DEEP, lambda seed, epoch, group: chess(seeded(seed, group), 6, 4), seeds=[2])
+    found = judge_claim(NEAR_ONE).finding
+    assert found.verdict == "inconclusive" and found.sentence.startswith("2 of 5 runs")
+    for seed in SEEDS:
+        (place / f"seed{seed}" / "similarity.npz").unlink(missing_ok=True)
+    found = judge_claim(NEAR_ONE).finding
+    assert found.verdict == "not run" and "none is stored (seed 0, 1, 2, 3, 4)" in found.sentence
+
+
+@pytest.fixture
+def weights(make_run: Callable[..., Path]) -> Callable[..., None]:
+    """Makes runs of a plain network with weights: some alike or none."""
+
+    def make(alike: float, seeds: int = 3) -> None:
+        for seed in range(seeds):
+            folder, random = make_run(Run(Setting(*PLAIN.split("/")), seed), 4 + seed / 100), seeded(seed)
+            tensors = {"stem.weight": random.normal(size=(16, 3, 3, 3)).astype("f4")}
+            for block in range(4):
+                for conv in (1, 2):
+                    tensors[f"stage1.{block}.conv{conv}.weight"] = random.normal(size=(16, 16, 3, 3)).astype("f4")
+            first = tensors["stage1.1.conv1.weight"]
+            # Of the first block's layers nothing is asked: they never share.
+            tensors["stage1.0.conv2.weight"] = -first
+            tensors["stage1.3.conv2.weight"] = (alike * first + (1 - alike) * tensors["stage1.3.conv2.weight"]).astype(
+                "f4"
+            )
+            save_file(tensors, folder / "model.safetensors")
+
+    return make
+
+
+NONE = {"kind": "similarity-none", "setting": PLAIN, "at_most": 0.1}
+
+
+@pytest.mark.parametrize(("alike", "verdict"), [(0.0, "reproduced"), (0.13, "close"), (0.9, "not reproduced")])
+def test_layers_of_a_plain_network(
+    alike: float, verdict: str, weights: Callable[..., None], judge_claim: Judge, tmp_path: Path
+) -> None:
+    weights(alike)
+    found = judge_claim(NONE).finding
+    assert found.verdict == verdict, found.sentence
+    file = tmp_path / "runs/cifar10/wrn-28-10/cifar/seed0/model.safetensors"
+    assert found.details["largest_by_seed"]["0"] == pytest.approx(largest_similarity(file))
+
+
+def test_weights_that_cannot_be_read_are_told(weights: Callable[..., None], judge_claim: Judge, tmp_path: Path) -> None:
+    weights(0.0)
+    place = tmp_path / "runs/cifar10/wrn-28-10/cifar"
+    (place / "seed0" / "model.safetensors").write_bytes(b"not this")
+    assert judge_claim(NONE).finding.verdict == "inconclusive"
+    broken = {f"stage1.1.conv{conv}.weight": np.full((2, 2, 3, 3), np.nan, "f4") for conv in (1, 2)}
+    save_file(broken, place / "seed1" / "model.safetensors")
+    (place / "seed2" / "model.safetensors").unlink()
+    found = judge_claim(NONE).finding
+    assert found.verdict == "not run" and "holds NaN (seed 1)" in found.sentence and "\n" not in found.sentence
+
+
+FOLDING = {
+    "kind": "folding",
+    "setting": DEEP,
+    "threshold": 0.8,
+    "increase": 0.3,
+    "layers": {"of": 40, "to": 24},
+}
+
+
+@pytest.fixture
+def fold(make_run: Callable[..., Path]) -> Callable[..., None]:
+    """Makes folded runs: for each seed what only the first network gets wrong, what only the second, layers left."""
+
+    def make(name: str, seeds: list[tuple[int, int, int]], stage: str = "abababcdcd", **changes: Any) -> None:
+        setting = Setting(*name.split("/"))
+        for seed, (only_before, only_after, layers) in enumerate(seeds):
+            folder = make_run(Run(setting, seed), 4 + seed / 100) / "folding"
+            folder.mkdir(exist_ok=True)
+            wrong = np.zeros((2, 10000), bool)
+            wrong[0, :only_before] = wrong[1, 5000 : 5000 + only_after] = True
+            cost = {
+                "error_before": 4.0,
+                "error_after": 4.0 + (only_after - only_before) / 100,
+                "only_before": only_before,
+                "only_after": only_after,
+                "p": mcnemar(*wrong).p,
+            }
+            key = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": seed}
+            described = {
+                "run": key,
+                "of": "coefficients",
+                "threshold": 0.8,
+                "test_images": 10000,
+                "similarity": {},
+                "own_layers": {},
+                "foldings": [
+                    {"threshold": 0.8, "layers": 40, "distinct_layers": layers, "stages": {"stage2": list(stage)}}
+                ],
+                "costs": [
+                    {**cost, "threshold": None, "error_after": 4.0},
+                    {**cost, "threshold": 0.8, "layers": layers},
+                ],
+            }
+            (folder / "folding.json").write_text(json.dumps(described | changes))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("seeds", "verdict"),
+    [
+        ([(20, 30, 24)] * 5, "reproduced"),
+        ([(20, 30, 24)] * 3 + [(10, 200, 12)] * 2, "reproduced"),  # most of the seeds decide
+        ([(20, 30, 30)] * 5, "close"),  # fewer layers become one
+        ([(20, 30, 39)] * 5, "not reproduced"),
+        ([(10, 65, 24)] * 5, "close"),  # 0.55 points more, at most twice what is told
+        ([(10, 200, 24)] * 5, "not reproduced"),
+        ([(60, 95, 24)] * 5, "inconclusive"),  # 0.35 points more: may be chance
+        ([(20, 30, 24)] * 2, "inconclusive"),
+        ([], "not run"),
+    ],
+)
+def test_folding(
+    seeds: list[tuple[int, int, int]], verdict: str, fold: Callable[..., None], judge_claim: Judge
+) -> None:
+    fold(DEEP, seeds)
+    found = judge_claim(FOLDING).finding
+    assert found.verdict == verdict, found.sentence
+    if len(seeds) == 5:
+        first = found.details["by_seed"]["0"]
+        assert first["increase"] == pytest.approx((seeds[0][1] - seeds[0][0]) / 100)
+        assert first["interval"] == pytest.approx(list(change_interval(*seeds[0][:2], 10000)))
+        assert 0 < first["mcnemar_p"] <= 1 and first["layers_at_most"] == 24
+
+
+def test_folding_of_a_stage(fold: Callable[..., None], judge_claim: Judge) -> None:
+    claim = {**FOLDING, "stage": "stage2", "layers": {"of": 10, "to": 4}}
+    fold(DEEP, [(5, 6, 30)] * 3)
+    found = judge_claim(claim).finding
+    assert found.verdict == "reproduced" and "stage2: 4, 4, 4 of 10 layers left" in found.sentence
+    assert judge_claim({**claim, "layers": {"of": 10, "to": 3}}).finding.verdict == "close"
+    found = judge_claim({**claim, "stage": "stage7"}).finding
+    assert found.verdict == "not run" and "is no result of folding" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"run": {"dataset": "cifar10"}}, "belongs to another run"),
+        ({"costs": []}, "was not measured"),
+        ({"costs": [{"threshold": 0.8}]}, "is no result of folding"),
+        ({"foldings": 3}, "is no result of folding"),
+    ],
+)
+def test_a_damaged_folding_is_told(
+    changes: dict[str, Any], said: str, fold: Callable[..., None], judge_claim: Judge
+) -> None:
+    fold(DEEP, [(20, 30, 24)] * 3, **changes)
+    found = judge_claim(FOLDING).finding
+    assert found.verdict == "not run" and said in found.sentence and "\n" not in found.sentence

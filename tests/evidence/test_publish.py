@@ -1,0 +1,71 @@
+"""What is published: all that a reader needs, nothing heavy, nothing from uncommitted changes."""
+
+import re
+
+import pytest
+
+from softshare.cli import main
+from softshare.errors import UserError
+from softshare.evidence.publish import publish
+from softshare.evidence.report import write_report
+from softshare.plan import load_plan
+
+
+@pytest.fixture
+def plan():
+    return load_plan("quick", ["table1"])
+
+
+@pytest.fixture
+def results(tmp_path, plan, make_run, make_similarity):
+    for index, run in enumerate(plan.runs[:4]):
+        folder = make_run(run, 3.0 + index, scale="quick")
+        make_similarity(folder)
+        (folder / "model.safetensors").write_bytes(b"heavy")
+        (folder / "folding").mkdir()
+        (folder / "folding" / "folding.csv").write_text("threshold\n")
+        (folder / "folding" / "folded.safetensors").write_bytes(b"heavy")
+    write_report(plan, tmp_path, tmp_path / "report.md")
+    return tmp_path
+
+
+def test_all_but_weights_is_copied_and_links_hold(plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    files = publish(plan, results, out)
+    there = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+    assert there == sorted(files) and not [path for path in there if path.suffix == ".safetensors"]
+    assert sum(path.name == "manifest.json" for path in there) == 4
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", (out / "report.md").read_text()) if "manifest" in link]
+    assert len(links) == 4 and all((out / link).is_file() for link in links)
+    assert not list(out.parent.glob(".*"))
+
+
+def test_what_was_published_is_replaced_whole(plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    out.mkdir()
+    (out / "stale.md").write_text("old")
+    publish(plan, results, out)
+    assert not (out / "stale.md").exists() and (out / "report.html").exists()
+
+
+def test_uncommitted_changes_are_refused_unless_told(plan, results, tmp_path_factory, make_run):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    make_run(plan.runs[1], 4.0, scale="quick", manifest={"dirty": True})
+    with pytest.raises(UserError, match=r"manifest.json: dirty: True: was made with uncommitted changes"):
+        publish(plan, results, out)
+    assert not out.exists()
+    assert publish(plan, results, out, allow_dirty=True)
+
+
+def test_nothing_to_publish_is_said(plan, tmp_path, results, capsys):
+    with pytest.raises(UserError, match="no complete run"):
+        publish(plan, tmp_path / "absent", tmp_path / "out")
+    (results / "report.html").unlink()
+    with pytest.raises(UserError, match=r"report\.html: is missing"):
+        publish(plan, results, tmp_path / "out")
+    (results / "report.html").write_bytes(b"x" * 5_000_001)
+    with pytest.raises(UserError, match="too large"):
+        publish(plan, results, tmp_path / "out")
+    command = ["publish", "--scale", "quick", "--results", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert main(command) == 2 and "no complete run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,24 @@
+# Holds the paper's claims against the runs. Benches are no part of the DAG: `softshare bench` leaves what is read here.
+rule claims:
+    input:
+        files_of(plan.experiments, "metrics.json", "manifest.json", "similarity.npz"),
+        files_of(plan.of_kind("folding"), "folding/folding.json"),
+        claims="reports/paper/claims.yaml",
+        tables=[f"reports/paper/{name}.yaml" for name in TABLES],
+    output:
+        report(
+            f"{RESULTS}/claims.md",
+            caption="../../reports/captions/claims.rst",
+            category="Claims",
+        ),
+        f"{RESULTS}/claims.json",
+        f"{RESULTS}/claims.csv",
+    log:
+        f"{RESULTS}/logs/claims.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        scale=plan.scale.name,
+        experiments=EXPERIMENTS,
+    shell:
+        "python -m softshare claims --scale {params.scale:q} --experiments {params.experiments:q} > {log:q} 2>&1"

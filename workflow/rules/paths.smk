@@ -1,0 +1,58 @@
+# Shortest paths (section 4.4): examples are drawn by the run itself, so no dataset is asked for. A run resumes from its
+# checkpoint, which is no output.
+rule train_paths:
+    output:
+        [
+            f"{RESULTS}/runs/{SHORTEST_PATHS}/{{model}}/{{recipe}}/seed{{seed}}/{name}"
+            for name in [*RUN_FILES, "predictions.npz"]
+        ],
+    log:
+        f"{RESULTS}/logs/train/{SHORTEST_PATHS}/{{model}}/{{recipe}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{SHORTEST_PATHS}/{{model}}/{{recipe}}/seed{{seed}}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: plan.scale.shortest_paths.threads
+    resources:
+        gpu=int(ON_GPU),
+        mem_mb=4000,
+        runtime=int(2 * plan.scale.shortest_paths.minutes_per_run) + 10,
+    params:
+        dataset=SHORTEST_PATHS,
+        folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
+        # A changed recipe or scale makes the run anew.
+        settings=lambda wildcards: SETTINGS[wildcards.recipe],
+        device=config["device"],
+        precision=config["precision"],
+        scale=plan.scale.name,
+    shell:
+        "python -m softshare train --model {wildcards.model:q} --dataset {params.dataset:q}"
+        " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed}"
+        " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
+        " --out {params.folder:q} > {log:q} 2>&1"
+
+
+# The extrapolation matrices; the figure itself is drawn by the rule of all figures.
+rule path_table:
+    input:
+        lambda wildcards: figure_files(plan.experiment(wildcards.table)),
+    output:
+        report(
+            f"{RESULTS}/tables/{{table}}.md",
+            caption="../../reports/captions/path-table.rst",
+            category="Tables",
+        ),
+        f"{RESULTS}/tables/{{table}}.tex",
+        f"{RESULTS}/tables/{{table}}.csv",
+    log:
+        f"{RESULTS}/logs/tables/{{table}}.log",
+    wildcard_constraints:
+        table="|".join(e.name for e in plan.of_kind("paths")) or "none",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        scale=plan.scale.name,
+        experiments=EXPERIMENTS,
+    shell:
+        "python -m softshare table {wildcards.table:q} --scale {params.scale:q}"
+        " --experiments {params.experiments:q} > {log:q} 2>&1"
