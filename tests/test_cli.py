@@ -115,7 +115,7 @@ BAD = {
     "no run": (["evaluate", "/absent"], ["/absent", "no such folder"]),
     "no similarity": (["similarity", "/absent"], ["/absent"]),
     "report scale": (["report", "--scale", "huge"], ["scale: 'huge'"]),
-    "table": (["table", "table9", "--scale", "quick"], ["'table9'", "table1"]),
+    "table": (["table", "table9", "--scale", "quick"], ["'table9'", "no experiment of kind 'table'"]),
     "experiment": (["report", "--experiments", "tabel1"], ["experiments: 'tabel1'", "did you mean 'table1'"]),
     "bench": (["bench", "--only", "nothing"], ["no such bench"]),
     "rounds": (["bench", "--rounds", "2"], ["rounds: 2", "at least 5"]),

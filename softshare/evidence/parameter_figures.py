@@ -30,6 +30,7 @@ class Point:
     Attributes:
         row: Label of the row.
         dataset: The paper's dataset.
+        dataset_name: Its name in the paper.
         family: Such as `SWRN, k = 2`.
         found: The runs; None for a quoted row.
         ours: Mean, spread and interval of their errors; None for a quoted row, or where runs depart from the plan.
@@ -40,6 +41,7 @@ class Point:
 
     row: str
     dataset: str
+    dataset_name: str
     family: str
     found: CellEvidence | None
     ours: Judgement | None
@@ -63,7 +65,8 @@ def parameter_points(evidence: Evidence, experiment: Experiment, root: Path | No
     points = [_run_point(found, tables) for found in evidence.cells[experiment.name]]
     for row in experiment.quoted:
         for dataset in experiment.datasets:
-            points.append(Point(row, dataset, _QUOTED, None, None, None, *_printed(row, dataset, tables)))
+            name = _dataset_name(dataset, tables)
+            points.append(Point(row, dataset, name, _QUOTED, None, None, None, *_printed(row, dataset, tables)))
     return points
 
 
@@ -83,7 +86,7 @@ def draw_parameters(experiment: Experiment, points: Sequence[Point], scale: str,
         panel = axis(figure, 0.8 + 4.6 * index, 0.6, 3.8, 3.0)
         here = [point for point in points if point.dataset == dataset]
         _draw_panel(panel, here, with_paper)
-        panel.set_title(dataset, fontsize=8)
+        panel.set_title(next((point.dataset_name for point in here), dataset), fontsize=8)
         panel.set_xlabel("parameters (millions)", fontsize=8)
         panel.set_ylabel("test error (%)", fontsize=8)
         panel.tick_params(labelsize=7)
@@ -125,7 +128,7 @@ def shown_parameters(points: Sequence[Point]) -> Iterator[dict[str, str]]:
         ours = point.ours
         yield {
             "Row": point.row,
-            "Dataset": point.dataset,
+            "Dataset": point.dataset_name,
             "Family": point.family,
             "What was run": ran,
             "Params, run": "" if point.parameters is None else f"{point.parameters:,}",
@@ -145,6 +148,7 @@ def _run_point(found: CellEvidence, tables: Sequence[PaperTable]) -> Point:
     return Point(
         cell.row,
         cell.paper.dataset,
+        _dataset_name(cell.paper.dataset, tables),
         _family(cell.paper.model),
         found,
         None if found.departures else judge(found.errors, None),
@@ -158,6 +162,10 @@ def _family(model: str) -> str:
     if not isinstance(name, WideResNetName) or not name.shared:
         return "WRN"
     return f"SWRN, k = {name.templates or 'L'}"
+
+
+def _dataset_name(dataset: str, tables: Sequence[PaperTable]) -> str:
+    return next((table.datasets[dataset].name for table in tables if dataset in table.datasets), dataset)
 
 
 def _printed(row: str, dataset: str, tables: Sequence[PaperTable]) -> tuple[float | None, float | None]:
@@ -180,6 +188,8 @@ def _draw_panel(panel: Axes, points: Sequence[Point], with_paper: bool) -> None:
         panel.set(xticks=[], yticks=[])
         panel.text(0.5, 0.5, "not run", ha="center", va="center", fontsize=9, transform=panel.transAxes)
         return
+    low, high = panel.get_ylim()
+    panel.set_ylim(max(low, 0.0), min(high, 100.0))  # two seeds give intervals beyond what an error can be
     panel.set_xscale("log")
     panel.xaxis.set_major_formatter("{x:g}")
     panel.xaxis.set_minor_formatter("{x:g}")

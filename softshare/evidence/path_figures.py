@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from softshare.data.path_examples import Examples
 from softshare.data.path_preview import coloured
@@ -128,6 +129,7 @@ def _draw_curves(panel: Axes, rows: Sequence[PathRow]) -> None:
         middle = phase * length + 0.5 + length / 2
         panel.text(middle, 1.04, f"{window} x {window}", ha="center", fontsize=7)
     panel.set(xlim=(0.5, phases * length + 0.5), ylim=(0, 1))
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_xlabel("epoch; dotted: a new phase", fontsize=8)
     panel.set_ylabel("F1 on the phase's test set", fontsize=8)
     panel.tick_params(labelsize=7)

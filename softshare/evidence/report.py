@@ -175,7 +175,7 @@ def _table(table: Table, results: Path, link: Callable[[Path], str]) -> dict[str
         "source": table.paper.source,
         "notes": table.paper.notes,
         "priors": [
-            f"{by.name}: {by.n} runs, spread between seeds {by.prior_sd} ({by.prior_sd_source})"
+            f"{by.name}: {by.n} run{'s' if by.n > 1 else ''}, spread between seeds {by.prior_sd} ({by.prior_sd_source})"
             for by in table.paper.datasets.values()
             if by.n is not None
         ],

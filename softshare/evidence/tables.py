@@ -136,7 +136,8 @@ def to_latex(table: Table) -> str:
         label=f"tab:{table.experiment.name}",
     )
     # A float starts from the document's own size: the small one has to stand inside it.
-    small = "\\scriptsize\\setlength{\\tabcolsep}{2pt}\n\\begin{tabular}"
+    size = "tiny" if table.beside else "scriptsize"
+    small = f"\\{size}\\setlength{{\\tabcolsep}}{{2pt}}\n\\begin{{tabular}}"
     head = "% Written by softshare. Needs \\usepackage{booktabs}; wide enough for a page in landscape.\n"
     return head + text.replace("\\begin{tabular}", small, 1)
 

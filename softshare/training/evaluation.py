@@ -45,6 +45,9 @@ def evaluate(network: Callable[[Tensor], Tensor], model: nn.Module, loader: Tens
 
     Returns:
         The score over all images.
+
+    Raises:
+        UserError: The loss is NaN or infinite.
     """
     model.eval()
     batches = []  # of (wrong, not among five, loss), on the device: reading them there would wait for each batch
@@ -60,6 +63,8 @@ def evaluate(network: Callable[[Tensor], Tensor], model: nn.Module, loader: Tens
         batches.append(torch.stack([wrong.float(), missed.float(), loss]))
     sums = torch.stack(batches).cpu().double().sum(0)
     count = len(loader.images)
+    if not sums.isfinite().all():
+        raise UserError("the loss on test images is no number", remedy="lower the learning rate, or train in fp32")
     return Score(100.0 * float(sums[0]) / count, 100.0 * float(sums[1]) / count, float(sums[2]) / count, count)
 
 

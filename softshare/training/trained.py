@@ -12,6 +12,7 @@ from torch import nn
 from softshare.data.augment import Augmentation
 from softshare.data.images import ImageSet, load_images
 from softshare.data.loaders import TensorLoader
+from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import read_json
 from softshare.models import create_model
@@ -47,10 +48,13 @@ class Trained:
         return self._loader(self.images.test_images, self.images.test_labels, 500)
 
     def training_loader(self, count: int) -> TensorLoader:
-        """The first `count` training images, in batches and augmented as the recipe says, drawn with seed 0."""
+        """`count` training images drawn at random, always the same, in batches and augmented as the recipe says."""
         settings = self.manifest["settings"]
         augmentation = Augmentation(self.images.flip, self.images.pad, settings["padding"], settings["cutout"])
-        images, labels = self.images.train_images[:count], self.images.train_labels[:count]
+        # At random: a set read from class folders lies sorted by class.
+        generator = torch.Generator().manual_seed(epoch_seed(0, 0, "statistics"))
+        drawn = torch.randperm(len(self.images.train_labels), generator=generator)[:count]
+        images, labels = self.images.train_images[drawn], self.images.train_labels[drawn]
         return self._loader(images, labels, settings["batch_size"], augmentation)
 
     def _loader(

@@ -54,9 +54,9 @@ def test_ours_are_means_with_their_intervals(make_run: MakeRun, plan: Plan, tmp_
     assert wanted is not None and (line["interval_low"], line["interval_high"]) == pytest.approx(wanted)
     assert frame["mean"].notna().sum() == 1 and frame["parameters"].notna().sum() == 1
     rows = {(row["Row"], row["Dataset"]): row for row in shown_parameters(list(points_of(plan, tmp_path).values()))}
-    assert rows["WRN 28-10*", "cifar10"]["Error (%)"] == "4.10 ± 0.16"
-    assert rows["WRN 28-10*", "cifar100"]["Error (%)"] == "not run"
-    assert rows["DenseNet 100-24", "cifar10"]["What was run"] == "nothing; quoted"
+    assert rows["WRN 28-10*", "CIFAR-10"]["Error (%)"] == "4.10 ± 0.16"
+    assert rows["WRN 28-10*", "CIFAR-100"]["Error (%)"] == "not run"
+    assert rows["DenseNet 100-24", "CIFAR-10"]["What was run"] == "nothing; quoted"
 
 
 def test_runs_that_depart_from_the_plan_are_not_drawn(make_run: MakeRun, plan: Plan, tmp_path: Path) -> None:
@@ -86,6 +86,7 @@ def test_the_papers_points_are_drawn_at_its_scale_alone(scale: str, make_run: Ma
     drawn = dict(zip(labels, ten.get_lines(), strict=False))
     mean = sum(4.0 + seed / 10 for seed in plan.scale.seeds) / len(plan.scale.seeds)
     assert drawn["WRN, ours"].get_xydata().tolist() == [pytest.approx([36.479194, mean])]
+    assert ten.get_title() == "CIFAR-10" and ten.get_ylim()[0] >= 0
     assert ("not run" in [text.get_text() for text in hundred.texts]) == (scale == "quick")
 
 

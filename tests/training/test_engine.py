@@ -199,3 +199,15 @@ def test_compiled_training_resumes_too(job, images, tmp_path, monkeypatch):
             train(compiled, images, tmp_path / "killed", progress=False)
     train(compiled, images, tmp_path / "killed", progress=False)
     same_bits(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_loss_that_is_no_number_on_test_images_is_one_line():
+    from softshare.data.loaders import TensorLoader
+    from softshare.training.evaluation import evaluate
+
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 6))
+    model[1].weight.data.fill_(float("nan"))
+    images = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+    loader = TensorLoader(images, torch.arange(4), batch_size=2, mean=(0.0,) * 3, std=(1.0,) * 3)
+    with pytest.raises(UserError, match="no number"):
+        evaluate(model, model, loader, "fp32")

@@ -1,5 +1,6 @@
 """What folding a trained network costs, from the command line down."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -100,6 +101,18 @@ def test_evidence_reads_it_without_torch(folded):
     assert set(read.similarity) == {"stage1", "stage2", "stage3"}
     code = "import sys, softshare.evidence.fold_figures; assert 'torch' not in sys.modules"
     subprocess.run([__import__("sys").executable, "-c", code], check=True)
+
+
+def test_statistics_are_estimated_on_images_of_all_classes_though_a_set_lies_sorted(run):
+    trained = load_trained(run, None, None, torch.device("cpu"))
+    order = trained.images.train_labels.argsort()
+    sorted_by_class = dataclasses.replace(
+        trained.images, train_images=trained.images.train_images[order], train_labels=trained.images.train_labels[order]
+    )
+    loader = dataclasses.replace(trained, images=sorted_by_class).training_loader(256)
+    batches = [labels for _, labels in loader.epoch(0)]
+    assert sum(map(len, batches)) == 256 and all(len(labels.unique()) == 10 for labels in batches)
+    assert torch.equal(batches[0], next(iter(loader.epoch(0)))[1])
 
 
 def test_first_blocks_layers_are_counted_as_the_stages_own():
