@@ -8,6 +8,7 @@ would have seen.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +16,24 @@ from torch import Tensor
 from softshare.data.augment import Augmentation, normalise
 from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
+
+
+class Loader(Protocol):
+    """What training and evaluation ask of a loader.
+
+    Attributes:
+        count: Images an epoch.
+        device: Where images and labels are given.
+    """
+
+    count: int
+    device: torch.device
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch, counted from 0: images float32 [B, C, H, W] and labels int64 [B]."""
 
 
 class TensorLoader:
@@ -57,6 +76,7 @@ class TensorLoader:
         self.device = torch.device(device)
         self.images = images.to(self.device)
         self.labels = labels.to(self.device)
+        self.count = len(images)
         self.batch_size = batch_size
         self.mean = mean
         self.std = std
@@ -66,11 +86,11 @@ class TensorLoader:
         self.shuffle = shuffle
 
     def __len__(self) -> int:
-        return -(-len(self.images) // self.batch_size)
+        return -(-self.count // self.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch, counted from 0: images float32 [B, C, H, W] and labels int64 [B]."""
-        count = len(self.images)
+        count = self.count
         order = draws = None
         if self.shuffle:
             order = torch.randperm(count, generator=self._generator(epoch, "order")).to(self.device)

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from softshare.data.augment import Augmentation
 from softshare.data.images import ImageSet
-from softshare.data.loaders import TensorLoader, split_validation
+from softshare.data.loaders import Loader
 from softshare.data.seeding import epoch_seed
 from softshare.files import write_json
 from softshare.models import create_model
 from softshare.sharing import parameter_groups
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.job import Job
+from softshare.training.loading import make_loaders
 from softshare.training.recipe import Recipe
 from softshare.training.resumable import Resumable, seed_weights, train_to_the_end
 
@@ -58,36 +58,8 @@ class _Training(Resumable[Recipe]):
         seed_weights(job.seed)
         model = create_model(job.model, len(images.classes), recipe.dropout, coefficients=recipe.coefficients)
         super().__init__(job, images.fingerprint, out, model, lambda model: _optimizer(model, recipe, job.device))
-        self._make_loaders()
+        self.loaders = make_loaders(job, images)
         self.resume()
-
-    def _make_loaders(self) -> None:
-        images, recipe = self.images, self.job.recipe
-        common: dict[str, Any] = {
-            "mean": images.mean,
-            "std": images.std,
-            "device": self.job.device,
-            "channels_last": True,
-        }
-        kept, held_out = split_validation(len(images.train_labels), recipe.validation, self.job.seed)
-        self.held_out = held_out.tolist()
-        augmentation = Augmentation(images.flip, images.pad, recipe.padding, recipe.cutout)
-        self.train_loader = TensorLoader(
-            images.train_images[kept],
-            images.train_labels[kept],
-            batch_size=recipe.batch_size,
-            augmentation=augmentation,
-            seed=self.job.seed,
-            shuffle=True,
-            **common,
-        )
-        batch = 500
-        self.test_loader = TensorLoader(images.test_images, images.test_labels, batch_size=batch, **common)
-        self.validation_loader = (
-            TensorLoader(images.train_images[held_out], images.train_labels[held_out], batch_size=batch, **common)
-            if self.held_out
-            else None
-        )
 
     def run_epoch(self, epoch: int, progress: bool) -> None:
         """Trains one epoch, counted from 0, evaluates, and adds a row to the history."""
@@ -97,10 +69,10 @@ class _Training(Resumable[Recipe]):
             group["lr"] = recipe.learning_rate_at(epoch)
         loss, wrong = self._train_steps(epoch, progress)
         seconds = time.perf_counter() - clock
-        count = len(self.train_loader.images)
+        count = self.loaders.train.count
         if epoch + 1 in recipe.similarity_epochs:
             self.similarity.add(self.model, epoch + 1)
-        test = self._score(self.test_loader)
+        test = self._score(self.loaders.test)
         row: dict[str, Any] = {
             "epoch": epoch + 1,
             "learning_rate": recipe.learning_rate_at(epoch),
@@ -110,8 +82,8 @@ class _Training(Resumable[Recipe]):
             "test_error": test.error,
             "test_top5_error": test.top5_error,
         }
-        if self.validation_loader:
-            validation = self._score(self.validation_loader)
+        if self.loaders.validation:
+            validation = self._score(self.loaders.validation)
             row |= {"validation_loss": validation.loss, "validation_error": validation.error}
         self.history.append(row | {"seconds": round(seconds, 3), "images_per_second": round(count / seconds, 1)})
         self.end_epoch(epoch, time.perf_counter() - clock)
@@ -129,18 +101,18 @@ class _Training(Resumable[Recipe]):
             wrong.add_((scores.detach().argmax(1) != labels).sum())
             return nn.functional.cross_entropy(scores, labels, label_smoothing=smoothing)
 
-        count = len(self.train_loader.images)
-        loss = self.take_steps(self.train_loader.epoch(epoch), count, epoch, progress, loss_of)
+        count = self.loaders.train.count
+        loss = self.take_steps(self.loaders.train.epoch(epoch), count, epoch, progress, loss_of)
         return loss, int(wrong)
 
-    def _score(self, loader: TensorLoader) -> Score:
+    def _score(self, loader: Loader) -> Score:
         return evaluate(self.network, self.model, loader, self.job.precision)
 
     def finish(self) -> dict[str, Any]:
         """Writes the run's folder, `metrics.json` last, and removes the checkpoint."""
         images = self.images
-        if self.held_out:
-            write_json(self.out / "validation_indices.json", self.held_out)
+        if self.loaders.held_out:
+            write_json(self.out / "validation_indices.json", self.loaders.held_out)
         best = min(self.history, key=lambda row: row["test_error"])
         return self.write_folder(
             dataset={
@@ -151,9 +123,9 @@ class _Training(Resumable[Recipe]):
                 "std": list(images.std),
             },
             metrics={
-                "test": self._score(self.test_loader).as_json(),
+                "test": self._score(self.loaders.test).as_json(),
                 "best": {"error": best["test_error"], "epoch": best["epoch"]},
-                "validation": self._score(self.validation_loader).as_json() if self.validation_loader else None,
+                "validation": self._score(self.loaders.validation).as_json() if self.loaders.validation else None,
                 "train_loss": self.history[-1]["train_loss"],
             },
         )

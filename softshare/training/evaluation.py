@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from softshare.data.loaders import TensorLoader
+from softshare.data.loaders import Loader
 from softshare.errors import UserError
 from softshare.training.device import autocast
 
@@ -34,7 +34,7 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(network: Callable[[Tensor], Tensor], model: nn.Module, loader: TensorLoader, precision: str) -> Score:
+def evaluate(network: Callable[[Tensor], Tensor], model: nn.Module, loader: Loader, precision: str) -> Score:
     """Evaluates a model and leaves it in eval mode.
 
     Args:
@@ -62,14 +62,14 @@ def evaluate(network: Callable[[Tensor], Tensor], model: nn.Module, loader: Tens
         missed = (~hits.any(dim=1)).sum()
         batches.append(torch.stack([wrong.float(), missed.float(), loss]))
     sums = torch.stack(batches).cpu().double().sum(0)
-    count = len(loader.images)
+    count = loader.count
     if not sums.isfinite().all():
         raise UserError("the loss on test images is no number", remedy="lower the learning rate, or train in fp32")
     return Score(100.0 * float(sums[0]) / count, 100.0 * float(sums[1]) / count, float(sums[2]) / count, count)
 
 
 @torch.no_grad()
-def mistakes(model: nn.Module, loader: TensorLoader, precision: str) -> np.ndarray:
+def mistakes(model: nn.Module, loader: Loader, precision: str) -> np.ndarray:
     """Which images a model gets wrong (top-1), [N] of bool in the loader's order; leaves it in eval mode."""
     model.eval()
     wrong = []

@@ -141,7 +141,7 @@ def test_validation_is_held_out_by_the_seed_and_stored(with_settings, images, tm
     assert len(held_out) == 9 and metrics["validation"]["images"] == 9
     assert "validation_error" in (tmp_path / "history.csv").read_text().splitlines()[0]
     training = engine._Training(with_settings(validation=0.1), images, tmp_path / "again")
-    assert training.held_out == held_out and len(training.train_loader.images) == 81
+    assert training.loaders.held_out == held_out and training.loaders.train.count == 81
 
 
 @pytest.mark.parametrize("share", [0.001, 0.999])

@@ -1,0 +1,46 @@
+"""The command line: parsing only. Each command imports what it needs, so that a report loads no torch."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+
+from softshare import __version__
+from softshare.cli import data, evidence, measuring, runs
+from softshare.errors import Stopped, UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Returns:
+        0; 2 where the input was at fault (the one line on standard error tells how); 128 + the signal that stopped it.
+    """
+    arguments = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a log is read while the run goes on
+    try:
+        arguments.command(arguments)
+    except UserError as error:
+        if arguments.debug:
+            raise
+        print(f"softshare: error: {error}", file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        print(f"softshare: stopped by {stopped}; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 128 + stopped.number
+    except BrokenPipeError:
+        sys.stderr.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="softshare", description="Soft parameter sharing, and its reproduction.")
+    parser.add_argument("--version", action="version", version=f"softshare {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for each in (runs, data, evidence, measuring):
+        each.add_commands(commands)
+    return parser

@@ -1,0 +1,74 @@
+"""Commands from runs to evidence: table, figure, claims, report, publish."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Adds them."""
+    _add_evidence(commands)
+    _add_publish(commands)
+
+
+def _add_evidence(commands: argparse._SubParsersAction) -> None:
+    for name, text in (
+        ("table", "write a table as md, tex and csv"),
+        ("figure", "write a figure as svg, png, pdf and csv"),
+        ("claims", "hold every claim of the paper against the runs that are there"),
+        ("report", "write the report of a scale from what is there"),
+    ):
+        parser = commands.add_parser(name, help=text)
+        if name not in ("claims", "report"):
+            parser.add_argument("name", help="an experiment of config/experiments")
+        parser.add_argument("--scale", default="quick", help="quick, compact or paper (default: quick)")
+        parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
+        parser.add_argument(
+            "--results", type=Path, default=Path("results"), help="folder of results (default: results)"
+        )
+        parser.set_defaults(command=_evidence, what=name)
+
+
+def _add_publish(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("publish", help="keep what a scale found in reports/published")
+    parser.add_argument("--scale", required=True, help="quick, compact or paper")
+    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
+    parser.add_argument("--out", type=Path, default=Path("reports/published"), help="(default: reports/published)")
+    parser.add_argument("--allow-dirty", action="store_true", help="also runs made with uncommitted changes")
+    parser.set_defaults(command=_publish)
+
+
+def _evidence(arguments: argparse.Namespace) -> None:
+    from softshare.evidence.claims import describe_claims, write_claims
+    from softshare.evidence.figures import write_figure
+    from softshare.evidence.path_tables import write_path_table
+    from softshare.evidence.report import write_report
+    from softshare.evidence.tables import write_table
+    from softshare.plan import load_plan
+
+    plan = load_plan(arguments.scale, arguments.experiments)
+    results = arguments.results / arguments.scale
+    if arguments.what == "table":
+        of_paths = arguments.name in [experiment.name for experiment in plan.of_kind("paths")]
+        write = write_path_table if of_paths else write_table
+        write(plan, arguments.name, results, results / "tables")
+    elif arguments.what == "figure":
+        write_figure(plan, arguments.name, results, results / "figures")
+    elif arguments.what == "claims":
+        print(describe_claims(write_claims(plan, results, results)))
+        print(results / "claims.md")
+    else:
+        write_report(plan, results, results / "report.md")
+        print(results / "report.md")
+
+
+def _publish(arguments: argparse.Namespace) -> None:
+    from softshare.evidence.publish import publish
+    from softshare.plan import load_plan
+
+    plan = load_plan(arguments.scale, arguments.experiments)
+    out = arguments.out / arguments.scale
+    files = publish(plan, arguments.results / arguments.scale, out, allow_dirty=arguments.allow_dirty)
+    print(f"{len(files)} files in {out}")
