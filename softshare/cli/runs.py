@@ -34,8 +34,16 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--coefficients", help="initialisation of the coefficients, in place of the recipe's")
     parser.add_argument("--recurrence", type=float, help="lambda_R, in place of the recipe's")
     parser.add_argument("--validation", type=float, help="share of the training set held out")
-    parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (default: auto)")
+    parser.add_argument(
+        "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
+    )
     parser.add_argument("--compile", action="store_true", help="compile the network")
+    parser.add_argument(
+        "--batch-norm",
+        choices=("own", "synchronised"),
+        default="own",
+        help="of several processes (torchrun): statistics of each one's images, or of all (default: own)",
+    )
     parser.add_argument("--threads", type=int, help="threads on a CPU")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)

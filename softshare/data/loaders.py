@@ -8,6 +8,7 @@ would have seen.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -18,15 +19,35 @@ from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 
 
+@dataclass(frozen=True)
+class Part:
+    """What one of several processes takes of each batch: every `of`-th image, from the `index`-th on.
+
+    So a batch and the order of an epoch are the same, however many processes share them.
+    """
+
+    index: int = 0
+    of: int = 1
+
+    def within(self, start: int, stop: int) -> slice:
+        """Its share of the images from `start` to before `stop`."""
+        return slice(start + self.index, stop, self.of)
+
+
+WHOLE = Part()
+
+
 class Loader(Protocol):
     """What training and evaluation ask of a loader.
 
     Attributes:
-        count: Images an epoch.
+        count: Images an epoch, of all processes.
+        batch_size: Images a batch, of all processes; the last batch of an epoch holds what is left.
         device: Where images and labels are given.
     """
 
     count: int
+    batch_size: int
     device: torch.device
 
     def __len__(self) -> int:
@@ -50,9 +71,11 @@ class TensorLoader:
         device: Where images and labels are held and given.
         channels_last: Lay the batches out with the channels innermost.
         shuffle: Draw a new order each epoch.
+        part: What this process takes of each batch.
 
     Raises:
-        UserError: The batch size is below 1, or there are not as many labels as images.
+        UserError: The batch size is below 1, there are not as many labels as images, or a training batch holds fewer
+            images than there are processes.
     """
 
     def __init__(
@@ -68,11 +91,14 @@ class TensorLoader:
         device: torch.device | str = "cpu",
         channels_last: bool = False,
         shuffle: bool = False,
+        part: Part = WHOLE,
     ) -> None:
         if batch_size < 1:
             raise UserError("must be 1 or more", key="batch_size", value=batch_size)
         if len(images) != len(labels):
             raise UserError(f"{len(images)} images with {len(labels)} labels", key="labels")
+        if shuffle:
+            require_images_for_all(len(images), batch_size, part)
         self.device = torch.device(device)
         self.images = images.to(self.device)
         self.labels = labels.to(self.device)
@@ -84,6 +110,7 @@ class TensorLoader:
         self.seed = seed
         self.channels_last = channels_last
         self.shuffle = shuffle
+        self.part = part
 
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
@@ -99,7 +126,9 @@ class TensorLoader:
             generator = self._generator(epoch, "augmentation")
             draws = self.augmentation.draw(count, (height, width), generator).to(self.device)
         for start in range(0, count, self.batch_size):
-            batch = slice(start, start + self.batch_size)
+            batch = self.part.within(start, min(start + self.batch_size, count))
+            if batch.start >= batch.stop:
+                continue
             chosen = batch if order is None else order[batch]
             images, labels = self.images[chosen], self.labels[chosen]
             if self.augmentation and draws is not None:
@@ -112,6 +141,22 @@ class TensorLoader:
 
     def _generator(self, epoch: int, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(epoch_seed(self.seed, epoch, purpose))
+
+
+def require_images_for_all(count: int, batch_size: int, part: Part) -> None:
+    """Refuses an epoch in one of whose batches a process would go without images.
+
+    Raises:
+        UserError: The last batch, or every one, holds fewer images than there are processes.
+    """
+    fewest = min(batch_size, count % batch_size or batch_size)
+    if fewest < part.of:
+        raise UserError(
+            f"leaves a batch of {fewest} images to {part.of} processes",
+            key="batch_size",
+            value=batch_size,
+            remedy="choose another, or fewer processes",
+        )
 
 
 def split_validation(labels_or_count: Tensor | int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

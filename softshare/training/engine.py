@@ -59,15 +59,18 @@ class _Training(Resumable[Recipe]):
         model = create_model(job.model, len(images.classes), recipe.dropout, coefficients=recipe.coefficients)
         super().__init__(job, images.fingerprint, out, model, lambda model: _optimizer(model, recipe, job.device))
         self.loaders = make_loaders(job, images)
+        # Processes see different images: each draws masks of its own.
+        self._dropout = f"dropout of process {job.processes.rank}" if job.processes.rank else "dropout"
         self.resume()
 
     def run_epoch(self, epoch: int, progress: bool) -> None:
         """Trains one epoch, counted from 0, evaluates, and adds a row to the history."""
         recipe, clock = self.job.recipe, time.perf_counter()
-        torch.manual_seed(epoch_seed(self.job.seed, epoch, "dropout"))
+        torch.manual_seed(epoch_seed(self.job.seed, epoch, self._dropout))
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(epoch)
         loss, wrong = self._train_steps(epoch, progress)
+        self.job.processes.give_buffers(self.model)
         seconds = time.perf_counter() - clock
         count = self.loaders.train.count
         if epoch + 1 in recipe.similarity_epochs:
@@ -101,17 +104,17 @@ class _Training(Resumable[Recipe]):
             wrong.add_((scores.detach().argmax(1) != labels).sum())
             return nn.functional.cross_entropy(scores, labels, label_smoothing=smoothing)
 
-        count = self.loaders.train.count
-        loss = self.take_steps(self.loaders.train.epoch(epoch), count, epoch, progress, loss_of)
-        return loss, int(wrong)
+        loader = self.loaders.train
+        loss = self.take_steps(loader.epoch(epoch), loader.count, loader.batch_size, epoch, progress, loss_of)
+        return loss, int(self.job.processes.sum(wrong))
 
     def _score(self, loader: Loader) -> Score:
-        return evaluate(self.network, self.model, loader, self.job.precision)
+        return evaluate(self.network, self.model, loader, self.job.precision, self.job.processes)
 
     def finish(self) -> dict[str, Any]:
         """Writes the run's folder, `metrics.json` last, and removes the checkpoint."""
         images = self.images
-        if self.loaders.held_out:
+        if self.loaders.held_out and self.job.processes.first:
             write_json(self.out / "validation_indices.json", self.loaders.held_out)
         best = min(self.history, key=lambda row: row["test_error"])
         return self.write_folder(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from softshare.data.loaders import Loader
 from softshare.errors import UserError
 from softshare.training.device import autocast
+from softshare.training.processes import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,13 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(network: Callable[[Tensor], Tensor], model: nn.Module, loader: Loader, precision: str) -> Score:
+def evaluate(
+    network: Callable[[Tensor], Tensor],
+    model: nn.Module,
+    loader: Loader,
+    precision: str,
+    processes: Processes = ALONE,
+) -> Score:
     """Evaluates a model and leaves it in eval mode.
 
     Args:
@@ -42,6 +49,7 @@ def evaluate(network: Callable[[Tensor], Tensor], model: nn.Module, loader: Load
         model: The model.
         loader: Images in a fixed order.
         precision: A resolved precision.
+        processes: Those that share the images, each its part; an image is counted once.
 
     Returns:
         The score over all images.
@@ -61,7 +69,9 @@ def evaluate(network: Callable[[Tensor], Tensor], model: nn.Module, loader: Load
         wrong = (~hits[:, 0]).sum()
         missed = (~hits.any(dim=1)).sum()
         batches.append(torch.stack([wrong.float(), missed.float(), loss]))
-    sums = torch.stack(batches).cpu().double().sum(0)
+    sums = torch.stack(batches).cpu().double().sum(0) if batches else torch.zeros(3, dtype=torch.float64)
+    if processes.count > 1:
+        sums = processes.sum(sums.to(loader.device)).cpu()
     count = loader.count
     if not sums.isfinite().all():
         raise UserError("the loss on test images is no number", remedy="lower the learning rate, or train in fp32")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
 
 from softshare.sharing import native
+from softshare.training.processes import ALONE, Processes
+
+# Whose images batch norm takes its statistics over: each process its own, or all of them.
+BatchNorm = Literal["own", "synchronised"]
 
 
 class Settings(Protocol):
@@ -40,6 +44,8 @@ class Job(Generic[RecipeT]):
     device: torch.device
     precision: str
     compile: bool = False
+    processes: Processes = ALONE
+    batch_norm: BatchNorm = "own"
     scale: str | None = None
 
     @property
@@ -50,6 +56,8 @@ class Job(Generic[RecipeT]):
     def identity(self, fingerprint: str) -> dict[str, Any]:
         """All on which the result depends; on a CPU, two runs of one identity end with the same bits."""
         where = {"device": self.device.type, "precision": self.precision, "compile": self.compile}
-        threads = {"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}
+        threads: dict[str, Any] = {"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}
+        if self.processes.count > 1:
+            threads |= {"processes": self.processes.count, "batch norm": self.batch_norm}
         arithmetic = {"torch": str(torch.__version__), "compiled synthesis": native.library() is not None}
         return self.key | self.recipe.settings() | where | threads | arithmetic | {"fingerprint": fingerprint}

@@ -34,7 +34,13 @@ class Loaders:
 def make_loaders(job: Job[Recipe], images: ImageSet) -> Loaders:
     """Makes the loaders of a run, on its device, channels last."""
     recipe = job.recipe
-    common: dict[str, Any] = {"mean": images.mean, "std": images.std, "device": job.device, "channels_last": True}
+    common: dict[str, Any] = {
+        "mean": images.mean,
+        "std": images.std,
+        "device": job.device,
+        "channels_last": True,
+        "part": job.processes.part,
+    }
     kept, held_out = split_validation(len(images.train_labels), recipe.validation, job.seed)
     train = TensorLoader(
         images.train_images[kept],

@@ -127,7 +127,7 @@ class _Training(Resumable[PathRecipe]):
 
         order = epoch_order(len(examples), self.job.seed, epoch).to(device)
         batches = path_batches(examples, recipe.batch_size, order)
-        return self.take_steps(batches, len(examples), epoch, progress, loss_of)
+        return self.take_steps(batches, len(examples), recipe.batch_size, epoch, progress, loss_of)
 
     def _score(self, examples: PathSet) -> PathScore:
         return evaluate_paths(self.network, self.model, examples, self.job.precision)

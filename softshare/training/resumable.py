@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic
@@ -22,8 +23,9 @@ from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import read_json, write_json
 from softshare.sharing import recurrence_penalty
+from softshare.training.batch_norm import synchronise_batch_norm
 from softshare.training.checkpoint import load_checkpoint, require_same_run, save_checkpoint
-from softshare.training.device import autocast, describe_device, peak_memory_bytes
+from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, set_tf32
 from softshare.training.job import Job, RecipeT
 from softshare.training.lock import alone_in
 from softshare.training.record import SimilarityRecord, provenance, save_history, save_weights
@@ -57,10 +59,11 @@ def train_to_the_end(
         require_same_run(found, job.identity(fingerprint), out / "manifest.json")
         (out / CHECKPOINT).unlink(missing_ok=True)
         return read_json(out / "metrics.json")
-    with alone_in(out), stops_cleanly():
+    first = job.processes.first
+    with alone_in(out) if first else nullcontext(), stops_cleanly():
         training = start()
         for epoch in range(training.epoch, job.recipe.all_epochs):
-            training.run_epoch(epoch, progress)
+            training.run_epoch(epoch, progress and first)
             training.save()
         return training.finish()
 
@@ -92,12 +95,15 @@ class Resumable(ABC, Generic[RecipeT]):
         make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
     ) -> None:
         torch.backends.cudnn.deterministic = True  # algorithms that repeat themselves
+        set_tf32(job.precision)
         self.job, self.out = job, out
         self.identity = job.identity(fingerprint)
         self.model = model.to(job.device).to(memory_format=torch.channels_last)
-        self.network: Callable[[Tensor], Tensor] = (
-            torch.compile(self.model, dynamic=False) if job.compile else self.model
-        )
+        if job.processes.count > 1 and job.batch_norm == "synchronised":
+            self.model = synchronise_batch_norm(self.model, job.device)
+        self.network = compiled(self.model, job.device) if job.compile else self.model
+        self.trained_network = job.processes.averaging(self.network, job.device)
+        self.scaler = torch.amp.GradScaler(job.device.type, enabled=job.precision == "fp16")
         self.optimizer = make_optimizer(self.model)
         self.similarity = SimilarityRecord()
         self.history: list[dict[str, Any]] = []
@@ -132,6 +138,7 @@ class Resumable(ABC, Generic[RecipeT]):
             "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "similarity": self.similarity.state(),
             "history": self.history,
             "seconds": self.seconds,
@@ -143,6 +150,7 @@ class Resumable(ABC, Generic[RecipeT]):
         """Takes up what a checkpoint held."""
         self.model.load_state_dict(found["model"])
         self.optimizer.load_state_dict(found["optimizer"])
+        self.scaler.load_state_dict(found["scaler"])
         self.similarity = SimilarityRecord(found["similarity"])
         self.history = found["history"]
         self.epoch = found["epoch"]
@@ -162,13 +170,16 @@ class Resumable(ABC, Generic[RecipeT]):
 
     def save(self) -> None:
         """Writes the checkpoint and the history so far."""
-        save_checkpoint(self.checkpoint, self.state())
-        save_history(self.out / "history.csv", self.history)
+        if self.job.processes.first:
+            save_checkpoint(self.checkpoint, self.state())
+            save_history(self.out / "history.csv", self.history)
+        self.job.processes.wait()
 
     def take_steps(
         self,
         batches: Iterable[tuple[Tensor, Tensor]],
         count: int,
+        batch_size: int,
         epoch: int,
         progress: bool,
         loss_of: Callable[[Tensor, Tensor], Tensor],
@@ -176,11 +187,12 @@ class Resumable(ABC, Generic[RecipeT]):
         """Trains on an epoch's batches, a step each.
 
         Args:
-            batches: Inputs and targets, on the device.
-            count: Examples in all of them.
+            batches: Inputs and targets, on the device: this process's part of each batch.
+            count: Examples in all of them, of all processes.
+            batch_size: Examples a batch, of all processes; the last may be smaller.
             epoch: Counted from 0.
             progress: Whether to show a progress bar on a terminal.
-            loss_of: Mean loss of a batch, from the network's output in fp32 and the targets.
+            loss_of: Mean loss of some examples, from the network's output in fp32 and the targets.
 
         Returns:
             The mean loss over all examples, without the recurrence penalty.
@@ -189,23 +201,27 @@ class Resumable(ABC, Generic[RecipeT]):
             UserError: A loss is no number.
         """
         job, recurrence = self.job, self.job.recipe.recurrence
+        alone = job.processes.count == 1
         self.model.train()
         losses = []  # on the device: reading them there would wait for each batch
         label = f"epoch {epoch + 1}/{job.recipe.all_epochs}"
         with tqdm(total=count, unit="img", desc=label, leave=False, disable=not progress or None) as bar:
-            for inputs, targets in batches:
+            for step, (inputs, targets) in enumerate(batches):
+                whole = min(batch_size, count - step * batch_size)
                 with autocast(job.device, job.precision):
-                    output = self.network(inputs)
+                    output = self.trained_network(inputs)
                 loss = loss_of(output.float(), targets)
-                objective = loss
+                # Gradients are averaged over processes, whose parts may differ by an example.
+                objective = loss if alone else loss * (len(targets) * job.processes.count / whole)
                 if recurrence:
-                    objective = loss - recurrence * recurrence_penalty(self.model)
+                    objective = objective - recurrence * recurrence_penalty(self.model)
                 self.optimizer.zero_grad(set_to_none=True)
-                objective.backward()
-                self.optimizer.step()
+                self.scaler.scale(objective).backward()
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
                 losses.append(loss.detach() * len(targets))
-                bar.update(len(targets))
-        summed = torch.stack(losses)
+                bar.update(whole)
+        summed = job.processes.sum(torch.stack(losses))
         finite = summed.isfinite()
         if not finite.all():
             step = int(finite.logical_not().nonzero()[0])
@@ -227,7 +243,7 @@ class Resumable(ABC, Generic[RecipeT]):
         return self.seconds / self.epoch * (self.job.recipe.all_epochs - self.epoch) / 60
 
     def write_folder(self, dataset: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
-        """Writes the run's folder, `metrics.json` last, and removes the checkpoint.
+        """Writes the run's folder, `metrics.json` last, and removes the checkpoint. Of several processes, the first.
 
         Args:
             dataset: What the manifest tells of the data.
@@ -237,6 +253,10 @@ class Resumable(ABC, Generic[RecipeT]):
             The metrics with the run's key, as written.
         """
         job, out = self.job, self.out
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        metrics = {**job.key, "epochs": job.recipe.all_epochs, "parameters": parameters, **metrics}
+        if not job.processes.first:
+            return metrics
         save_weights(out / "model.safetensors", self.model, job.key)
         self.similarity.save(out / "similarity.npz")
         save_history(out / "history.csv", self.history)
@@ -246,19 +266,19 @@ class Resumable(ABC, Generic[RecipeT]):
             "scale": job.scale,
             "precision": job.precision,
             "compile": job.compile,
+            "processes": job.processes.count,
+            "batch_norm": job.batch_norm,
             "loader": "tensor",
             "device": describe_device(job.device),
             "threads": torch.get_num_threads(),
             "dataset": dataset,
             "started": self.started,
             "wall_seconds": round(self.wall_seconds, 2),
-            "device_seconds": round(self.seconds, 2),
+            "device_seconds": round(self.seconds * job.processes.count, 2),
             "peak_memory_bytes": peak_memory_bytes(job.device),
             **provenance(),
         }
         write_json(out / "manifest.json", manifest)
-        parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        metrics = {**job.key, "epochs": job.recipe.all_epochs, "parameters": parameters, **metrics}
         write_json(out / "metrics.json", metrics)
         self.checkpoint.unlink(missing_ok=True)
         return metrics

@@ -23,6 +23,7 @@ from softshare.training.folding import describe_costs, fold_run, parse_threshold
 from softshare.training.job import Job
 from softshare.training.path_engine import train_paths
 from softshare.training.path_recipe import PathRecipe
+from softshare.training.processes import device_name, named_by_torchrun, together
 from softshare.training.recipe import Recipe
 from softshare.training.trained import load_trained
 
@@ -44,7 +45,10 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         raise UserError("must be a whole number from 0", key="seed", value=arguments.seed)
     if on_paths and arguments.data:
         raise UserError("are drawn, not read", key="data", value=str(arguments.data), remedy="leave it out")
-    device = prepare(arguments.device, arguments.threads)
+    processes = named_by_torchrun()
+    if processes.count > 1 and on_paths:
+        raise UserError("is trained by one process", key="dataset", value=SHORTEST_PATHS, remedy="leave torchrun out")
+    device = prepare(device_name(arguments.device, processes), arguments.threads)
     job: Job = Job(
         dataset=arguments.dataset,
         model=arguments.model,
@@ -54,17 +58,27 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         device=device,
         precision=resolve_precision(arguments.precision, device),
         compile=arguments.compile,
+        processes=processes,
+        batch_norm=arguments.batch_norm,
         scale=arguments.scale,
     )
-    if on_paths:
+    with together(processes, device):
+        told = _train(job, arguments)
+    if processes.first:
+        print(told)
+
+
+def _train(job: Job, arguments: argparse.Namespace) -> str:
+    """Trains a job; gives a line that tells what came out."""
+    if job.dataset == SHORTEST_PATHS:
         metrics = train_paths(job, arguments.out, progress=not arguments.quiet)
         scores = ", ".join(f"{score:.3f}" for score in metrics["test"]["f1"])
         told = f"test F1 {scores} at the end of each phase"
     else:
-        images = load_images(arguments.dataset, arguments.data, cache=arguments.cache)
+        images = load_images(job.dataset, arguments.data, cache=arguments.cache)
         metrics = train(job, images, arguments.out, progress=not arguments.quiet)
         told = f"test error {metrics['test']['error']:.2f} % on {metrics['test']['images']} images"
-    print(f"{arguments.out}: {told} after {metrics['epochs']} epochs")
+    return f"{arguments.out}: {told} after {metrics['epochs']} epochs"
 
 
 def _recipe(arguments: argparse.Namespace, name: str) -> Recipe:

@@ -211,3 +211,15 @@ def test_a_loss_that_is_no_number_on_test_images_is_one_line():
     loader = TensorLoader(images, torch.arange(4), batch_size=2, mean=(0.0,) * 3, std=(1.0,) * 3)
     with pytest.raises(UserError, match="no number"):
         evaluate(model, model, loader, "fp32")
+
+
+def test_fp16_scales_its_loss_and_resumes_to_the_bit(job, images, tmp_path):
+    """On a GPU, where the same lines run; a CPU lends itself to the test alone."""
+    in_fp16 = dataclasses.replace(job, precision="fp16")
+    training = engine._Training(in_fp16, images, tmp_path / "stopped")
+    assert training.scaler.is_enabled() and training.state()["scaler"]["scale"] > 1
+    training.run_epoch(0, progress=False)
+    training.save()
+    train(in_fp16, images, tmp_path / "stopped", progress=False)
+    train(in_fp16, images, tmp_path / "whole", progress=False)
+    same_bits(tmp_path / "stopped", tmp_path / "whole")

@@ -1,0 +1,126 @@
+"""Several processes that train one network, a GPU each: `torchrun -m softshare train ...`.
+
+Each process takes its part of every batch (`data.loaders.Part`), so that a batch is as large, and an epoch sees the
+images in the same order, however many processes there are. Only the first process writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from softshare.data.loaders import Part
+from softshare.errors import UserError
+
+# As long as the slowest process may keep the others waiting: reading ImageNet's folders from a cold network disk.
+_PATIENCE = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run, seen from one of them.
+
+    Attributes:
+        rank: This one's number, from 0.
+        count: How many there are.
+        local_rank: This one's number on its machine: that of its GPU.
+    """
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes."""
+        return self.rank == 0
+
+    @property
+    def part(self) -> Part:
+        """What this one takes of each batch."""
+        return Part(self.rank, self.count)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all processes, in place."""
+        if self.count > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        """Waits until all are here: what the first wrote is then there for all."""
+        if self.count > 1:
+            distributed.barrier()
+
+    def averaging(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """The network as it is trained: its gradients are averaged over all processes during each backward."""
+        if self.count == 1:
+            return network
+        devices = [device] if device.type == "cuda" else None
+        return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+
+    def give_buffers(self, model: nn.Module) -> None:
+        """Gives the first process's buffers to all: batch norm's running statistics, each its own while training."""
+        if self.count > 1:
+            for buffer in model.buffers():
+                distributed.broadcast(buffer, src=0)
+
+
+ALONE = Processes()
+
+
+def named_by_torchrun() -> Processes:
+    """The processes that `torchrun` tells of in the environment; one where it tells of none.
+
+    Raises:
+        UserError: What stands there is no number.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    told = [os.environ.get(name) for name in names]
+    if told[1] is None:
+        return ALONE
+    for name, value in zip(names, told, strict=True):
+        if value is None or not value.isdecimal():
+            raise UserError("must be a whole number", file="environment", key=name, value=value, remedy="use torchrun")
+    rank, count, local_rank = (int(value) for value in told if value is not None)
+    return Processes(rank, count, local_rank)
+
+
+def device_name(name: str, processes: Processes) -> str:
+    """The device that one of several processes computes on: `auto` and `cuda` are the GPU of its number.
+
+    Raises:
+        UserError: Several processes are to share one device of a given number.
+    """
+    if processes.count == 1:
+        return name
+    if name.startswith("cuda:"):
+        raise UserError(
+            f"is one device for {processes.count} processes",
+            key="device",
+            value=name,
+            remedy="say cuda: each takes one",
+        )
+    on_gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
+    return f"cuda:{processes.local_rank}" if on_gpu else name
+
+
+@contextlib.contextmanager
+def together(processes: Processes, device: torch.device) -> Iterator[None]:
+    """Lets the processes of a run find each other, over NCCL on GPUs and gloo on CPUs."""
+    if processes.count == 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()

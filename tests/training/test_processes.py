@@ -1,0 +1,165 @@
+"""Several processes that train one network come to what one comes to with the same batches."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from softshare.data.augment import Augmentation
+from softshare.data.loaders import Part, TensorLoader
+from softshare.errors import UserError
+from softshare.training.processes import ALONE, Processes, device_name, named_by_torchrun
+
+# 1,437 digits in batches of 499: the last batch has 439, which two processes share as 220 and 219.
+TRAIN = ["train", "--dataset", "digits", "--model", "swrn-16-1-1", "--recipe", "few-steps.yaml", "--device", "cpu"]
+RECIPE = "extends: cifar\ntask: images\nsource: a test\nsettings: {epochs: 3, batch_size: 499, learning_rate: 0.02}\n"
+WEIGHTS = "model.safetensors"
+
+
+def launch(folder, processes, *more):
+    (folder / "few-steps.yaml").write_text(RECIPE)
+    command = [sys.executable, "-m"]
+    if processes > 1:
+        command += ["torch.distributed.run", f"--nproc-per-node={processes}", f"--master-port={free_port()}", "-m"]
+    return subprocess.Popen(
+        [*command, "softshare", *TRAIN, "--threads", "1", "--quiet", *more],
+        cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def free_port():
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return opened.getsockname()[1]
+
+
+def train(folder, processes, *more):
+    process = launch(folder, processes, *more)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def history(folder):
+    return list(csv.DictReader((folder / "history.csv").open()))
+
+
+@pytest.fixture(scope="module")
+def trained_by_two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    code, out, err = train(folder, 2, "--batch-norm", "synchronised", "--out", "run")
+    assert code == 0, err
+    assert out.count("test error") == 1  # told once
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_two_processes_come_to_what_one_comes_to(trained_by_two, tmp_path):
+    code, _, err = train(tmp_path, 1, "--out", "run")
+    assert code == 0, err
+    one, two = tmp_path / "run", trained_by_two
+    assert sorted(path.name for path in two.iterdir()) == sorted(path.name for path in one.iterdir())
+    expected, found = load_file(one / WEIGHTS), load_file(two / WEIGHTS)
+    assert expected.keys() == found.keys()
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=2e-3, atol=2e-4)
+    for before, after in zip(history(one), history(two), strict=True):
+        assert float(after["train_loss"]) == pytest.approx(float(before["train_loss"]), rel=1e-4)
+        assert float(after["test_loss"]) == pytest.approx(float(before["test_loss"]), rel=1e-3)
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (one, two)]
+    assert metrics[1]["test"]["images"] == metrics[0]["test"]["images"] == 360
+    assert abs(metrics[1]["test"]["error"] - metrics[0]["test"]["error"]) <= 100 / 360
+    manifest = json.loads((two / "manifest.json").read_text())
+    assert manifest["processes"] == 2 and manifest["batch_norm"] == "synchronised"
+
+
+@pytest.mark.slow
+def test_two_processes_resume_to_the_bit(trained_by_two, tmp_path):
+    command = ["--batch-norm", "synchronised", "--out", "run"]
+    process, out = launch(tmp_path, 2, *command), tmp_path / "run"
+    while not (out / "history.csv").exists() and process.poll() is None:
+        time.sleep(0.02)
+    os.kill(int((out / ".lock").read_text()), signal.SIGKILL)  # the one that writes
+    process.communicate(timeout=120)
+    assert process.returncode != 0 and not (out / "metrics.json").exists() and 1 <= len(history(out)) < 3
+    code, _, err = train(tmp_path, 2, *command)
+    assert code == 0, err
+    for name in (WEIGHTS, "metrics.json"):
+        assert (out / name).read_bytes() == (trained_by_two / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_what_two_processes_left_is_no_run_of_one(trained_by_two):
+    code, _, err = train(trained_by_two.parent, 1, "--out", "run")
+    assert code == 2 and "was left by a run with" in err and "manifest.json" in err
+
+
+@pytest.mark.slow
+def test_what_is_wrong_stops_all_processes_with_its_line(tmp_path):
+    code, _, err = train(tmp_path, 2, "--out", "run", "--batch-size", "718")  # 1,437 images: the last batch has one
+    assert code != 0 and not (tmp_path / "run" / "metrics.json").exists()
+    assert "batch_size: 718: leaves a batch of 1 images to 2 processes" in err
+
+
+@given(
+    count=st.integers(1, 40),
+    batch_size=st.integers(1, 12),
+    processes=st.integers(1, 4),
+    shuffle=st.booleans(),
+    epoch=st.integers(0, 3),
+)
+def test_the_parts_of_all_processes_are_the_batches_of_one(count, batch_size, processes, shuffle, epoch):
+    images = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(count, 1, 8, 8)
+    labels = torch.arange(count)
+
+    def loader(part):
+        return TensorLoader(
+            images, labels, batch_size=batch_size, mean=(0.5,), std=(0.25,), seed=3, shuffle=shuffle, part=part,
+            augmentation=Augmentation(True, 1, "zero", 2) if shuffle else None,
+        )  # fmt: skip
+
+    whole = list(loader(Part()).epoch(epoch))
+    fewest = min(batch_size, count % batch_size or batch_size)
+    if shuffle and fewest < processes:
+        with pytest.raises(UserError, match="batch_size"):
+            loader(Part(0, processes))
+        return
+    parts = [list(loader(Part(index, processes)).epoch(epoch)) for index in range(processes)]
+    if fewest >= processes:
+        for number, (expected, targets) in enumerate(whole):
+            for index in range(processes):
+                found = parts[index][number]
+                assert torch.equal(found[0], expected[index::processes])
+                assert torch.equal(found[1], targets[index::processes])
+    seen = torch.cat([targets for part in parts for _, targets in part]).sort().values
+    assert torch.equal(seen, labels)  # each image once, none twice
+
+
+def test_what_torchrun_tells_is_read(monkeypatch):
+    assert named_by_torchrun() == ALONE
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    assert named_by_torchrun() == Processes(1, 2, 1) and not named_by_torchrun().first
+    monkeypatch.setenv("RANK", "one")
+    with pytest.raises(UserError, match="RANK: 'one'"):
+        named_by_torchrun()
+
+
+def test_each_process_takes_the_gpu_of_its_number(monkeypatch):
+    second = Processes(1, 2, 1)
+    assert device_name("cpu", second) == "cpu" and device_name("cuda", second) == "cuda:1"
+    assert device_name("cuda:1", ALONE) == "cuda:1"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device_name("auto", second) == "cuda:1" and device_name("auto", ALONE) == "auto"
+    with pytest.raises(UserError, match="one device for 2 processes"):
+        device_name("cuda:0", second)
