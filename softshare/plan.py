@@ -122,7 +122,7 @@ def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path |
 
     Args:
         scale: Name of a scale.
-        experiments: Names of experiments; all of them by default.
+        experiments: Names of experiments; all of them by default. What is not made at this scale is left out.
         root: Folder that holds `config/`.
 
     Raises:
@@ -135,12 +135,20 @@ def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path |
     for name in wanted:
         if name not in known:
             raise UserError("unknown experiment", key="experiments", value=name, remedy=did_you_mean(name, known))
-    return Plan(chosen, tuple(_experiment(name, chosen, config) for name in wanted))
+    found = (_experiment(name, chosen, config) for name in wanted)
+    return Plan(chosen, tuple(experiment for experiment in found if experiment is not None))
 
 
-def _experiment(name: str, scale: Scale, config: Path) -> Experiment:
+def _experiment(name: str, scale: Scale, config: Path) -> Experiment | None:
+    """An experiment at a scale; None where it is not made at that one."""
     file = config / "experiments" / f"{name}.yaml"
     raw = read_yaml(file, schema="experiment")
+    for other in raw.get("scales", ()):
+        if other not in (known := names_in(config / "scales")):
+            remedy = did_you_mean(other, known)
+            raise UserError("unknown scale", file=file, key="scales", value=other, remedy=remedy)
+    if scale.name not in raw.get("scales", (scale.name,)):
+        return None
     for dataset in raw["datasets"]:
         check_name(dataset, file, "datasets", require_dataset)
     labels = [row["label"] for row in raw["rows"]]

@@ -101,6 +101,17 @@ def test_no_network_stands_in_for_two(scale):
     assert len(set(shown)) == len(shown)
 
 
+def test_what_is_not_in_the_paper_is_made_at_compact_alone(project):
+    beside = {"full-length", "paths-batch-size", "recurrence", "recurrence-similarity"}
+    named = {scale: {e.name for e in load_plan(scale).experiments} for scale in ("quick", "compact", "paper")}
+    assert named["compact"] - named["paper"] == beside and named["quick"] == named["paper"]
+    assert load_plan("quick", ["recurrence"]).experiments == ()
+    file = project / "config" / "experiments" / "recurrence.yaml"
+    edit(file, lambda content: content.update(scales=["compakt"]))
+    with pytest.raises(UserError, match="scales: 'compakt': unknown scale; did you mean 'compact'"):
+        load_plan("compact", ["recurrence"], project)
+
+
 def test_what_cannot_be_trained_yet_is_planned_and_waits():
     plan = load_plan("paper")
     assert {str(run) for run in plan.waiting} == {

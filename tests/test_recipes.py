@@ -47,6 +47,10 @@ DIFFERING = {
     "cifar-sparse": {"coefficients": "sparse"},
     "cifar-normal": {"coefficients": "normal"},
     "cifar-uniform": {"coefficients": "uniform"},
+    "cifar-recurrent-0.001": {"recurrence": 0.001},
+    "cifar-recurrent-0.01": {"recurrence": 0.01},
+    "cifar-recurrent-0.1": {"recurrence": 0.1},
+    "cifar-full-length": {},
 }
 
 
@@ -73,6 +77,7 @@ def test_a_scale_may_change_a_single_recipe():
     assert load_recipe("cifar-cutout", quick) == CIFAR | {"epochs": 8, "cutout": 4}
     assert load_recipe("cifar-dropout", quick) == CIFAR | {"epochs": 8, "dropout": 0.3}
     assert load_recipe("cifar-cutout", load_scale("compact"))["cutout"] == 16
+    assert load_recipe("cifar-full-length", load_scale("compact")) == CIFAR
 
 
 def test_imagenet_follows_fb_resnet_torch():
