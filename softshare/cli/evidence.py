@@ -27,7 +27,17 @@ def _add_evidence(commands: argparse._SubParsersAction) -> None:
         parser.add_argument(
             "--results", type=Path, default=Path("results"), help="folder of results (default: results)"
         )
-        parser.set_defaults(command=_evidence, what=name)
+        if name == "report":
+            parser.add_argument("--everything", action="store_true", help="also every table, figure and claim")
+            parser.add_argument(
+                "--from",
+                dest="published",
+                type=Path,
+                metavar="PUBLISHED",
+                help="build what `publish` kept anew from its metrics, and tell whether the bytes are the same",
+            )
+            parser.add_argument("--out", type=Path, help="with --from: a folder for what comes out")
+        parser.set_defaults(command=_rebuild_or_evidence if name == "report" else _evidence, what=name)
 
 
 def _add_publish(commands: argparse._SubParsersAction) -> None:
@@ -38,6 +48,27 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, default=Path("reports/published"), help="(default: reports/published)")
     parser.add_argument("--allow-dirty", action="store_true", help="also runs made with uncommitted changes")
     parser.set_defaults(command=_publish)
+
+
+def _rebuild_or_evidence(arguments: argparse.Namespace) -> None:
+    from softshare.errors import UserError
+    from softshare.evidence.rebuild import build_everything, rebuild
+    from softshare.plan import load_plan
+
+    if arguments.published is not None:
+        rebuilt = rebuild(arguments.published, arguments.out)
+        print(rebuilt)
+        if rebuilt.differing or rebuilt.missing:
+            first = (*rebuilt.differing, *rebuilt.missing)[0]
+            raise UserError("does not come out as it was published", file=arguments.published / first)
+    elif arguments.out is not None:
+        raise UserError("is for --from alone", key="out", value=str(arguments.out), remedy="see --results")
+    elif arguments.everything:
+        results = arguments.results / arguments.scale
+        build_everything(load_plan(arguments.scale, arguments.experiments), results)
+        print(results / "report.md")
+    else:
+        _evidence(arguments)
 
 
 def _evidence(arguments: argparse.Namespace) -> None:

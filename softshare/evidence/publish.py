@@ -6,14 +6,16 @@ import contextlib
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from softshare.errors import UserError
 from softshare.evidence.gather import gather
 from softshare.evidence.runfolder import Record, State
+from softshare.files import write_json
 from softshare.plan import Plan
 
 # Of the scale, and of each complete run; weights and checkpoints stay behind.
-_OF_SCALE = ("report.md", "report.html", "claims.md", "claims.csv", "claims.json", "tables/*", "figures/*")
+OF_SCALE = ("report.md", "report.html", "claims.md", "claims.csv", "claims.json", "tables/*", "figures/*")
 _OF_RUN = (
     "metrics.json",
     "manifest.json",
@@ -22,11 +24,16 @@ _OF_RUN = (
     "folding/folding.json",
     "folding/folding.csv",
 )
+_EXAMPLES = "predictions.npz"  # the drawings show those of one seed
 _LARGEST = 5_000_000  # bytes of one file
+
+# What tells of a published scale, so that it can be built anew; and the bench, which stands beside the scale's runs.
+PUBLISHED = "published.json"
+BENCH = Path("bench")
 
 
 def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) -> list[Path]:
-    """Copies tables, figures, claims, the report, and each complete run's metrics and manifest.
+    """Copies tables, figures, claims, report, each complete run's metrics and manifest, and the bench if it was run.
 
     What was published of the scale before is replaced, once all is copied.
 
@@ -57,14 +64,18 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
             value=dirty[0].manifest.get("dirty"),
             remedy="make it again from a clean commit, or say --allow-dirty",
         )
-    files = [file for pattern in _OF_SCALE for file in sorted(results.glob(pattern)) if file.is_file()]
+    files = [file for pattern in OF_SCALE for file in sorted(results.glob(pattern)) if file.is_file()]
     files += [file for record in complete for file in _files_of(record, results)]
-    for file in files:
+    files += _examples(complete, results)
+    named = {file: file.relative_to(results) for file in files}
+    bench = results.parent / BENCH
+    named |= {file: BENCH / file.name for file in sorted(bench.glob("*")) if file.is_file()}
+    for file in named:
         if file.stat().st_size > _LARGEST:
             raise UserError(f"is too large to publish ({file.stat().st_size:,} bytes)", file=file)
-    relative = [file.relative_to(results) for file in files]
-    _copy_whole(results, relative, out)
-    return relative
+    told = {"scale": plan.scale.name, "experiments": [e.name for e in plan.experiments], "runs": len(complete)}
+    _copy_whole(named, told, out)
+    return [*named.values(), Path(PUBLISHED)]
 
 
 def _files_of(record: Record, results: Path) -> list[Path]:
@@ -72,15 +83,24 @@ def _files_of(record: Record, results: Path) -> list[Path]:
     return [folder / name for name in _OF_RUN if (folder / name).is_file()]
 
 
-def _copy_whole(source: Path, files: list[Path], out: Path) -> None:
+def _examples(complete: list[Record], results: Path) -> list[Path]:
+    """Predictions of the first seed of each setting."""
+    first: dict[object, Path] = {}
+    for record in complete:
+        first.setdefault(record.run.setting, results / record.folder / _EXAMPLES)
+    return [file for file in first.values() if file.is_file()]
+
+
+def _copy_whole(named: dict[Path, Path], told: dict[str, Any], out: Path) -> None:
     """Copies beside `out` first, so that what stands there is replaced by all of it or left as it is."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
             fresh, old = Path(temporary) / "new", Path(temporary) / "old"
-            for file in files:
-                (fresh / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / file, fresh / file)
+            for file, name in named.items():
+                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, fresh / name)
+            write_json(fresh / PUBLISHED, told)
             with contextlib.suppress(FileNotFoundError):
                 out.rename(old)
             fresh.rename(out)

@@ -1,12 +1,14 @@
 """What is published: all that a reader needs, nothing heavy, nothing from uncommitted changes."""
 
+import json
 import re
 
 import pytest
 
 from softshare.cli import main
 from softshare.errors import UserError
-from softshare.evidence.publish import publish
+from softshare.evidence.publish import OF_SCALE, publish
+from softshare.evidence.rebuild import build_everything
 from softshare.evidence.report import write_report
 from softshare.plan import load_plan
 
@@ -69,3 +71,59 @@ def test_nothing_to_publish_is_said(plan, tmp_path, results, capsys):
     command = ["publish", "--scale", "quick", "--results", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
     assert main(command) == 2 and "no complete run" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def published(tmp_path_factory, make_run, make_similarity, tmp_path):
+    plan = load_plan("quick", ["table1", "figure8", "figure5"])
+    results = tmp_path / "quick"
+    for index, run in enumerate(plan.experiment("table1").runs[:4]):
+        make_run(run, 3.0 + index, scale="quick")
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    results.mkdir()
+    (tmp_path / "moved").rename(results / "runs")
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "bench.csv").write_text("name,value,unit,bound,holds\nstep.swrn-28-10.batch16,1.01,ratio,,\n")
+    build_everything(plan, results)
+    out = tmp_path_factory.mktemp("published") / "quick"
+    publish(plan, results, out)
+    return out
+
+
+def test_what_was_published_comes_out_byte_for_byte(published, tmp_path, capsys):
+    assert main(["report", "--from", str(published), "--out", str(tmp_path / "again")]) == 0
+    told = capsys.readouterr().out
+    count = sum(1 for pattern in OF_SCALE for _ in published.glob(pattern))
+    assert told == f"{count} files come out byte for byte\n" and count > 12
+    assert (tmp_path / "again" / "report.html").read_bytes() == (published / "report.html").read_bytes()
+    assert (published / "bench" / "bench.csv").is_file()
+
+
+def test_what_was_changed_after_publishing_is_seen(published, capsys):
+    table = published / "tables" / "table1.md"
+    table.write_text(table.read_text().replace("3.", "2."))
+    (published / "figures" / "figure8.svg").unlink()
+    assert main(["report", "--from", str(published)]) == 2
+    out, err = capsys.readouterr()
+    assert "tables/table1.md: differs" in out and "figures/figure8.svg: missing" in out
+    assert "table1.md: does not come out as it was published" in err
+
+
+def test_a_changed_number_of_a_run_is_seen(published, capsys):
+    metrics = next(published.rglob("metrics.json"))
+    content = json.loads(metrics.read_text())
+    content["test"]["error"] -= 0.01
+    content["best"]["error"] -= 0.01
+    metrics.write_text(json.dumps(content))
+    assert main(["report", "--from", str(published)]) == 2
+    assert "report.md: differs" in capsys.readouterr().out
+
+
+def test_a_folder_that_was_not_published_is_refused(tmp_path, capsys):
+    assert main(["report", "--from", str(tmp_path)]) == 2
+    assert "published.json: no such file" in capsys.readouterr().err
+    (tmp_path / "published.json").write_text('{"scale": "quick", "experiments": ["tabel1"], "runs": 1}')
+    assert main(["report", "--from", str(tmp_path)]) == 2
+    assert "did you mean 'table1'" in capsys.readouterr().err
+    assert main(["report", "--out", "elsewhere"]) == 2
+    assert "is for --from alone" in capsys.readouterr().err

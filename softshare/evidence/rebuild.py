@@ -1,0 +1,100 @@
+"""All evidence of a scale at once, from its run folders; and what was published, built anew and held against itself."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from softshare.errors import UserError
+from softshare.evidence.claims.writing import write_claims
+from softshare.evidence.figures import write_figure
+from softshare.evidence.path_tables import write_path_table
+from softshare.evidence.publish import BENCH, OF_SCALE, PUBLISHED
+from softshare.evidence.report import write_report
+from softshare.evidence.tables import write_table
+from softshare.files import check, read_json
+from softshare.plan import FIGURES, Plan, load_plan
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What was published and what came out of its metrics now.
+
+    Attributes:
+        same: Files that came out byte for byte.
+        differing: Files that came out otherwise.
+        missing: Files that were published and do not come out, or come out and were not published.
+    """
+
+    same: tuple[Path, ...]
+    differing: tuple[Path, ...]
+    missing: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.same)} files come out byte for byte"]
+        lines += [f"{file}: differs" for file in self.differing] + [f"{file}: missing" for file in self.missing]
+        return "\n".join(lines)
+
+
+def build_everything(plan: Plan, results: Path) -> None:
+    """Writes every table, figure, claim and the report of a scale below its results, as the workflow does.
+
+    Raises:
+        UserError: The paper's numbers or claims cannot be read, or nothing can be written.
+    """
+    for experiment in plan.of_kind("table"):
+        write_table(plan, experiment.name, results, results / "tables")
+    for experiment in plan.of_kind("paths"):
+        write_path_table(plan, experiment.name, results, results / "tables")
+    for experiment in plan.of_kind(*FIGURES):
+        write_figure(plan, experiment.name, results, results / "figures")
+    write_claims(plan, results, results)
+    write_report(plan, results, results / "report.md")  # last: it carries the figures
+
+
+def rebuild(published: Path, out: Path | None = None) -> Rebuilt:
+    """Builds a published scale's evidence anew from its published metrics alone.
+
+    Args:
+        published: A folder that `publish` made.
+        out: Where to keep what comes out; nowhere by default.
+
+    Raises:
+        UserError: The folder was not made by `publish`, a configuration that it names is gone, or `out` cannot be
+            written.
+    """
+    told = read_json(published / PUBLISHED)
+    check(told, "published", published / PUBLISHED)
+    plan = load_plan(told["scale"], told["experiments"])
+    with tempfile.TemporaryDirectory(prefix="softshare-") as folder:
+        fresh = Path(folder) / plan.scale.name
+        try:
+            shutil.copytree(published / "runs", fresh / "runs")
+            if (published / BENCH).is_dir():
+                shutil.copytree(published / BENCH, fresh.parent / BENCH.name)
+            build_everything(plan, fresh)
+            if out is not None:
+                shutil.copytree(fresh, out, dirs_exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot be copied ({error})", file=published) from error
+        return _compare(published, fresh)
+
+
+def _compare(published: Path, fresh: Path) -> Rebuilt:
+    names = {
+        file.relative_to(folder)
+        for folder in (published, fresh)
+        for pattern in OF_SCALE
+        for file in folder.glob(pattern)
+    }
+    same, differing, missing = [], [], []
+    for name in sorted(names):
+        if not ((published / name).is_file() and (fresh / name).is_file()):
+            missing.append(name)
+        elif (published / name).read_bytes() == (fresh / name).read_bytes():
+            same.append(name)
+        else:
+            differing.append(name)
+    return Rebuilt(tuple(same), tuple(differing), tuple(missing))
