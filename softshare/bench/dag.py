@@ -1,4 +1,4 @@
-"""What the DAG costs before anything runs."""
+"""What the DAG costs before anything runs, after all has run, and with ever more runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
-from softshare.bench.measure import Measured
+from softshare.bench.measure import Measured, alternate
+from softshare.bench.project_copy import add_scale, project_copy, snakemake
+from softshare.errors import UserError
 from softshare.files import project_root
+from softshare.plan import load_plan
+
+# Seeds of every run at the paper's scale that make some 200, 500, 1,000 and 2,000 runs.
+_SEEDS = (5, 14, 28, 56)
+# An experiment without any run: what it costs to start Snakemake and to read the configuration.
+_NOTHING = ("scale=quick", "experiments=['table3']")
 
 
 def bench_dry_run(name: str, rounds: int) -> Iterator[Measured]:
@@ -39,3 +49,57 @@ def bench_dry_run(name: str, rounds: int) -> Iterator[Measured]:
     yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
     torch_modules = [module for module in imported if module.split(".")[0] == "torch"]
     yield Measured(f"{name}.torch-modules", float(len(torch_modules)), "modules")
+
+
+def bench_nothing_to_do(name: str, rounds: int) -> Iterator[Measured]:
+    """A second `snakemake` at scale quick, all of whose files are there and recorded as made."""
+    with project_copy() as copy:
+        pretend_all_was_made(copy)
+        seconds = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            said = snakemake(copy)
+            seconds.append(time.perf_counter() - start)
+            if "Nothing to be done" not in said:
+                raise UserError("snakemake found something to do", value=said.strip().rpartition("\n")[2])
+    yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
+
+
+def pretend_all_was_made(copy: Path) -> None:
+    """Makes every file of the quick scale in a copy of the project, and lets Snakemake record it as made by its rule."""
+    header, *rows = (line.split("\t") for line in snakemake(copy, "--summary").splitlines() if "\t" in line)
+    place = header.index("output_file")
+    for row in rows:
+        file = copy / row[place]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("made by a bench\n")
+    snakemake(copy, "--touch", "--forceall")
+
+
+def bench_growth(name: str, rounds: int) -> Iterator[Measured]:
+    """`snakemake -n` at the paper's scale with ever more seeds, and whether its time grows as their number does.
+
+    Growth is the time a run at the most runs, over that at some 500; what an empty plan takes is taken off both.
+    """
+    with project_copy() as copy:
+        scales = {seeds: add_scale(copy, seeds) for seeds in _SEEDS}
+        runs = [len(load_plan(scale, root=copy).runs) for scale in scales.values()]
+        plans: dict[str, Callable[[], object]] = {
+            scale: partial(snakemake, copy, "-n", "--quiet", "--config", f"scale={scale}") for scale in scales.values()
+        }
+        plans["nothing"] = partial(snakemake, copy, "-n", "--quiet", "--config", *_NOTHING)
+        taken = _medians(alternate(plans, rounds))
+    start = taken.pop("nothing")
+    for count, seconds, seeds in zip(runs, taken.values(), _SEEDS, strict=True):
+        yield Measured(f"{name}.{seeds}-seeds", seconds, f"s ({count} runs)")
+    yield Measured(name, growth(runs, list(taken.values()), start))
+
+
+def growth(runs: Sequence[int], seconds: Sequence[float], start: float) -> float:
+    """Seconds a run at the last number of runs over those at the second, `start` taken off both: 1 = linear."""
+    at_second, at_last = ((seconds[index] - start) / runs[index] for index in (1, -1))
+    return at_last / at_second
+
+
+def _medians(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    return {name: statistics.median(times) for name, times in seconds.items()}

@@ -11,12 +11,13 @@ import pandas as pd
 import torch
 from tabulate import tabulate
 
-from softshare.bench.dag import bench_dry_run
+from softshare.bench.dag import bench_dry_run, bench_growth, bench_nothing_to_do
 from softshare.bench.folding import bench_file, bench_finding, bench_folded_inference
 from softshare.bench.inference import bench_inference, bench_start_from_weights
 from softshare.bench.loading import bench_loading
 from softshare.bench.measure import Measured
 from softshare.bench.paths import bench_path_data, bench_path_step, bench_path_throughput
+from softshare.bench.report import bench_report
 from softshare.bench.steps import bench_memory, bench_step, step_names
 from softshare.bench.synthesis import bench_synthesis
 from softshare.errors import UserError, did_you_mean
@@ -28,6 +29,9 @@ _RELATIONS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">="
 
 BENCHES: dict[str, Callable[[str, int], Iterator[Measured]]] = {
     "dry-run.paper": bench_dry_run,
+    "dag.nothing-to-do": bench_nothing_to_do,
+    "dag.growth": bench_growth,
+    "report.200-runs": bench_report,
     "synthesis": bench_synthesis,
     "loading.wrn-28-2": bench_loading,
     "memory.swrn-28-10.batch16": bench_memory,
