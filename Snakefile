@@ -10,6 +10,9 @@ sys.path.insert(0, workflow.basedir)
 configfile: "config/config.yaml"
 
 
+report: "reports/captions/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

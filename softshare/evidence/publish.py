@@ -15,7 +15,7 @@ from softshare.files import write_json
 from softshare.plan import Plan
 
 # Of the scale, and of each complete run; weights and checkpoints stay behind.
-OF_SCALE = ("report.md", "report.html", "claims.md", "claims.csv", "claims.json", "tables/*", "figures/*")
+OF_SCALE = ("report.md", "report.html", "claims.*", "tables/*", "figures/*")
 _OF_RUN = (
     "metrics.json",
     "manifest.json",

@@ -1,4 +1,4 @@
-"""A table of the paper, filled with what was run: Markdown, LaTeX and CSV."""
+"""A table of the paper, filled with what was run: Markdown, LaTeX, CSV and a page."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from softshare.evidence.gather import CellEvidence, Evidence, find_experiment, g
 from softshare.evidence.lines import Line, QuotedLine, judged_line, quoted_line
 from softshare.evidence.markup import latex, markdown
 from softshare.evidence.reported import PaperTable, read_reported
+from softshare.evidence.table_page import table_page
 from softshare.files import write_text
 from softshare.plan import Experiment, Plan
 from softshare.recipes import load_recipe
@@ -61,7 +62,7 @@ class Table:
 
 
 def write_table(plan: Plan, name: str, results: Path, out_dir: Path, root: Path | None = None) -> list[Path]:
-    """Writes `<name>.md`, `<name>.tex` and `<name>.csv` from the run folders that are there.
+    """Writes `<name>.md`, `<name>.tex`, `<name>.csv` and `<name>.html` from the run folders that are there.
 
     Args:
         plan: What was to be run.
@@ -78,7 +79,7 @@ def write_table(plan: Plan, name: str, results: Path, out_dir: Path, root: Path 
     """
     find_experiment(plan, name, "table")
     table = build_table(gather(plan, results, root), name, root)
-    texts = {"md": to_markdown(table), "tex": to_latex(table), "csv": to_csv(table)}
+    texts = {"md": to_markdown(table), "tex": to_latex(table), "csv": to_csv(table), "html": to_page(table)}
     for ending, text in texts.items():
         write_text(out_dir / f"{name}.{ending}", text)
     return [out_dir / f"{name}.{ending}" for ending in texts]
@@ -149,6 +150,11 @@ def to_csv(table: Table) -> str:
     # The columns of a row that is run, wherever the first one stands.
     columns = list(rows[max(range(len(rows)), key=lambda index: len(rows[index]))])
     return pd.DataFrame(rows, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
+
+
+def to_page(table: Table) -> str:
+    """The table as a page by itself."""
+    return table_page(f"{table.experiment.title} (scale: {table.scale})", _shown_cells(table), table.notes)
 
 
 def _base(found: CellEvidence, evidence: Evidence, experiment: Experiment) -> CellEvidence | None:

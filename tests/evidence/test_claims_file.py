@@ -121,7 +121,9 @@ def test_the_command_prints_a_verdict_for_every_claim(tmp_path: Path, capsys: py
     assert main(["claims", "--scale", "paper", "--results", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert all(claim.id in printed for claim in CLAIMS) and f"{len(CLAIMS)} claims: " in printed
-    assert {file.name for file in (tmp_path / "paper").iterdir()} == {"claims.json", "claims.md", "claims.csv"}
+    assert {file.name for file in (tmp_path / "paper").iterdir()} == {
+        f"claims.{ending}" for ending in ("json", "md", "csv", "html")
+    }
 
 
 def test_no_torch_is_loaded() -> None:

@@ -236,7 +236,7 @@ def test_the_same_folders_give_the_same_bytes_wherever_they_lie(plan: Plan, ever
 
 
 def test_the_table_holds_the_matrices(plan: Plan, everything: Path, tmp_path: Path) -> None:
-    md, tex, table = write_path_table(plan, "figure5", everything, tmp_path)
+    md, tex, table, _ = write_path_table(plan, "figure5", everything, tmp_path)
     rows = list(csv.DictReader(table.open()))
     assert len(rows) == 4 * 25
     cell = next(r for r in rows if (r["row"], r["trained_up_to"], r["tested_on"]) == ("SCNN", "2", "2"))
@@ -253,7 +253,7 @@ def test_the_table_holds_the_matrices(plan: Plan, everything: Path, tmp_path: Pa
 def test_what_is_not_there_is_said(plan: Plan, tmp_path: Path) -> None:
     figure, *_, rows = write_figure(plan, "figure5", tmp_path / "none", tmp_path / "a")
     assert "left out: seed 0: not run" in figure.read_text() and rows.read_text() == "row\n"
-    md, _, table = write_path_table(plan, "figure5", tmp_path / "none", tmp_path / "a")
+    md, _, table, _ = write_path_table(plan, "figure5", tmp_path / "none", tmp_path / "a")
     assert md.read_text().count("not run") >= 4 and [row["n"] for row in csv.DictReader(table.open())] == ["0"] * 4
 
 

@@ -179,7 +179,7 @@ def test_text_with_any_letters() -> None:
 
 def test_rebuilt_byte_for_byte(full: Path, paper_plan: Plan) -> None:
     files = write_table(paper_plan, "table1", full, full / "tables")
-    assert [file.name for file in files] == ["table1.md", "table1.tex", "table1.csv"]
+    assert [file.name for file in files] == ["table1.md", "table1.tex", "table1.csv", "table1.html"]
     first = [file.read_bytes() for file in files]
     write_table(paper_plan, "table1", full, full / "tables")
     assert [file.read_bytes() for file in files] == first

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,22 +12,19 @@ from softshare.plan import load_plan
 
 ROOT = Path(__file__).parent.parent.parent
 
-
-def snakemake(*arguments, folder=ROOT):
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=540)
-
-
-def planned(result):
-    return dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M))
-
+TINY = (
+    "description: One epoch of a small network on digits.\n"
+    "seeds: [0]\nthreads: 1\nminutes_per_run: 1\ndatasets: {cifar10: digits}\n"
+    "models: {wrn-28-10: wrn-16-1, swrn-28-10: swrn-16-1, swrn-28-10-1: swrn-16-1-1, swrn-28-10-4: swrn-22-1-2}\n"
+    "training: {epochs: 1}\n"
+)
 
 # Of the paper but the shortest paths: tables, figures, and how many runs are trained and folded.
 PAPER = ["table1", "table2", "table3", "table4", "figure3", "figure4", "figure6", "figure7", "figure8", "appendix-b"]
 
 
 @pytest.mark.parametrize(("scale", "runs", "folds"), [("paper", 186, 10), ("compact", 37, 6), ("quick", 31, 3)])
-def test_a_scale_plans_each_of_its_runs_once(scale, runs, folds, tmp_path):
+def test_a_scale_plans_each_of_its_runs_once(scale, runs, folds, tmp_path, snakemake, planned):
     result = snakemake("-n", "-F", "--config", f"scale={scale}", f"experiments={PAPER}", "--nolock")
     assert result.returncode == 0, result.stderr
     counts = planned(result)
@@ -43,7 +39,7 @@ def test_a_scale_plans_each_of_its_runs_once(scale, runs, folds, tmp_path):
     assert "imagenet" not in " ".join(re.findall(r"^    output: .*", text, re.M))  # planned, and not to be made yet
 
 
-def test_an_experiment_with_nothing_to_run_is_still_built():
+def test_an_experiment_with_nothing_to_run_is_still_built(snakemake, planned):
     result = snakemake("-n", "-F", "--config", "scale=paper", "experiments=['table3']", "--nolock")
     assert result.returncode == 0, result.stderr
     counts = planned(result)
@@ -92,35 +88,19 @@ def test_appendix_b_is_four_starts_beside_table_1():
         ("data={'cifar': 'x'}", "config/config.yaml: data.cifar: 'x': unknown key; did you mean 'cifar10'?"),
     ],
 )
-def test_bad_configuration_is_one_clear_line(setting, said):
+def test_bad_configuration_is_one_clear_line(setting, said, snakemake):
     result = snakemake("-n", "--config", setting)
     assert result.returncode != 0
     assert said in result.stdout + result.stderr, result.stdout + result.stderr
 
 
-def test_thresholds_may_be_given_on_the_command_line():
+def test_thresholds_may_be_given_on_the_command_line(snakemake):
     result = snakemake("-n", "-F", "-p", "--config", "folding={'threshold': 0.7, 'reestimate_on': 0}", "--nolock")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "--threshold 0.7 --thresholds 0.5:1.0:0.05 --reestimate-on 0 " in result.stdout + result.stderr
 
 
-@pytest.fixture
-def project(tmp_path):
-    """A copy of the project with a scale that takes seconds."""
-    for name in ("Snakefile", "config", "workflow", "reports", "envs", "profiles", "softshare"):
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, tmp_path / name)
-    (tmp_path / "config/scales/tiny.yaml").write_text(
-        "description: One epoch of a small network on digits.\n"
-        "seeds: [0]\nthreads: 1\nminutes_per_run: 1\ndatasets: {cifar10: digits}\n"
-        "models: {wrn-28-10: wrn-16-1, swrn-28-10: swrn-16-1, swrn-28-10-1: swrn-16-1-1, swrn-28-10-4: swrn-22-1-2}\n"
-        "training: {epochs: 1}\n"
-    )
-    return tmp_path
-
-
-def test_a_recipe_that_cannot_be_is_one_clear_line(project):
+def test_a_recipe_that_cannot_be_is_one_clear_line(project, snakemake):
     (project / "config/recipes/cifar-sparse.yaml").write_text("extends: cifr\nsettings: {coefficients: sparse}\n")
     result = snakemake("-n", "--config", "scale=tiny", folder=project)
     assert result.returncode != 0
@@ -129,12 +109,10 @@ def test_a_recipe_that_cannot_be_is_one_clear_line(project):
 
 
 @pytest.mark.slow
-def test_from_nothing_to_the_report_and_no_further(project):
+def test_from_nothing_to_the_report_and_no_further(project, built, snakemake, planned):
     names = ["table1", "table3", "figure3", "figure4", "figure8"]
     asked = ["--config", "scale=tiny", "device=cpu", f"experiments={names}"]
-    result = snakemake(*asked, folder=project)
-    assert result.returncode == 0, result.stdout + result.stderr
-    results = project / "results/tiny"
+    results = built(*asked)
     rows = list(csv.DictReader((results / "tables/table1.csv").open()))
     assert len(rows) == 10
     assert [row["verdict"] for row in rows] == ["not comparable", "not run"] * 5
@@ -151,8 +129,6 @@ def test_from_nothing_to_the_report_and_no_further(project):
     assert "not comparable" in report and "not run" in report and "figures/figure4.png" in report
     for link in re.findall(r"\]\(([^)]+)\)", report):
         assert (results / link).exists(), link
-    again = snakemake(*asked, folder=project)
-    assert "Nothing to be done" in again.stdout + again.stderr
     looked_at = snakemake("-n", "-R", "dataset", *asked, folder=project)
     assert planned(looked_at).get("dataset") == "1" and not {"train", "fold"} & planned(looked_at).keys()
     lost = results / "runs/digits/wrn-16-1/cifar/seed0/metrics.json"

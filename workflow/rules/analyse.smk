@@ -42,6 +42,9 @@ rule figure:
             f"{RESULTS}/figures/{{figure}}.svg",
             caption="../../reports/captions/figure.rst",
             category="Figures",
+            labels=lambda wildcards: {
+                "Shows": plan.experiment(wildcards.figure).title
+            },
         ),
         f"{RESULTS}/figures/{{figure}}.png",
         f"{RESULTS}/figures/{{figure}}.pdf",
@@ -54,6 +57,7 @@ rule figure:
         "../../envs/report.yaml"
     params:
         kind=lambda wildcards: plan.experiment(wildcards.figure).kind,
+        title=lambda wildcards: plan.experiment(wildcards.figure).title,
         scale=plan.scale.name,
         experiments=EXPERIMENTS,
     shell:
@@ -68,10 +72,14 @@ rule table:
         ),
         paper="reports/paper/{table}.yaml",
     output:
+        f"{RESULTS}/tables/{{table}}.md",
         report(
-            f"{RESULTS}/tables/{{table}}.md",
+            f"{RESULTS}/tables/{{table}}.html",
             caption="../../reports/captions/table.rst",
             category="Tables",
+            labels=lambda wildcards: {
+                "Shows": plan.experiment(wildcards.table).title
+            },
         ),
         f"{RESULTS}/tables/{{table}}.tex",
         f"{RESULTS}/tables/{{table}}.csv",
@@ -82,6 +90,7 @@ rule table:
     conda:
         "../../envs/report.yaml"
     params:
+        title=lambda wildcards: plan.experiment(wildcards.table).title,
         scale=plan.scale.name,
         experiments=EXPERIMENTS,
     shell:

@@ -6,10 +6,12 @@ rule claims:
         claims="reports/paper/claims.yaml",
         tables=[f"reports/paper/{name}.yaml" for name in TABLES],
     output:
+        f"{RESULTS}/claims.md",
         report(
-            f"{RESULTS}/claims.md",
+            f"{RESULTS}/claims.html",
             caption="../../reports/captions/claims.rst",
             category="Claims",
+            labels={"Shows": "every claim and its verdict"},
         ),
         f"{RESULTS}/claims.json",
         f"{RESULTS}/claims.csv",

@@ -37,10 +37,14 @@ rule path_table:
     input:
         lambda wildcards: figure_files(plan.experiment(wildcards.table)),
     output:
+        f"{RESULTS}/tables/{{table}}.md",
         report(
-            f"{RESULTS}/tables/{{table}}.md",
+            f"{RESULTS}/tables/{{table}}.html",
             caption="../../reports/captions/path-table.rst",
             category="Tables",
+            labels=lambda wildcards: {
+                "Shows": plan.experiment(wildcards.table).title
+            },
         ),
         f"{RESULTS}/tables/{{table}}.tex",
         f"{RESULTS}/tables/{{table}}.csv",
@@ -51,6 +55,7 @@ rule path_table:
     conda:
         "../../envs/report.yaml"
     params:
+        title=lambda wildcards: plan.experiment(wildcards.table).title,
         scale=plan.scale.name,
         experiments=EXPERIMENTS,
     shell:

@@ -21,15 +21,12 @@ rule report:
             )
         ],
     output:
-        report(
-            f"{RESULTS}/report.md",
-            caption="../../reports/captions/report.rst",
-            category="Report",
-        ),
+        f"{RESULTS}/report.md",
         report(
             f"{RESULTS}/report.html",
             caption="../../reports/captions/report.rst",
             category="Report",
+            labels={"Shows": "the whole report on one page"},
         ),
     log:
         f"{RESULTS}/logs/report.log",

@@ -1,4 +1,4 @@
-"""What was found of the paper's claims: as JSON for the report, Markdown, CSV, and a table for the terminal."""
+"""What was found of the paper's claims: as JSON for the report, Markdown, CSV, a page, and a table for the terminal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tabulate import tabulate
 from softshare.evidence.claims.finding import number
 from softshare.evidence.claims.judge import Judged, JudgedClaim, judge_claims
 from softshare.evidence.markup import markdown
+from softshare.evidence.table_page import table_page
 from softshare.evidence.verdict import Verdict
 from softshare.files import write_json, write_text
 from softshare.plan import Plan
@@ -22,7 +23,7 @@ DASH = "\N{EN DASH}"
 def write_claims(
     plan: Plan, results: Path, out_dir: Path, bench: Path | None = None, root: Path | None = None
 ) -> Judged:
-    """Judges every claim and writes `claims.json`, `claims.md` and `claims.csv`.
+    """Judges every claim and writes `claims.json`, `claims.md`, `claims.csv` and `claims.html`.
 
     Args:
         plan: What was to be run.
@@ -37,6 +38,7 @@ def write_claims(
     judged = judge_claims(plan, results, bench, root)
     write_text(out_dir / "claims.md", to_markdown(judged))
     write_text(out_dir / "claims.csv", to_csv(judged))
+    write_text(out_dir / "claims.html", to_page(judged))
     write_json(out_dir / "claims.json", to_json(judged))
     return judged
 
@@ -74,29 +76,13 @@ def to_csv(judged: Judged) -> str:
 
 def to_markdown(judged: Judged) -> str:
     """The claims for a reader, in the paper's order."""
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in judged.counts.items() if count)
-    rows = [
-        {
-            "Claim": markdown(each.claim.id),
-            "Section": markdown(each.claim.section),
-            "The paper's words": markdown(each.claim.words),
-            "Verdict": f"**{verdict_at(each, judged)}**",
-            "Found": markdown(_sentence(each.finding.sentence)),
-            "Tested by": markdown(each.finding.test) or DASH,
-            "n": DASH if each.finding.n is None else str(each.finding.n),
-            "p": _p(each.finding.p),
-            "p, Holm": _p(each.p_holm),
-        }
-        for each in judged.judged
-    ]
-    notes = [
-        f"{each.claim.id}: {note}"
-        for each in judged.judged
-        for note in ([each.claim.note] if each.claim.note else []) + list(each.finding.notes)
-    ]
+    rows = [{head: markdown(text) for head, text in row.items()} for row in _shown(judged)]
+    for row in rows:
+        row["Verdict"] = f"**{row['Verdict']}**"
+    notes = _notes(judged)
     parts = [
-        f"# Claims of the paper (scale: {judged.scale})",
-        f"{len(rows)} claims: {counts}. {_of_scale(judged)}",
+        f"# {_title(judged)}",
+        _summary(judged),
         on_multiple_tests(judged),
         tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True),
         "## How they are judged",
@@ -107,6 +93,12 @@ def to_markdown(judged: Judged) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def to_page(judged: Judged) -> str:
+    """The claims as a page by itself."""
+    about = f"{_summary(judged)} {on_multiple_tests(judged)}"
+    return table_page(_title(judged), pd.DataFrame(_shown(judged)), [*judged.claims.notes, *_notes(judged)], about)
+
+
 def describe_claims(judged: Judged) -> str:
     """The claims as a narrow table."""
     rows = [
@@ -115,8 +107,7 @@ def describe_claims(judged: Judged) -> str:
     ]
     heads = ["claim", "verdict", "p", "p, Holm", "found"]
     table = tabulate(rows, heads, "simple", disable_numparse=True, maxcolwidths=[None, None, None, None, 80])
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in judged.counts.items() if count)
-    return f"{table}\n\n{len(rows)} claims: {counts}. {_of_scale(judged)}\n{on_multiple_tests(judged)}"
+    return f"{table}\n\n{_summary(judged)}\n{on_multiple_tests(judged)}"
 
 
 def on_multiple_tests(judged: Judged) -> str:
@@ -140,6 +131,41 @@ def verdict_at(each: JudgedClaim, judged: Judged) -> str:
         return f"{finding.verdict} ({finding.at})"
     unsaid = finding.verdict in (Verdict.NOT_RUN, Verdict.NOT_COMPARABLE)
     return str(finding.verdict) if judged.is_paper or unsaid else f"{finding.verdict} (at {finding.at})"
+
+
+def _title(judged: Judged) -> str:
+    return f"Claims of the paper (scale: {judged.scale})"
+
+
+def _summary(judged: Judged) -> str:
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in judged.counts.items() if count)
+    return f"{len(judged.judged)} claims: {counts}. {_of_scale(judged)}"
+
+
+def _shown(judged: Judged) -> list[dict[str, str]]:
+    """A row a claim, for a reader."""
+    return [
+        {
+            "Claim": each.claim.id,
+            "Section": each.claim.section,
+            "The paper's words": each.claim.words,
+            "Verdict": verdict_at(each, judged),
+            "Found": _sentence(each.finding.sentence),
+            "Tested by": each.finding.test or DASH,
+            "n": DASH if each.finding.n is None else str(each.finding.n),
+            "p": _p(each.finding.p),
+            "p, Holm": _p(each.p_holm),
+        }
+        for each in judged.judged
+    ]
+
+
+def _notes(judged: Judged) -> list[str]:
+    return [
+        f"{each.claim.id}: {note}"
+        for each in judged.judged
+        for note in ([each.claim.note] if each.claim.note else []) + list(each.finding.notes)
+    ]
 
 
 def _of_scale(judged: Judged) -> str:

@@ -1,0 +1,37 @@
+"""A single table as a page by itself: what a browser, and Snakemake's own report, can show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from softshare.evidence.columns import RIGHT
+from softshare.files import project_root
+
+
+def table_page(title: str, cells: pd.DataFrame, notes: Sequence[str] = (), about: str = "") -> str:
+    """A self-contained page that holds one table.
+
+    Args:
+        title: Its heading.
+        cells: Plain text, shown as it stands.
+        notes: What a reader should know, below it.
+        about: What it shows, above it.
+    """
+    templates = project_root() / "reports" / "templates"
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates), undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    return environment.get_template("table.html.j2").render(
+        title=title,
+        about=about,
+        columns=list(cells.columns),
+        rows=cells.to_dict("records"),
+        right=RIGHT,
+        notes=notes,
+        style=Markup((templates / "page.css").read_text(encoding="utf-8")),
+    )
