@@ -66,7 +66,7 @@ def bench_nothing_to_do(name: str, rounds: int) -> Iterator[Measured]:
 
 
 def pretend_all_was_made(copy: Path) -> None:
-    """Makes every file of the quick scale that a copy of the project lacks, and lets Snakemake record it as made by its rule."""
+    """Makes each file of the quick scale that a copy of the project lacks; Snakemake records all as made by rules."""
     header, *rows = (line.split("\t") for line in snakemake(copy, "--summary").splitlines() if "\t" in line)
     place = header.index("output_file")
     for file in (copy / row[place] for row in rows):

@@ -165,7 +165,7 @@ def _write_folding(folder: Path, run: Run, draw: np.random.Generator) -> None:
             "threshold": threshold,
             "layers": name.depth,
             "distinct_layers": name.depth,
-            "stages": {group: layers for group in groups},
+            "stages": dict.fromkeys(groups, layers),
         }
         for threshold in _THRESHOLDS
     ]
@@ -175,7 +175,7 @@ def _write_folding(folder: Path, run: Run, draw: np.random.Generator) -> None:
         "threshold": 0.8,
         "test_images": _IMAGES,
         "similarity": {group: np.eye(name.layers).tolist() for group in groups},
-        "own_layers": {group: 2 for group in groups},
+        "own_layers": dict.fromkeys(groups, 2),
         "foldings": foldings,
         "costs": costs,
     }

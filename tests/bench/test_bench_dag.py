@@ -1,4 +1,4 @@
-"""What the benches of DAG and report stand on: their arithmetic, and run folders that are complete. No timing is asserted."""
+"""What the benches of DAG and report stand on: arithmetic, and complete run folders. No timing is asserted."""
 
 import pytest
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from softshare.evidence.checks import UnusableError
-from softshare.evidence.claims.comparisons import names_of
-from softshare.evidence.claims.finding import Finding, UnansweredError, chance, decided, number, span
+from softshare.evidence.claims.comparisons import names_of, tested
+from softshare.evidence.claims.finding import Finding, UnansweredError, number, span
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.matrices import off_diagonal
 from softshare.evidence.claims.reading import Claim
@@ -79,30 +79,20 @@ def _compared(claim: Claim, ground: Ground, value: Callable[[PathScores], float]
     _require_same_examples(higher, lower)
     ours, base = (_by_seed(found, ground, value) for found in (higher, lower))
     found = compare(ours, base, FEWEST_SEEDS)
-    p = found.p_more()
-    verdict = decided(p, found.p_less(), ground.alpha)
     one, other = names_of(higher, lower)
     said = {
         Verdict.REPRODUCED: f"{one} is above {other}",
         Verdict.NOT_REPRODUCED: f"{one} is below {other}, not above",
         Verdict.INCONCLUSIVE: f"whether {one} is above {other} cannot be told",
-    }[verdict]
-    return Finding(
-        verdict=verdict,
-        sentence=f"{what}: {said}, by {number(found.difference, 3)} ({span(found.interval, 3)}; {found.how}), "
-        f"one-sided {chance(p or 0)}",
-        test=f"one-sided t-test of {what}, {found.how}",
-        n=min(found.n),
-        estimate=found.difference,
-        unit=UNIT,
-        interval=found.interval,
-        bound=0.0,
-        p=p,
-        details={
-            "higher_by_seed": {str(seed): value for seed, value in ours.items()},
-            "lower_by_seed": {str(seed): value for seed, value in base.items()},
-        },
-    )
+    }
+    by = f"by {number(found.difference, 3)} ({span(found.interval, 3)}; {found.how})"
+    p, contrary, words = found.p_more(), found.p_less(), f"{what}: {{}}, {by}, one-sided {{}}"
+    test = f"one-sided t-test of {what}, {found.how}"
+    details = {
+        "higher_by_seed": {str(seed): value for seed, value in ours.items()},
+        "lower_by_seed": {str(seed): value for seed, value in base.items()},
+    }
+    return tested(found, p, contrary, ground, said, words, test=test, unit=UNIT, bound=0.0, details=details)
 
 
 def _by_seed(found: CellEvidence, ground: Ground, value: Callable[[PathScores], float]) -> dict[int, float]:
