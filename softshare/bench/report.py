@@ -7,17 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from softshare.bench.measure import Measured
 from softshare.bench.project_copy import add_scale, project_copy
 from softshare.bench.run_folders import write_run_folders
-from softshare.evidence.claims import write_claims
-from softshare.evidence.figures import write_figure
-from softshare.evidence.path_tables import write_path_table
-from softshare.evidence.report import write_report
-from softshare.evidence.tables import write_table
-from softshare.plan import FIGURES, Plan, load_plan
+from softshare.evidence.rebuild import build_everything
+from softshare.plan import Plan, load_plan
 
 _SEEDS = 5  # at the paper's scale some 200 runs
 
@@ -29,7 +24,7 @@ def bench_report(name: str, rounds: int) -> Iterator[Measured]:
         of_bench = Plan(plan.scale, tuple(each for each in plan.experiments if each.name != "table3"))
         results = copy / "results" / plan.scale.name
         count = write_run_folders(of_bench, results)
-        anew = _seconds(lambda: write_evidence(of_bench, results), rounds)
+        anew = _seconds(lambda: build_everything(of_bench, results), rounds)
         names = [experiment.name for experiment in of_bench.experiments]
         command = [sys.executable, "-m", "softshare", "report", "--scale", plan.scale.name, "--experiments", *names]
         alone = _seconds(
@@ -38,18 +33,6 @@ def bench_report(name: str, rounds: int) -> Iterator[Measured]:
         )
     yield Measured(f"{name}.seconds", statistics.median(alone), f"s ({count} runs)")
     yield Measured(f"{name}.with-tables-and-figures.seconds", statistics.median(anew), f"s ({count} runs)")
-
-
-def write_evidence(plan: Plan, results: Path) -> None:
-    """Writes every table and figure of a plan, its claims and its report."""
-    for experiment in plan.of_kind("table"):
-        write_table(plan, experiment.name, results, results / "tables")
-    for experiment in plan.of_kind("paths"):
-        write_path_table(plan, experiment.name, results, results / "tables")
-    for experiment in plan.of_kind(*FIGURES):
-        write_figure(plan, experiment.name, results, results / "figures")
-    write_claims(plan, results, results)
-    write_report(plan, results, results / "report.md")
 
 
 def _seconds(function: Callable[[], object], rounds: int) -> list[float]:

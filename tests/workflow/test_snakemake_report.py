@@ -8,8 +8,8 @@ import pytest
 
 from softshare.bench.dag import pretend_all_was_made
 from softshare.bench.project_copy import project_copy
-from softshare.bench.report import write_evidence
 from softshare.bench.run_folders import write_run_folders
+from softshare.evidence.rebuild import build_everything
 from softshare.plan import FIGURES, load_plan
 
 
@@ -24,7 +24,7 @@ def shown(plan, snakemake):
     with project_copy() as project:
         results = project / "results" / "quick"
         write_run_folders(plan, results)
-        write_evidence(plan, results)
+        build_everything(plan, results)
         pretend_all_was_made(project)
         assert "Nothing to be done" in snakemake(folder=project).stderr
         result = snakemake("--report", "page.html", folder=project)

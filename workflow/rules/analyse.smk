@@ -77,9 +77,7 @@ rule table:
             f"{RESULTS}/tables/{{table}}.html",
             caption="../../reports/captions/table.rst",
             category="Tables",
-            labels=lambda wildcards: {
-                "Shows": plan.experiment(wildcards.table).title
-            },
+            labels=lambda wildcards: {"Shows": plan.experiment(wildcards.table).title},
         ),
         f"{RESULTS}/tables/{{table}}.tex",
         f"{RESULTS}/tables/{{table}}.csv",

@@ -42,9 +42,7 @@ rule path_table:
             f"{RESULTS}/tables/{{table}}.html",
             caption="../../reports/captions/path-table.rst",
             category="Tables",
-            labels=lambda wildcards: {
-                "Shows": plan.experiment(wildcards.table).title
-            },
+            labels=lambda wildcards: {"Shows": plan.experiment(wildcards.table).title},
         ),
         f"{RESULTS}/tables/{{table}}.tex",
         f"{RESULTS}/tables/{{table}}.csv",
