@@ -7,7 +7,7 @@ seed); it is made once however many tables show it. What the suite cannot train 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -122,7 +122,8 @@ def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path |
 
     Args:
         scale: Name of a scale.
-        experiments: Names of experiments; all of them by default. What is not made at this scale is left out.
+        experiments: Names of experiments; by default all, in the order of `config/config.yaml`. What is not made at
+            this scale is left out.
         root: Folder that holds `config/`.
 
     Raises:
@@ -131,12 +132,18 @@ def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path |
     config = (root or project_root()) / "config"
     chosen = load_scale(scale, root)
     known = names_in(config / "experiments")
-    wanted = list(known if experiments is None else experiments)
+    wanted = sorted(known, key=_place_in_config(config)) if experiments is None else list(experiments)
     for name in wanted:
         if name not in known:
             raise UserError("unknown experiment", key="experiments", value=name, remedy=did_you_mean(name, known))
     found = (_experiment(name, chosen, config) for name in wanted)
     return Plan(chosen, tuple(experiment for experiment in found if experiment is not None))
+
+
+def _place_in_config(config: Path) -> Callable[[str], tuple[int, str]]:
+    """Where an experiment stands in `config.yaml`; what does not stand there comes last."""
+    order = read_yaml(config / "config.yaml").get("experiments") or []
+    return lambda name: (order.index(name) if name in order else len(order), name)
 
 
 def _experiment(name: str, scale: Scale, config: Path) -> Experiment | None:

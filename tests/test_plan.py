@@ -28,10 +28,10 @@ def edit(file, change):
 def test_a_run_is_made_once_however_many_show_it():
     plan = load_plan("paper")
     run = Run(Setting("cifar10", "swrn-28-10", "cifar"), 0)
-    assert plan.runs.count(run) == 1 and plan.needed_by(run) == ["appendix-b", "table1"]
+    assert plan.runs.count(run) == 1 and plan.needed_by(run) == ["table1", "appendix-b"]
     assert run.folder.as_posix() == "cifar10/swrn-28-10/cifar/seed0"
     starred = Run(Setting("cifar100", "swrn-28-10", "cifar-dropout"), 4)
-    assert plan.runs.count(starred) == 1 and plan.needed_by(starred) == ["figure3", "table1", "table2"]
+    assert plan.runs.count(starred) == 1 and plan.needed_by(starred) == ["table1", "table2", "figure3"]
     wide = Run(Setting("cifar10", "swrn-40-8-8", "cifar"), 0)
     assert plan.runs.count(wide) == 1 and plan.needed_by(wide) == ["figure6", "figure7", "figure8"]
 

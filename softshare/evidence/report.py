@@ -152,6 +152,8 @@ def _version(package: str, record: Record) -> object:
 
 
 def _dataset(dataset: dict[str, Any]) -> str:
+    if dataset.get("seed") is not None:
+        return f"{dataset.get('name')} (drawn with each run's seed)"
     return f"{dataset.get('name')} (SHA-256 {str(dataset.get('fingerprint'))[:12]})"
 
 

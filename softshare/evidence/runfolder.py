@@ -75,6 +75,8 @@ def read_run(results: Path, run: Run) -> Record:
     try:
         if not place.is_dir() or not any(place.iterdir()):
             return Record(run, folder, State.ABSENT, "not run")
+        if (place / "checkpoint.pt").is_file() and not (place / "metrics.json").exists():
+            return Record(run, folder, State.ABSENT, "in training, or stopped before its end")
         metrics = _read_object(place / "metrics.json")
         manifest = _read_object(place / "manifest.json")
         _check_metrics(metrics, run)

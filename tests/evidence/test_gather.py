@@ -41,6 +41,14 @@ def test_no_folder_and_an_empty_one_are_absent(tmp_path: Path) -> None:
     assert read_run(tmp_path, RUN).state is State.ABSENT
 
 
+def test_a_run_that_has_not_ended_is_not_there_yet(make_run: MakeRun, tmp_path: Path) -> None:
+    folder = make_run(RUN, 4.0)
+    (folder / "metrics.json").unlink()
+    (folder / "checkpoint.pt").write_bytes(b"half of it")
+    record = read_run(tmp_path, RUN)
+    assert record.state is State.ABSENT and record.reason == "in training, or stopped before its end"
+
+
 BAD: list[tuple[str, Callable[[Path], object], str]] = [
     ("unfinished", lambda f: (f / "metrics.json").unlink(), "metrics.json is missing"),
     ("truncated", lambda f: (f / "metrics.json").write_text('{"dataset": "cif'), "metrics.json is not JSON"),
