@@ -100,8 +100,10 @@ def _what_was_run(line: Line) -> str:
         waits = cell.run.waits_for
         return f"{text}; waits for {waits}, which cannot be trained on here yet" if waits else text
     epochs = ", ".join(map(str, found.values("epochs")))
-    ours, papers = _training(cell.run, epochs), _training(cell.paper, str(paper_epochs))
-    return ours if ours == papers else f"{ours}; in place of {papers}"
+    ours = _training(cell.run, epochs)
+    if ours == _training(cell.paper, str(paper_epochs)):
+        return ours
+    return f"{ours}; in place of {cell.paper.model} on {cell.paper.dataset}, {paper_epochs} epochs"
 
 
 def _training(setting: Setting, epochs: str) -> str:

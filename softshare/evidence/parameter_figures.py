@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from softshare.evidence.drawing import axis, write
 from softshare.evidence.gather import CellEvidence, Evidence
@@ -192,7 +193,11 @@ def _draw_panel(panel: Axes, points: Sequence[Point], with_paper: bool) -> None:
     panel.set_ylim(max(low, 0.0), min(high, 100.0))  # two seeds give intervals beyond what an error can be
     panel.set_xscale("log")
     panel.xaxis.set_major_formatter("{x:g}")
-    panel.xaxis.set_minor_formatter("{x:g}")
+    least, most = panel.get_xlim()
+    if most / least < 10:
+        panel.xaxis.set_minor_formatter("{x:g}")
+    else:  # they would run together
+        panel.xaxis.set_minor_formatter(NullFormatter())
     panel.tick_params(axis="x", which="both", labelsize=6)
     panel.legend(fontsize=6)
 

@@ -101,7 +101,7 @@ def test_another_scale_is_never_compared(make_run: MakeRun, quick_plan: Plan, tm
     assert line[["difference", "band", "sd_used"]].isna().all()
     text = to_markdown(build_table(gather(quick_plan, tmp_path), "table1"))
     planned = "swrn-22-1 on digits, 8 epochs, recipe cifar"
-    assert f"{planned}; in place of swrn-28-10 on cifar10, 200 epochs, recipe cifar" in text
+    assert f"{planned}; in place of swrn-28-10 on cifar10, 200 epochs" in text
     assert "not run at this scale" in text
 
 
