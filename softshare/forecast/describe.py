@@ -30,7 +30,16 @@ def describe(forecast: Forecast, units: int) -> str:
     least = " At a data sheet's peak: the fewest hours possible, never reached." if ground.basis == "peak" else ""
     rows = [_total(e.name, e.runs, forecast, units) for e in plan.experiments]
     rows.append(_total("in all, each run once", plan.runs, forecast, units))
-    headers = ["experiment", "runs", "steps", "PFLOP", _UNIT[ground.on_gpu], "wall hours", "GB kept", "kWh at most"]
+    headers = [
+        "experiment",
+        "runs",
+        "steps",
+        "PFLOP",
+        _UNIT[ground.on_gpu],
+        "wall hours",
+        "GB kept",
+        "kWh at full power",
+    ]
     if ground.watts is None:
         headers, rows = headers[:-1], [row[:-1] for row in rows]
     whole = makespan(forecast, plan.runs, units)
@@ -146,7 +155,8 @@ def _networks(forecast: Forecast) -> list[list[Any]]:
 
 
 def _petaflop(flops: float) -> str:
-    return f"{flops / 1e15:,.4g}"
+    petaflop = flops / 1e15
+    return f"{petaflop:,.0f}" if petaflop >= 100 else f"{petaflop:.3g}"
 
 
 def _table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> str:
