@@ -58,7 +58,7 @@ for dataset, path in config["data"].items():
 
 # Each node puts its own variables in.
 if config["scratch"]:
-    os.environ["SOFTSHARE_SCRATCH"] = config["scratch"]
+    os.environ.update(SOFTSHARE_SCRATCH=config["scratch"])
 
 
 # Of the plan's runs, so that a target of no run is refused by name.
