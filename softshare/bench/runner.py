@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from softshare.bench.dag import bench_dry_run, bench_growth, bench_nothing_to_do
 from softshare.bench.folding import bench_file, bench_finding, bench_folded_inference
+from softshare.bench.forecasting import bench_forecast, bench_local_run, bench_schedule, bench_status
 from softshare.bench.inference import bench_inference, bench_start_from_weights
 from softshare.bench.loading import bench_loading
 from softshare.bench.measure import Measured
@@ -42,6 +43,10 @@ BENCHES: dict[str, Callable[[str, int], Iterator[Measured]]] = {
     "fold.inference.swrn-28-10-4.batch16": bench_folded_inference,
     "fold.find": bench_finding,
     "fold.file": bench_file,
+    "forecast.paper": bench_forecast,
+    "forecast.local-run": bench_local_run,
+    "forecast.schedule": bench_schedule,
+    "status": bench_status,
     "paths.data": bench_path_data,
     "paths.step.scnn-20": bench_path_step,
     "paths.throughput": bench_path_throughput,

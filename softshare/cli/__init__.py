@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from softshare import __version__
-from softshare.cli import data, evidence, measuring, runs
+from softshare.cli import data, evidence, forecast, measuring, runs, watching
 from softshare.errors import Stopped, UserError
 
 
@@ -41,6 +41,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"softshare {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for each in (runs, data, evidence, measuring):
+    for each in (runs, data, evidence, measuring, forecast, watching):
         each.add_commands(commands)
     return parser

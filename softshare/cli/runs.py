@@ -45,6 +45,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         help="of several processes (torchrun): statistics of each one's images, or of all (default: own)",
     )
     parser.add_argument("--threads", type=int, help="threads on a CPU")
+    parser.add_argument("--tensorboard", action="store_true", help="also leave event files in OUT/tensorboard")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)
     parser.set_defaults(command=_train)

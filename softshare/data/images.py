@@ -14,6 +14,7 @@ from torch import Tensor
 
 from softshare.data.catalogue import FACTS
 from softshare.data.image_cache import cache_file, read_cache, write_cache
+from softshare.data.scratch import local_copy
 from softshare.data.sources import find_source
 from softshare.data.splits import Splits, channel_statistics
 from softshare.errors import UserError, did_you_mean
@@ -107,7 +108,7 @@ def _read(name: str, path: Path, cache: Path | None) -> tuple[Splits, str]:
     if cache is None:
         return source.read()
     file = cache_file(cache, name, source)
-    if kept := read_cache(file):
+    if kept := read_cache(local_copy(file)):
         return kept
     splits, line = source.read()
     write_cache(file, splits, line)

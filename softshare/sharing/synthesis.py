@@ -7,6 +7,7 @@ torch in blocks that stay in cache, and written straight in the type that the co
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -165,7 +166,8 @@ class AttachSynthesis(torch.autograd.Function):
         synthesis = ctx.synthesis()
         if synthesis is not None:
             synthesis.spend()  # before the gradients take as much again
-        with torch.autocast(stack.device.type, enabled=False):
+        known = torch.amp.is_autocast_available(stack.device.type)  # the meta device knows none
+        with torch.autocast(stack.device.type, enabled=False) if known else contextlib.nullcontext():
             for_coefficients, for_rows = AttachSynthesis._gradients(coefficients, stack, gradients)
         return for_coefficients, _as_stack(for_rows, stack), None, None
 

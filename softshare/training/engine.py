@@ -46,7 +46,16 @@ def train(job: Job[Recipe], images: ImageSet, out: Path, *, progress: bool = Tru
             in, or a loss that is no number.
         Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
     """
-    return train_to_the_end(job, images.fingerprint, out, lambda: _Training(job, images, out), progress)
+    return train_to_the_end(job, images.fingerprint, out, lambda: start_training(job, images, out), progress)
+
+
+def start_training(job: Job[Recipe], images: ImageSet, out: Path) -> Resumable[Recipe]:
+    """A run on images before its next epoch: its first, or the one that a killed run had not ended.
+
+    Raises:
+        UserError: A checkpoint that is damaged or of other settings.
+    """
+    return _Training(job, images, out)
 
 
 class _Training(Resumable[Recipe]):

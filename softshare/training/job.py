@@ -47,6 +47,7 @@ class Job(Generic[RecipeT]):
     processes: Processes = ALONE
     batch_norm: BatchNorm = "own"
     scale: str | None = None
+    curves: bool = False  # whether TensorBoard's event files are written
 
     @property
     def key(self) -> dict[str, Any]:

@@ -50,7 +50,16 @@ def train_paths(job: Job[PathRecipe], out: Path, *, progress: bool = True) -> di
         Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
     """
     data = make_shortest_paths(job.recipe.data, job.seed)
-    return train_to_the_end(job, data.fingerprint, out, lambda: _Training(job, data, out), progress)
+    return train_to_the_end(job, data.fingerprint, out, lambda: start_training_paths(job, data, out), progress)
+
+
+def start_training_paths(job: Job[PathRecipe], data: ShortestPaths, out: Path) -> Resumable[PathRecipe]:
+    """A run on shortest paths before its next epoch: its first, or the one that a killed run had not ended.
+
+    Raises:
+        UserError: A checkpoint that is damaged or of other settings.
+    """
+    return _Training(job, data, out)
 
 
 class _Training(Resumable[PathRecipe]):

@@ -25,6 +25,7 @@ from softshare.files import read_json, write_json
 from softshare.sharing import recurrence_penalty
 from softshare.training.batch_norm import synchronise_batch_norm
 from softshare.training.checkpoint import load_checkpoint, require_same_run, save_checkpoint
+from softshare.training.curves import curves_in
 from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, set_tf32
 from softshare.training.job import Job, RecipeT
 from softshare.training.lock import alone_in
@@ -62,9 +63,14 @@ def train_to_the_end(
     first = job.processes.first
     with alone_in(out) if first else nullcontext(), stops_cleanly():
         training = start()
-        for epoch in range(training.epoch, job.recipe.all_epochs):
-            training.run_epoch(epoch, progress and first)
-            training.save()
+        with curves_in(out) if job.curves and first else nullcontext() as curves:
+            if curves:
+                curves.extend(training.history)
+            for epoch in range(training.epoch, job.recipe.all_epochs):
+                training.run_epoch(epoch, progress and first)
+                training.save()
+                if curves:
+                    curves.extend(training.history)
         return training.finish()
 
 

@@ -16,6 +16,7 @@ from softshare.files import check
 from softshare.names import SHORTEST_PATHS, parse_model_name, require_fit
 from softshare.plan import load_scale
 from softshare.recipes import IMAGES, load_recipe, task_of
+from softshare.training.curves import require_tensorboard
 from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision
 from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
@@ -41,6 +42,8 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     name = arguments.recipe or ("paths" if on_paths else "cifar")
     recipe = _path_recipe(arguments, name) if on_paths else _recipe(arguments, name)
     _require_sharing_fits(arguments.model, recipe)
+    if arguments.tensorboard:
+        require_tensorboard()
     if arguments.seed < 0:
         raise UserError("must be a whole number from 0", key="seed", value=arguments.seed)
     if on_paths and arguments.data:
@@ -61,6 +64,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         processes=processes,
         batch_norm=arguments.batch_norm,
         scale=arguments.scale,
+        curves=arguments.tensorboard,
     )
     with together(processes, device):
         told = _train(job, arguments)

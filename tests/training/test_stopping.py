@@ -1,6 +1,7 @@
 """A run that is asked to stop, and two that want the same folder."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path):
         _wait_for(lambda: (tmp_path / "run" / "checkpoint.pt").exists())
         second = subprocess.run(command, capture_output=True, text=True)
         assert second.returncode == 2 and second.stderr.count("\n") == 1
-        assert f"process: '{first.pid}': is being trained by another process" in second.stderr
+        assert f"process: '{first.pid} on {platform.node()}': is being trained by another process" in second.stderr
         assert first.poll() is None
     finally:
         first.kill()

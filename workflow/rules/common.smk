@@ -2,6 +2,7 @@
 import os
 import shlex
 import shutil
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -11,10 +12,12 @@ from softshare.files import check
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import FIGURES, load_plan
 from softshare.recipes import load_recipe
+from softshare.runtimes import read_minutes
 
 try:
     check(config, "config", "config/config.yaml")
     plan = load_plan(config["scale"], config["experiments"])
+    MINUTES = read_minutes(Path("results", plan.scale.name))
     SETTINGS = {name: load_recipe(name, plan.scale) for name in plan.recipes}
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -53,6 +56,11 @@ for dataset, path in config["data"].items():
         os.environ[f"SOFTSHARE_DATA_{dataset.upper()}"] = path
 
 
+# Each node puts its own variables in.
+if config["scratch"]:
+    os.environ.update(SOFTSHARE_SCRATCH=config["scratch"])
+
+
 # Of the plan's runs, so that a target of no run is refused by name.
 wildcard_constraints:
     # Shortest paths are drawn, not read: their runs have a rule of their own.
@@ -72,6 +80,33 @@ def files_of_run(*names):
     """The named files of the run that a rule's wildcards tell."""
     folder = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}"
     return [f"{folder}/{name}" for name in names]
+
+
+def minutes_of(dataset, wildcards, otherwise):
+    """Minutes that a run takes: as it was forecast (`softshare forecast --out`), otherwise as the scale's file says."""
+    run = f"{dataset}/{wildcards.model}/{wildcards.recipe}/seed{wildcards.seed}"
+    return MINUTES.get(run, otherwise)
+
+
+def run_limit(wildcards):
+    """Minutes after which a cluster may take a training for hung: twice what it takes, and ten."""
+    return (
+        int(2 * minutes_of(wildcards.dataset, wildcards, plan.scale.minutes_per_run))
+        + 10
+    )
+
+
+def path_run_limit(wildcards):
+    """The same of a run on shortest paths."""
+    return (
+        int(
+            2
+            * minutes_of(
+                SHORTEST_PATHS, wildcards, plan.scale.shortest_paths.minutes_per_run
+            )
+        )
+        + 10
+    )
 
 
 def figure_files(experiment):

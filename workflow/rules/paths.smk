@@ -16,7 +16,7 @@ rule train_paths:
     resources:
         gpu=int(ON_GPU),
         mem_mb=4000,
-        runtime=int(2 * plan.scale.shortest_paths.minutes_per_run) + 10,
+        runtime=path_run_limit,
     params:
         dataset=SHORTEST_PATHS,
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],

@@ -18,7 +18,7 @@ rule train:
     resources:
         gpu=int(ON_GPU),
         mem_mb=8000,
-        runtime=int(2 * plan.scale.minutes_per_run) + 10,
+        runtime=run_limit,
     params:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
         # A changed recipe or scale makes the run anew.

@@ -1,0 +1,33 @@
+"""The command forecast: the bill before the run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Adds it."""
+    parser = commands.add_parser("forecast", help="what a scale takes: operations, hours, disk, and seeds for claims")
+    parser.add_argument("--scale", default="quick", help="quick, compact or paper (default: quick)")
+    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, mps, cuda or cuda:N are measured; or one of config/devices.yaml"
+    )
+    parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (default: auto)")
+    parser.add_argument("--sustained", type=float, metavar="TFLOPS", help="reckon with this speed; nothing is measured")
+    parser.add_argument("--seconds", type=float, default=45.0, help="how long to measure (default: 45)")
+    places = parser.add_mutually_exclusive_group()
+    places.add_argument("--gpus", type=int, metavar="N", help="GPUs at once (default: 1)")
+    places.add_argument("--cores", type=int, metavar="N", help="CPU cores at once (default: this machine's)")
+    parser.add_argument("--claims", nargs="*", metavar="ID", help="tell the seeds that these need (none named: all)")
+    parser.add_argument("--budget", help="such as 20h: the cheapest runs that answer most of the claims")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
+    parser.add_argument("--out", action="store_true", help="write forecast.md and .json into the scale's results")
+    parser.set_defaults(command=_forecast)
+
+
+def _forecast(arguments: argparse.Namespace) -> None:
+    from softshare.forecast.bill import write_bill
+
+    print(write_bill(arguments))

@@ -1,0 +1,42 @@
+"""The command status: where every run of a scale stands."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Adds it."""
+    parser = commands.add_parser("status", help="where every run of a scale stands; reads files only")
+    parser.add_argument("--scale", default="quick", help="quick, compact or paper (default: quick)")
+    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
+    parser.add_argument("--brief", action="store_true", help="leave out what is done and what is not started")
+    parser.add_argument(
+        "--watch", type=float, nargs="?", const=10.0, metavar="SECONDS", help="look again every so often (default: 10)"
+    )
+    parser.set_defaults(command=_status)
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    import time
+
+    from softshare.errors import UserError
+    from softshare.evidence.status import describe_status, read_status
+    from softshare.plan import load_plan
+
+    if arguments.watch is not None and arguments.watch <= 0:
+        raise UserError("must be above 0", key="watch", value=arguments.watch)
+    plan = load_plan(arguments.scale, arguments.experiments)
+    results = arguments.results / arguments.scale
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            text = describe_status(read_status(plan, results), plan.scale.name, not arguments.brief)
+            clear = "\033[H\033[2J" if arguments.watch is not None and sys.stdout.isatty() else ""
+            print(clear + text, flush=True)
+            if arguments.watch is None:
+                return
+            time.sleep(arguments.watch)

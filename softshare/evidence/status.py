@@ -1,0 +1,215 @@
+"""Where every run of a scale stands, from its folder and its log alone: fit for a login node, whatever node trains.
+
+A run is done where its numbers are complete, and running where a process holds its folder. On this machine its process
+can be asked for; on another only the age of what the run last wrote can tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import platform
+import statistics
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from softshare.plan import Plan, Run
+from softshare.recipes import load_recipe
+
+_LOG_TAIL = 4096  # bytes
+# A run that wrote nothing for so many epochs, and for so long, is taken for dead where its lock cannot be asked.
+_SILENT_EPOCHS, _SILENT_SECONDS = 5.0, 900.0
+_SCORES = {"test_error": ("test error", " %"), "test_f1": ("test F1", "")}
+
+
+class Stand(StrEnum):
+    """Where a run stands."""
+
+    DONE = "done"
+    RUNNING = "running"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    NOT_STARTED = "not started"
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands.
+
+    Attributes:
+        run: The run.
+        stand: Where it stands; `stopped` is a run that goes on from its checkpoint when it is started again.
+        epoch: Epochs trained so far.
+        epochs: Of the whole training.
+        loss: Mean training loss of the last epoch.
+        score: On the test set after the last epoch, in words.
+        seconds_left: That training takes for the epochs left, at the median pace so far; evaluation is not in it.
+        why: What is known beside: the host, or the last line of the log.
+        log: The run's log, if it has one.
+    """
+
+    run: Run
+    stand: Stand
+    epoch: int = 0
+    epochs: int = 0
+    loss: float | None = None
+    score: str = ""
+    seconds_left: float | None = None
+    why: str = ""
+    log: Path | None = None
+
+
+def read_status(plan: Plan, results: Path) -> list[RunStatus]:
+    """Looks at every run of a plan.
+
+    Args:
+        plan: What is to be run.
+        results: `results/<scale>`.
+
+    Raises:
+        UserError: A recipe that cannot be read.
+    """
+    epochs = {recipe: _epochs(recipe, plan) for recipe in plan.recipes}
+    return [_status(run, epochs[run.setting.recipe], results) for run in plan.runs]
+
+
+def _epochs(recipe: str, plan: Plan) -> int:
+    settings = load_recipe(recipe, plan.scale)
+    return settings["epochs"] * len(settings.get("windows", (1,)))
+
+
+def _status(run: Run, epochs: int, results: Path) -> RunStatus:
+    folder = results / "runs" / run.folder
+    log = results / "logs" / "train" / f"{run}.log"
+    rows = _history(folder / "history.csv")
+    said = _last_line(log)
+    told = RunStatus(run, Stand.NOT_STARTED, len(rows), epochs, log=log if said is not None else None)
+    if rows:
+        told = _with_history(told, rows)
+    if (folder / "metrics.json").is_file():
+        return _with(told, Stand.DONE, "")
+    holder = _holder(folder, rows)
+    if holder is not None:
+        return _with(told, Stand.RUNNING, holder)
+    if (folder / "checkpoint.pt").is_file():
+        if said and "softshare: error:" in said:
+            return _with(told, Stand.FAILED, said)
+        return _with(told, Stand.STOPPED, said or "its log says nothing")
+    if said is not None:
+        return _with(told, Stand.FAILED, said or "its log is empty")
+    return told
+
+
+def _with(told: RunStatus, stand: Stand, why: str) -> RunStatus:
+    left = told.seconds_left if stand in (Stand.RUNNING, Stand.STOPPED) else None
+    return RunStatus(told.run, stand, told.epoch, told.epochs, told.loss, told.score, left, why, told.log)
+
+
+def _with_history(told: RunStatus, rows: list[dict[str, str]]) -> RunStatus:
+    last, loss, score, left = rows[-1], None, "", None
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        loss = float(last["train_loss"])
+    for key, (name, unit) in _SCORES.items():
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            score = f"{name} {float(last[key]):.4g}{unit}"
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        taken = [float(row["seconds"]) + float(row.get("evaluation_seconds") or 0.0) for row in rows]
+        left = statistics.median(taken) * max(told.epochs - len(rows), 0)
+    return RunStatus(told.run, told.stand, told.epoch, told.epochs, loss, score, left, log=told.log)
+
+
+def _holder(folder: Path, rows: list[dict[str, str]]) -> str | None:
+    """Who trains in a folder, in words; None where nobody does."""
+    lock = folder / ".lock"
+    try:
+        words = lock.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError):
+        return None
+    process, host = (words[0] if words else "?"), (words[-1] if len(words) > 1 else platform.node())
+    if host == platform.node():
+        return f"process {process}" if _is_alive(process) else None
+    silent = _silent_seconds(folder)
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        pace = statistics.median(float(row["seconds"]) for row in rows) if rows else 0.0
+        if silent > max(_SILENT_EPOCHS * pace, _SILENT_SECONDS):
+            return None
+    return f"on {host}, last heard of {_minutes(silent)} ago"
+
+
+def _is_alive(process: str) -> bool:
+    """Whether a process of this machine is there. Its lock is not asked: that would hold off one that starts."""
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return True  # another user's
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _silent_seconds(folder: Path) -> float:
+    newest = 0.0
+    for name in (".lock", "checkpoint.pt", "history.csv"):
+        with contextlib.suppress(OSError):
+            newest = max(newest, (folder / name).stat().st_mtime)
+    return max(time.time() - newest, 0.0)
+
+
+def _history(file: Path) -> list[dict[str, str]]:
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            return list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def _last_line(log: Path) -> str | None:
+    """The last line of a log that says something; None where there is no log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(log.stat().st_size - _LOG_TAIL, 0))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return None
+    lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def describe_status(found: list[RunStatus], scale: str, everything: bool = True) -> str:
+    """The runs as a table, under a line that counts them.
+
+    Args:
+        found: The runs.
+        scale: Name of the scale.
+        everything: Also runs that are done or not started.
+    """
+    counts = {stand: sum(each.stand is stand for each in found) for stand in Stand}
+    head = f"scale {scale}: {len(found)} runs: " + ", ".join(f"{n} {stand}" for stand, n in counts.items() if n)
+    quiet = () if everything else (Stand.DONE, Stand.NOT_STARTED)
+    rows = [_row(each) for each in found if each.stand not in quiet]
+    if not rows:
+        return head
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
+    ]
+    return "\n".join([head, *(line.rstrip() for line in lines)])
+
+
+def _row(each: RunStatus) -> list[str]:
+    epoch = f"epoch {each.epoch}/{each.epochs}" if each.epoch else ""
+    loss = f"loss {each.loss:.3f}" if each.loss is not None else ""
+    left = f"{_minutes(each.seconds_left)} left" if each.seconds_left is not None else ""
+    why = each.why
+    if each.stand in (Stand.FAILED, Stand.STOPPED) and each.log is not None:
+        why += f" (log: {each.log})"
+    return [str(each.run), str(each.stand), epoch, loss, each.score, left, why]

@@ -1,0 +1,163 @@
+"""A forecast in words: Markdown for a reader, JSON for what is compared with it later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tabulate import tabulate
+
+from softshare.forecast.budget import Purchase
+from softshare.forecast.makespan import makespan
+from softshare.forecast.power import Need
+from softshare.forecast.predict import Forecast, RunForecast
+from softshare.forecast.reality import Reality
+from softshare.plan import Run
+
+_UNIT = {True: "GPU-hours", False: "device-hours"}
+
+
+def describe(forecast: Forecast, units: int) -> str:
+    """The bill, by experiment, in all and by network.
+
+    Args:
+        forecast: The bill.
+        units: GPUs or cores that the plan may take at once.
+    """
+    ground, plan = forecast.ground, forecast.plan
+    what = "GPU" if ground.on_gpu else "core"
+    least = " At a data sheet's peak: the fewest hours possible, never reached." if ground.basis == "peak" else ""
+    rows = [_total(e.name, e.runs, forecast, units) for e in plan.experiments]
+    rows.append(_total("in all, each run once", plan.runs, forecast, units))
+    headers = [
+        "experiment",
+        "runs",
+        "steps",
+        "PFLOP",
+        _UNIT[ground.on_gpu],
+        "wall hours",
+        "GB kept",
+        "kWh at full power",
+    ]
+    if ground.watts is None:
+        headers, rows = headers[:-1], [row[:-1] for row in rows]
+    whole = makespan(forecast, plan.runs, units)
+    parts = [
+        f"# Forecast: scale {plan.scale.name}",
+        f"On {ground.device}, {ground.precision}; {ground.source}.{least}",
+        _table(rows, headers),
+        f"Wall hours are those of {units} {what}{'s' if units > 1 else ''}, the longest run first: all in "
+        f"{whole.makespan / 3600:.2f} h, which no schedule can bring below {whole.bound / 3600:.2f} h. Training and "
+        "folding are counted; data, tables, figures and the report are not.",
+        "## Networks",
+        _table(_networks(forecast), ["run", "seeds", "steps", "PFLOP", "hours each", "GB of memory", "how"]),
+        "PFLOP are counted on the real network (a multiplication and an addition are two), evaluation included. Memory "
+        "is that of a step in fp32; kernels' workspaces and the data come on top.",
+    ]
+    if plan.waiting:
+        parts.append(f"Left out, for they cannot be trained yet: {', '.join(map(str, plan.waiting))}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def describe_needs(needs: Sequence[Need], hours: dict[str, float | None]) -> str:
+    """The seeds that claims need, and what these cost by themselves.
+
+    Args:
+        needs: Of the claims.
+        hours: Of a device, by claim; None where its runs are not made at the scale.
+    """
+    rows = [
+        [
+            need.claim, need.kind, "none" if need.seeds is None else need.seeds,
+            "" if need.seeds is None or (cost := hours[need.claim]) is None else f"{cost:.2f}", need.why,
+        ]
+        for need in needs
+    ]  # fmt: skip
+    table = _table(rows, ["claim", "test", "seeds", "hours alone", "why"])
+    return f"## Seeds that claims need for 80 % power\n\n{table}\n"
+
+
+def describe_purchase(bought: Purchase, budget_hours: float) -> str:
+    """What a budget buys."""
+    exact = "no choice answers more for less" if bought.exact else "the best found in its time, perhaps not the best"
+    seeds: dict[Any, list[int]] = {}
+    for run in bought.runs:
+        seeds.setdefault(run.setting, []).append(run.seed)
+    rows = [[str(setting), ", ".join(map(str, of))] for setting, of in seeds.items()]
+    parts = [
+        f"## What {budget_hours:g} hours buy",
+        f"{len(bought.claims)} claims for {bought.seconds / 3600:.2f} hours, {len(bought.runs)} runs to be made "
+        f"({exact}): {', '.join(bought.claims)}.",
+        _table(rows, ["run", "seeds"]) if rows else "Nothing is to be made: all runs are there.",
+    ]
+    if bought.left_out:
+        parts.append(f"Not bought: {', '.join(bought.left_out)}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def describe_reality(found: Sequence[Reality], made: str) -> str:
+    """The forecast against what was run."""
+    rows = [
+        [str(row.setting), row.runs, f"{row.forecast:.1f}", f"{row.took:.1f}", f"{row.ratio:.2f}", row.device]
+        for row in found
+    ]
+    headers = ["run", "complete", "forecast (s)", "took (s)", "took / forecast", "ran on"]
+    return f"## Forecast and reality\n\nOf the forecast {made}.\n\n{_table(rows, headers)}\n"
+
+
+def as_json(forecast: Forecast, units: int, needs: Iterable[Need]) -> dict[str, Any]:
+    """What is written: enough to be compared with what runs take later."""
+    ground = forecast.ground
+    schedule = makespan(forecast, forecast.plan.runs, units)
+    return {
+        "scale": forecast.plan.scale.name,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": ground.device,
+        "basis": ground.basis,
+        "precision": ground.precision,
+        "source": ground.source,
+        "start_seconds": forecast.start_seconds,
+        "gpus" if ground.on_gpu else "cores": units,
+        "makespan_seconds": schedule.makespan,
+        "makespan_bound_seconds": schedule.bound,
+        "runs": [_run(row) for row in forecast.of(forecast.plan.runs)],
+        "claims": [{"claim": need.claim, "seeds": need.seeds, "why": need.why} for need in needs],
+    }
+
+
+def _run(row: RunForecast) -> dict[str, Any]:
+    names = ("threads", "steps", "flops", "seconds", "wall_seconds", "fold_seconds", "memory_bytes", "disk_bytes",
+             "checkpoint_bytes", "how", "measured")  # fmt: skip
+    return {"run": str(row.run)} | {name: getattr(row, name) for name in names}
+
+
+def _total(name: str, runs: list[Run], forecast: Forecast, units: int) -> list[Any]:
+    rows = forecast.of(runs)
+    hours = sum(row.wall_seconds + row.fold_seconds for row in rows) / 3600
+    watts = forecast.ground.watts or 0.0
+    return [
+        name, len(rows), f"{sum(row.steps for row in rows):,}", _petaflop(sum(row.flops for row in rows)),
+        f"{hours:.2f}", f"{makespan(forecast, runs, units).makespan / 3600:.2f}",
+        f"{sum(row.disk_bytes for row in rows) / 1e9:.2f}", f"{hours * watts / 1000:.1f}",
+    ]  # fmt: skip
+
+
+def _networks(forecast: Forecast) -> list[list[Any]]:
+    seeds: dict[Any, list[RunForecast]] = {}
+    for row in forecast.of(forecast.plan.runs):
+        seeds.setdefault(row.run.setting, []).append(row)
+    return [
+        [str(setting), len(rows), f"{rows[0].steps:,}", _petaflop(rows[0].flops), f"{rows[0].wall_seconds / 3600:.3f}",
+         f"{rows[0].memory_bytes / 1e9:.2f}", rows[0].how]
+        for setting, rows in seeds.items()
+    ]  # fmt: skip
+
+
+def _petaflop(flops: float) -> str:
+    petaflop = flops / 1e15
+    return f"{petaflop:,.0f}" if petaflop >= 100 else f"{petaflop:.3g}"
+
+
+def _table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> str:
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)

@@ -1,0 +1,75 @@
+"""TensorBoard event files of a run, on request: the numbers of its history, a curve each.
+
+They are written anew from the history whenever a run starts or resumes, so that a killed one shows no epoch twice and
+leaves none out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from softshare.errors import UserError
+
+FOLDER = "tensorboard"
+_NO_CURVES = ("epoch", "phase")
+
+
+class Curves:
+    """Event files in a folder; those that lie there are replaced.
+
+    Args:
+        folder: To write to.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        require_tensorboard()
+        from torch.utils.tensorboard import SummaryWriter
+
+        for earlier in folder.glob("events.out.tfevents.*"):
+            earlier.unlink()
+        self._writer = SummaryWriter(str(folder))
+        self._written = 0
+
+    def extend(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Writes those rows of a history, one an epoch, that are not written yet."""
+        for row in history[self._written :]:
+            for key in row.keys() - set(_NO_CURVES):
+                self._writer.add_scalar(key, row[key], row["epoch"])
+        self._written = len(history)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._writer.close()
+
+
+@contextlib.contextmanager
+def curves_in(out: Path) -> Iterator[Curves]:
+    """Event files below a run's folder.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+    curves = Curves(out / FOLDER)
+    try:
+        yield curves
+    finally:
+        curves.close()
+
+
+def require_tensorboard() -> None:
+    """Refuses to go on without TensorBoard.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        remedy = "pip install 'softshare[tensorboard]', or leave the option out"
+        raise UserError("TensorBoard is not installed", key="tensorboard", remedy=remedy)

@@ -1,0 +1,106 @@
+"""The command: what it prints and writes, what it measures, and what it says to bad input."""
+
+import json
+
+import pytest
+import torch
+
+from softshare.cli import main
+from softshare.forecast.counting import count
+from softshare.forecast.devices import read_devices
+from softshare.forecast.measuring import Pace, alike, measure_paces
+from softshare.forecast.workload import workload
+from softshare.plan import load_plan
+from softshare.runtimes import read_minutes
+from softshare.scales import Setting, load_scale
+
+TOLD = ["forecast", "--experiments", "figure4", "--device", "gtx-1080-ti"]
+
+
+def test_a_bill_is_written_and_read_back(tmp_path, capsys):
+    assert main([*TOLD, "--gpus", "2", "--results", str(tmp_path), "--out"]) == 0
+    out = capsys.readouterr().out
+    assert "figure4" in out and "GTX 1080 Ti" in out and (tmp_path / "quick" / "forecast.md").is_file()
+    made = json.loads((tmp_path / "quick" / "forecast.json").read_text())
+    runs = load_plan("quick", ["figure4"]).runs
+    assert [row["run"] for row in made["runs"]] == [str(run) for run in runs]
+    (row, *_) = made["runs"]
+    work = workload(runs[0].setting, load_scale("quick"))
+    cost, steps = count(work), work.train_seen / work.batch_size  # an epoch's short last step by its share
+    flops = steps * cost.step_flops + work.train_seen * cost.example_flops
+    flops += work.evaluated_examples * cost.forward_flops
+    assert row["seconds"] == pytest.approx(flops / 13.3e12)
+    assert row["flops"] >= flops
+    assert made["makespan_seconds"] >= made["makespan_bound_seconds"] > 0
+    assert read_minutes(tmp_path / "quick") == {each["run"]: each["wall_seconds"] / 60 for each in made["runs"]}
+
+
+def test_claims_and_a_budget(tmp_path, capsys):
+    claim = "structure-emerges"
+    assert main([*TOLD, "--results", str(tmp_path), "--claims", claim, "--budget", "1h"]) == 0
+    out = capsys.readouterr().out
+    assert "1 claims for" in out and "no choice answers more for less" in out and "0, 1, 2" in out
+
+
+def test_reality_stands_beside_the_forecast(tmp_path, capsys):
+    plan = load_plan("quick", ["figure4"])
+    (run, *_) = plan.runs
+    folder = tmp_path / "quick" / "runs" / run.folder
+    setting = run.setting
+    command = ["train", "--model", setting.model, "--dataset", setting.dataset, "--recipe", setting.recipe]
+    assert main([*command, "--scale", "quick", "--epochs", "1", "--quiet", "--out", str(folder)]) == 0
+    capsys.readouterr()
+    took = json.loads((folder / "manifest.json").read_text())["device_seconds"]
+    assert main([*TOLD, "--results", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "Forecast and reality" in out and f"{took:.1f}" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "gtx-1080"], "unknown device"),
+        (["--gpus", "-1"], "at least 1"),
+        (["--cores", "2"], "a GPU here, not cores"),
+        (["--budget", "20"], "is no budget"),
+        (["--budget", "1m", "--claims", "best-of-table-2"], "buys no claim"),
+        (["--claims", "no-such-claim"], "unknown claim"),
+        (["--sustained", "0"], "above 0"),
+        (["--precision", "bf16"], "is not told"),
+        (["--experiments", "table9"], "unknown experiment"),
+    ],
+)
+def test_bad_input_gets_one_line(arguments, words, tmp_path, capsys):
+    assert main([*TOLD, "--results", str(tmp_path), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_device_tells_its_source():
+    assert all(device.source and device.tflops for device in read_devices().values())
+
+
+@pytest.mark.slow
+def test_paces_are_measured_with_the_real_engines():
+    scale = load_scale("quick")
+    settings = [Setting("digits", "swrn-16-1-1", "cifar"), Setting("shortest-paths", "cnn-8", "paths")]
+    counted = {work: count(work) for work in (workload(setting, scale) for setting in settings)}
+    paces = measure_paces(counted, dict.fromkeys(counted, 1), torch.device("cpu"), "fp32", 1.0)
+    assert paces.keys() == counted.keys()
+    assert all(pace.step_seconds > 0 and pace.evaluation_seconds > 0 for pace in paces.values())
+    assert any(pace.measured for pace in paces.values())
+
+
+def test_one_measurement_serves_all_whose_steps_are_alike():
+    scale = load_scale("quick")
+    recipes = ("cifar", "cifar-normal", "cifar-cutout", "cifar-dropout")
+    works = [workload(Setting("digits", "swrn-22-1", recipe), scale) for recipe in recipes]
+    same = alike(works)
+    assert same[works[0]] is same[works[1]] is same[works[2]] and same[works[3]] is works[3]
+
+
+def test_a_pace_counts_a_short_last_batch_by_its_share():
+    work = workload(Setting("digits", "wrn-16-1", "cifar"), load_scale("quick"))
+    assert Pace(1.0, 0.0, "", True).seconds(work) == pytest.approx(8 * 1437 / 128)
+    assert Pace(0.0, 1.0, "", True).seconds(work) == pytest.approx(8 * 360)
