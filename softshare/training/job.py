@@ -47,6 +47,7 @@ class Job(Generic[RecipeT]):
     processes: Processes = ALONE
     batch_norm: BatchNorm = "own"
     scale: str | None = None
+    workers: int = 0  # processes that decode photographs; the bits are the same with any number
 
     @property
     def key(self) -> dict[str, Any]:
