@@ -8,7 +8,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
 from softshare.files import check
-from softshare.names import SHORTEST_PATHS
+from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.plan import FIGURES, load_plan
 from softshare.recipes import load_recipe
 
@@ -60,6 +60,16 @@ wildcard_constraints:
     model="|".join(sorted({run.setting.model for run in plan.runs})) or "none",
     recipe="|".join(plan.recipes) or "none",
     seed=r"\d+",
+
+
+def memory_of(wildcards):
+    """Megabytes of a job on a dataset: each process that decodes photographs holds some batches."""
+    return 48000 if wildcards.dataset in PHOTOGRAPHS else 8000
+
+
+def minutes_of(wildcards):
+    """What the longest run on a dataset takes at this scale."""
+    return plan.scale.task_of(wildcards.dataset).minutes_per_run
 
 
 def files_of(experiments, *names):

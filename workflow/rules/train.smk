@@ -14,11 +14,11 @@ rule train:
         f"{RESULTS}/benchmarks/train/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}.tsv"
     conda:
         "../../envs/train.yaml"
-    threads: plan.scale.threads
+    threads: lambda wildcards: plan.scale.task_of(wildcards.dataset).threads
     resources:
         gpu=int(ON_GPU),
-        mem_mb=8000,
-        runtime=int(2 * plan.scale.minutes_per_run) + 10,
+        mem_mb=memory_of,
+        runtime=lambda wildcards: int(2 * minutes_of(wildcards)) + 10,
     params:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
         # A changed recipe or scale makes the run anew.
