@@ -48,8 +48,8 @@ class Files:
         """
         self._bytes += size
         if self._bytes > MOST_BYTES:
-            gigabytes = MOST_BYTES / (1 << 30)
-            raise UserError(f"holds more than {gigabytes:g} GiB of data", file=self.source, remedy=self.if_too_large)
+            problem = "holds more data than is read into memory"
+            raise UserError(problem, file=self.source, remedy=self.if_too_large)
 
 
 def read_archive(path: Path, wanted: Callable[[str], bool], if_too_large: str | None = None) -> Files:

@@ -109,7 +109,9 @@ def cropped(image: Image.Image, box: np.ndarray, augmentation: PhotographAugment
     """The part of a photograph in a box, scaled to the crop: uint8 [crop, crop, 3]."""
     side = augmentation.crop
     left, top, right, bottom = (int(edge) for edge in box)
-    return np.asarray(image.resize((side, side), FILTERS[augmentation.interpolation], (left, top, right, bottom)))
+    # Cut out first: scaling a part in place would let the pixels beside it in.
+    part = image.crop((left, top, right, bottom))
+    return np.asarray(part.resize((side, side), FILTERS[augmentation.interpolation]))
 
 
 def centred(image: Image.Image, resize: int, crop: int, interpolation: Interpolation) -> np.ndarray:

@@ -102,16 +102,15 @@ def test_exact_parameters_are_those_of_the_networks(name: str, plan: Plan) -> No
     experiment = plan.experiment(name)
     rows = read_reported(experiment).rows
     for cell in experiment.cells:
-        if cell.paper.waits_for:
-            continue
         with torch.device("meta"):
-            model = create_model(cell.paper.model, DATASETS[cell.paper.dataset])
+            model = create_model(cell.paper.model, DATASETS.get(cell.paper.dataset))
         count = sum(parameter.numel() for parameter in model.parameters())
         assert rows[cell.row].exact_parameters[cell.paper.dataset] == count, cell
         printed = rows[cell.row].printed_parameters
-        if printed is not None:  # the paper cuts off and does not round
+        if printed is not None:  # the paper cuts off and does not round, but in Table 3
             unit = 1e6 if rows[cell.row].parameters.count(".") == 0 else 1e5
-            assert 0 <= count - printed < unit, cell
+            least = -unit / 2 if name == "table3" else 0
+            assert least <= count - printed < least + unit, cell
 
 
 def test_the_networks_of_table_3_have_the_printed_size(plan: Plan) -> None:
@@ -145,11 +144,11 @@ def test_quoted_rows_stand_in_place_and_are_never_judged(make_run: MakeRun, plan
     assert ",5,5,3.9," in to_csv(table)
 
 
-def test_top_5_is_shown_beside_and_waits_as_the_runs_do(plan: Plan, tmp_path: Path) -> None:
+def test_top_5_is_shown_beside(plan: Plan, tmp_path: Path) -> None:
     text = to_markdown(build_table(gather(plan, tmp_path), "table3"))
     assert "Top-5, paper" in text and "GPU days" not in text
     (line,) = [line for line in text.splitlines() if line.startswith("| SWRN 50-2 ")]
-    assert "not run; planned: swrn-50-2 on imagenet, 90 epochs, recipe imagenet; waits for imagenet" in line
+    assert "not run; planned: swrn-50-2 on imagenet, 90 epochs, recipe imagenet |" in line
     assert "5.95" in line and "not run |" in line and "0 of 3" in line
     frame = frame_of(plan, tmp_path, "table3").set_index("row")
     assert frame.loc["ResNet-200", "paper_top5_error"] == 5.79 and frame["run_top5_error"].isna().all()
