@@ -51,12 +51,10 @@ def load_photographs(
     """
     if name not in PHOTOGRAPHS:
         raise UserError("unknown dataset", key="dataset", value=name, remedy=did_you_mean(name, PHOTOGRAPHS))
-    if limit < 0:
-        raise UserError("must be 0 (all) or more", key="limit", value=limit)
-    path = Path(path or os.environ.get(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name)
-    if not path.exists():
-        remedy = f"set data.{name} or --data" + (": it cannot be downloaded" if name == "imagenet" else "")
-        raise UserError("no such file or folder", file=path, remedy=remedy)
+    for key, value in (("limit", limit), ("workers", workers)):
+        if value < 0:
+            raise UserError("must be 0 or more", key=key, value=value)
+    path = _place(name, path)
     facts = ilsvrc_facts() if name == "imagenet" else None
     found = find_photographs(path)
     classes = _classes(found, facts, path)
@@ -68,24 +66,26 @@ def load_photographs(
         splits = {split: part.spread(limit) for split, part in splits.items()}
     fingerprint = fingerprint_of(splits[TRAIN], splits[VALIDATION], classes)
     damaged = _damaged(splits, KeptChecks(cache, fingerprint), workers, progress)
-    lost = [splits[split].where(row) for split, rows in damaged.items() for row in rows]
+    lost = tuple(splits[split].where(row) for split, rows in damaged.items() for row in rows)
     if lost:
         if not allow_damaged:
-            split, rows = next((split, rows) for split, rows in damaged.items() if rows)
-            row, why = next(iter(rows.items()))
-            others = f", and {len(lost) - 1:,} others cannot either" if len(lost) > 1 else ""
-            problem = f"cannot be decoded ({why}){others}"
-            remedy = "mend the set, or leave them out with --allow-damaged; `softshare data check` lists them"
-            raise UserError(problem, file=splits[split].where(row), remedy=remedy)
+            raise _refusal(splits, damaged, len(lost))
         splits = {split: _without(part, damaged[split]) for split, part in splits.items()}
         fingerprint = fingerprint_of(splits[TRAIN], splits[VALIDATION], classes)
         notes += [f"{len(lost):,} photographs that cannot be decoded are left out"]
     for split, part in splits.items():
         if not len(part):
             raise UserError(f"holds no {split} photographs that can be used", file=path)
-    return PhotographSet(
-        name, splits[TRAIN], splits[VALIDATION], classes, found.form, fingerprint, tuple(notes), tuple(lost)
-    )
+    train, validation = splits[TRAIN], splits[VALIDATION]
+    return PhotographSet(name, train, validation, classes, found.form, fingerprint, tuple(notes), lost)
+
+
+def _place(name: str, path: str | Path | None) -> Path:
+    place = Path(path or os.environ.get(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name)
+    if not place.exists():
+        remedy = f"set data.{name} or --data" + (": it cannot be downloaded" if name == "imagenet" else "")
+        raise UserError("no such file or folder", file=place, remedy=remedy)
+    return place
 
 
 def _classes(found: Found, facts: PhotographFacts | None, path: Path) -> tuple[str, ...]:
@@ -147,6 +147,14 @@ def _damaged(
         found = {split: find_damaged(part, workers, progress) for split, part in splits.items()}
         kept.write(found)
     return found
+
+
+def _refusal(splits: dict[str, Photographs], damaged: dict[str, dict[int, str]], count: int) -> UserError:
+    """Names the first damaged photograph, and counts the others."""
+    split, row, why = next((split, row, why) for split, rows in damaged.items() for row, why in rows.items())
+    others = f", nor can {count - 1:,} more" if count > 1 else ""
+    remedy = "mend the set, or leave them out with --allow-damaged, which lists them in the manifest"
+    return UserError(f"cannot be decoded ({why}){others}", file=splits[split].where(row), remedy=remedy)
 
 
 def _without(split: Photographs, damaged: dict[int, str]) -> Photographs:

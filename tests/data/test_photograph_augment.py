@@ -29,7 +29,7 @@ PAPER = PhotographAugmentation()
 @given(st.integers(0, 2**40), st.integers(0, 90), st.integers(0, 2_000_000), st.integers(1, 9), st.integers(0, 8))
 def test_chances_belong_to_a_place_in_the_epoch(seed, epoch, first, count, within):
     drawn = chances(seed, epoch, first, count)
-    assert drawn.shape == (count, CHANCES) and 0 <= drawn.min() and drawn.max() < 1
+    assert drawn.shape == (count, CHANCES) and drawn.min() >= 0 and drawn.max() < 1
     alone = chances(seed, epoch, first + min(within, count - 1), 1)
     assert np.array_equal(alone[0], drawn[min(within, count - 1)])
     assert not np.array_equal(chances(seed, epoch + 1, first, count), drawn)

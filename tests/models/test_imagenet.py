@@ -46,7 +46,12 @@ def test_groups_are_the_paper_s_twelve(model):
     assert set(layers) - set(shared) == own
     assert all(bottleneck_group(name, layers[name]) is None for name in own)
     assert banks["stage3 B-B"].weight_shape == (512, 512, 3, 3)
-    assert banks["stage1 C-B"].weight_shape == (128, 256, 1, 1) and banks["stage4 B-C"].weight_shape == (2048, 1024, 1, 1)
+    assert banks["stage1 C-B"].weight_shape == (128, 256, 1, 1) and banks["stage4 B-C"].weight_shape == (
+        2048,
+        1024,
+        1,
+        1,
+    )
 
 
 def test_coefficients_alone_are_free_of_decay(model):
