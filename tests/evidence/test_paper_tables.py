@@ -149,7 +149,7 @@ def test_top_5_is_shown_beside(plan: Plan, tmp_path: Path) -> None:
     text = to_markdown(build_table(gather(plan, tmp_path), "table3"))
     assert "Top-5, paper" in text and "GPU days" not in text
     (line,) = [line for line in text.splitlines() if line.startswith("| SWRN 50-2 ")]
-    assert "not run; planned: swrn-50-2 on imagenet, 90 epochs, recipe imagenet |" in line
+    assert "not run; planned: swrn-50-2 on imagenet, 90 epochs, recipe imagenet" in line
     assert "5.95" in line and "not run |" in line and "0 of 3" in line
     frame = frame_of(plan, tmp_path, "table3").set_index("row")
     assert frame.loc["ResNet-200", "paper_top5_error"] == 5.79 and frame["run_top5_error"].isna().all()
