@@ -2,7 +2,7 @@
 
 An experiment file tells a table or figure in the paper's own terms (its models, its datasets). A scale file
 tells what stands in for what, how long is trained and which seeds. A run is the key (dataset, model, recipe,
-seed); it is made once however many tables show it. What the suite cannot train yet is planned and waits.
+seed); it is made once however many tables show it.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class Experiment:
 
     @property
     def runs(self) -> list[Run]:
-        """Every run that it shows and that can be made, once, sorted."""
-        return sorted({run for cell in self.cells for run in cell.runs if not run.setting.waits_for})
+        """Every run that it shows, once, sorted."""
+        return sorted({run for cell in self.cells for run in cell.runs})
 
     def cell(self, row: str, dataset: str) -> Cell:
         """The cell at a row and a dataset (both in the paper's terms)."""
@@ -86,13 +86,8 @@ class Plan:
 
     @property
     def runs(self) -> list[Run]:
-        """Every run that can be made, once, sorted."""
+        """Every run, once, sorted."""
         return sorted({run for experiment in self.experiments for run in experiment.runs})
-
-    @property
-    def waiting(self) -> list[Run]:
-        """Every run that waits for something to come, once, sorted."""
-        return sorted({run for e in self.experiments for cell in e.cells for run in cell.runs if run.setting.waits_for})
 
     @property
     def datasets(self) -> list[str]:

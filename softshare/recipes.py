@@ -7,10 +7,11 @@ from typing import Any
 
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root, read_yaml
-from softshare.names import SHORTEST_PATHS
+from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.plan import Scale, names_in
 
 IMAGES = "images"
+OF_PHOTOGRAPHS = "photographs"
 
 
 def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None) -> dict[str, Any]:
@@ -30,8 +31,15 @@ def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None)
 
 
 def task_of(name: str, root: Path | None = None) -> str:
-    """What a recipe trains for: `images`, or `shortest-paths`. Arguments and errors as of `load_recipe`."""
+    """What a recipe trains for: `images`, `photographs`, `shortest-paths`. Arguments and errors as of `load_recipe`."""
     return _task(read_yaml(_find(name, root)[0], schema="recipe"))
+
+
+def task_on(dataset: str) -> str:
+    """The task of the recipes that a dataset is trained on with."""
+    if dataset in PHOTOGRAPHS:
+        return OF_PHOTOGRAPHS
+    return SHORTEST_PATHS if dataset == SHORTEST_PATHS else IMAGES
 
 
 def _task(raw: dict[str, Any]) -> str:
@@ -40,6 +48,8 @@ def _task(raw: dict[str, Any]) -> str:
 
 def _shortened(task: str, scale: Scale) -> dict[str, Any]:
     """The settings that a scale changes in the recipes of a task."""
+    if task == OF_PHOTOGRAPHS:
+        return scale.photographs.training
     return scale.shortest_paths.training if task == SHORTEST_PATHS else scale.training
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root, read_yaml
-from softshare.names import COMING_DATASETS, COMING_MODELS, DATASETS, SHORTEST_PATHS, parse_model_name
+from softshare.names import DATASETS, PHOTOGRAPHS, SHORTEST_PATHS, parse_model_name
 
 
 @dataclass(frozen=True, order=True)
@@ -20,12 +20,6 @@ class Setting:
     dataset: str
     model: str
     recipe: str
-
-    @property
-    def waits_for(self) -> str | None:
-        """What of it cannot be trained yet; None if all can."""
-        coming = (*COMING_DATASETS, *COMING_MODELS)
-        return next((name for name in (self.dataset, self.model) if name in coming), None)
 
     def __str__(self) -> str:
         return f"{self.dataset}/{self.model}/{self.recipe}"
@@ -48,8 +42,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class PathScale:
-    """How much of the shortest-path task is run.
+class TaskScale:
+    """How much of a task of its own is run: shortest paths, or photographs.
 
     Attributes:
         seeds: The seeds of every run.
@@ -75,6 +69,7 @@ class Scale:
         training: Settings of every recipe for images that this scale changes.
         training_of: Settings of single recipes that it changes besides, by their names.
         shortest_paths: What the scale says of that task.
+        photographs: What it says of ImageNet and other photographs.
     """
 
     name: str
@@ -85,19 +80,26 @@ class Scale:
     training: dict[str, Any]
     threads: int
     minutes_per_run: float
-    shortest_paths: PathScale
+    shortest_paths: TaskScale
+    photographs: TaskScale
     seeds_of: dict[str, int] = field(default_factory=dict)
     training_of: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def is_paper(self) -> bool:
         """Whether it puts nothing in place of the paper's datasets, networks and training."""
-        changed = self.training or self.training_of or self.shortest_paths.training
+        changed = self.training or self.training_of or self.shortest_paths.training or self.photographs.training
         return self.models is None and not changed and all(k == v for k, v in self.datasets.items())
 
     def seeds_on(self, dataset: str) -> tuple[int, ...]:
         """The seeds of every run on one of the paper's datasets."""
-        return self.shortest_paths.seeds if dataset == SHORTEST_PATHS else self.seeds
+        return self.task_of(dataset).seeds
+
+    def task_of(self, dataset: str) -> Scale | TaskScale:
+        """What the scale says of a dataset's task: seeds, threads, how long a run takes, changed settings."""
+        if dataset in PHOTOGRAPHS:
+            return self.photographs
+        return self.shortest_paths if dataset == SHORTEST_PATHS else self
 
     def seeds_for(self, experiment: str, dataset: str, *at_most: int | None) -> tuple[int, ...]:
         """The seeds that an experiment shows: all, or the first of them where this scale or another limit says so."""
@@ -129,8 +131,8 @@ def load_scale(name: str, root: Path | None = None) -> Scale:
             for value in (paper, ours):
                 check_name(value, file, key, require_dataset if key == "datasets" else require_model)
     seeds_of = raw.get("seeds_of", {})
-    paths = {key: raw[key] for key in ("seeds", "threads", "minutes_per_run")} | raw.get("shortest_paths", {})
-    most = max(len(raw["seeds"]), len(paths["seeds"]))
+    tasks = {task: _task_scale(raw, task) for task in ("shortest_paths", "photographs")}
+    most = max(len(raw["seeds"]), *(len(task.seeds) for task in tasks.values()))
     _check_seeds_of(seeds_of, most, names_in(folder.parent / "experiments"), file)
     training_of = raw.get("training_of", {})
     recipes = names_in(folder.parent / "recipes")
@@ -149,10 +151,14 @@ def load_scale(name: str, root: Path | None = None) -> Scale:
         minutes_per_run=raw["minutes_per_run"],
         seeds_of=seeds_of,
         training_of=training_of,
-        shortest_paths=PathScale(
-            tuple(paths["seeds"]), paths["threads"], paths["minutes_per_run"], paths.get("training", {})
-        ),
+        **tasks,
     )
+
+
+def _task_scale(raw: dict[str, Any], task: str) -> TaskScale:
+    """What a scale's file says of a task, and where it is silent the scale's own."""
+    told = {key: raw[key] for key in ("seeds", "threads", "minutes_per_run")} | raw.get(task, {})
+    return TaskScale(tuple(told["seeds"]), told["threads"], told["minutes_per_run"], told.get("training", {}))
 
 
 def names_in(folder: Path) -> list[str]:
@@ -173,14 +179,13 @@ def check_name(value: str, file: Path, key: str, check: Callable[[str], None]) -
 
 
 def require_model(name: str) -> None:
-    """Refuses what names no network, be it one that is to come."""
-    if name not in COMING_MODELS:
-        parse_model_name(name)
+    """Refuses what names no network."""
+    parse_model_name(name)
 
 
 def require_dataset(name: str) -> None:
-    """Refuses what names no dataset, be it one that is to come."""
-    known = (*DATASETS, SHORTEST_PATHS, *COMING_DATASETS)
+    """Refuses what names no dataset."""
+    known = (*DATASETS, *PHOTOGRAPHS, SHORTEST_PATHS)
     if name not in known:
         raise UserError("unknown dataset", value=name, remedy=did_you_mean(name, known))
 

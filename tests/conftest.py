@@ -1,9 +1,15 @@
 """What all tests share: deterministic seeds, no network, fast hypothesis."""
 
+import io
 import socket
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
+
+from softshare.data.ilsvrc import PhotographFacts
 
 settings.register_profile("suite", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("suite")
@@ -24,3 +30,49 @@ def only_loopback(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+SYNSETS = ("n00000001", "n00000002", "n00000003")
+
+
+def photograph(seed, size=(48, 40), image_format="JPEG", mode="RGB"):
+    """An encoded photograph of blurred noise."""
+    random = np.random.default_rng(seed)
+    coarse = Image.fromarray(random.integers(0, 256, (6, 6, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    coarse.convert(mode).save(file, image_format, quality=90)
+    return file.getvalue()
+
+
+@pytest.fixture
+def encoded():
+    return photograph
+
+
+@pytest.fixture
+def photograph_tree():
+    """Writes `train/<synset>/*` and `val/<synset>/*`, three classes, and gives the folder."""
+
+    def written(root: Path, train=4, validation=2):
+        seed = 0
+        for split, count in (("train", train), ("val", validation)):
+            for label, synset in enumerate(SYNSETS):
+                for number in range(count):
+                    # As ILSVRC calls them: of the validation set numbered through all classes.
+                    row = number * len(SYNSETS) + label + 1
+                    name = f"{synset}_{number}" if split == "train" else f"ILSVRC2012_val_{row:08}"
+                    file = root / split / synset / f"{name}.JPEG"
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(photograph(seed, (40 + 3 * seed % 17, 44 + 5 * seed % 13)))
+                    seed += 1
+        return root
+
+    return written
+
+
+@pytest.fixture
+def three_synsets(monkeypatch):
+    """ImageNet of three synsets, 12 training and 6 validation photographs."""
+    facts = PhotographFacts(SYNSETS, train=12, validation=6)
+    monkeypatch.setattr("softshare.data.photograph_sets.ilsvrc_facts", lambda: facts)
+    return facts

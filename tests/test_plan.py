@@ -41,7 +41,7 @@ COUNTS = {
     "paper": {
         "table1": (50, 50),
         "table2": (60, 50),
-        "table3": (0, 0),
+        "table3": (6, 6),
         "table4": (44, 44),
         "figure3": (92, 12),
         "figure4": (5, 5),
@@ -112,16 +112,24 @@ def test_what_is_not_in_the_paper_is_made_at_compact_alone(project):
         load_plan("compact", ["recurrence"], project)
 
 
-def test_what_cannot_be_trained_yet_is_planned_and_waits():
+def test_imagenet_is_run_at_the_paper_s_scale_alone():
     plan = load_plan("paper")
-    assert {str(run) for run in plan.waiting} == {
+    assert {str(run) for run in plan.runs if run.setting.dataset == "imagenet"} == {
         f"imagenet/{model}/imagenet/seed{seed}" for model in ("wrn-50-2", "swrn-50-2") for seed in range(3)
     }
-    assert {run.setting.waits_for for run in plan.waiting} == {"imagenet"}
-    assert not {run for run in plan.runs if run.setting.waits_for} and "imagenet" not in plan.datasets
     cell = plan.experiment("table3").cell("SWRN 50-2", "imagenet")
-    assert cell.run == cell.paper and len(cell.runs) == 3  # planned, though not to be made
-    assert load_plan("quick").waiting == load_plan("compact").waiting == []
+    assert cell.run == cell.paper and len(cell.runs) == 3
+    for scale in ("quick", "compact"):
+        assert "imagenet" not in load_plan(scale).datasets and load_plan(scale).experiment("table3").runs == []
+
+
+def test_a_task_of_its_own_has_threads_and_times_of_its_own():
+    scale = load_plan("paper").scale
+    assert scale.task_of("imagenet") is scale.photographs and scale.task_of("cifar10") is scale
+    assert scale.photographs.minutes_per_run > scale.minutes_per_run and scale.photographs.threads == 16
+    assert scale.photographs.seeds == scale.seeds != scale.shortest_paths.seeds
+    quick = load_plan("quick").scale
+    assert quick.photographs.threads == quick.threads  # where a file is silent, the scale's own
 
 
 def test_a_quoted_row_has_a_place_and_no_runs():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from softshare.errors import UserError
 from softshare.plan import load_scale
-from softshare.recipes import load_recipe
+from softshare.recipes import load_recipe, task_of, task_on
 
 ROOT = Path(__file__).parent.parent
 
@@ -81,10 +81,15 @@ def test_a_scale_may_change_a_single_recipe():
 
 
 def test_imagenet_follows_fb_resnet_torch():
-    imagenet = {"epochs": 90, "batch_size": 256, "weight_decay": 1e-4, "drop_factor": 0.1}
     settings = load_recipe("imagenet")
-    assert settings == CIFAR | imagenet | {"drops": [0.3333333333, 0.6666666667]}
+    optimiser = {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-4}
+    colours = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "lighting": 0.1, "mirror": True}
+    crops = {"crop": 224, "crop_area": [0.08, 1.0], "crop_ratio": [0.75, 1.3333333333], "resize": 256}
+    wanted = optimiser | colours | crops | {"epochs": 90, "batch_size": 256, "drop_factor": 0.1, "limit": 0}
+    assert {key: settings[key] for key in wanted} == wanted
     assert [round(90 * drop) for drop in settings["drops"]] == [30, 60]
+    assert [round(90 * at) for at in settings["similarity_at"]] == [1, 5, 10, 30, 60, 90]
+    assert task_of("imagenet") == task_on("imagenet") == task_on("folder") == "photographs" != task_on("cifar10")
 
 
 def write(file, content):

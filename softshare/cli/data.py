@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from softshare.cli.options import add_data_options
+from softshare.cli.options import add_data_options, add_photograph_options
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Adds them."""
     parser = commands.add_parser("data", help="datasets").add_subparsers(required=True, metavar="ACTION")
     check = parser.add_parser("check", help="read a dataset (downloading it if absent) and tell what it holds")
-    check.add_argument("dataset", help="cifar10, cifar100 or digits")
+    check.add_argument("dataset", help="cifar10, cifar100, digits, imagenet or folder")
     check.add_argument("--out", type=Path, help="also write it as JSON")
+    add_photograph_options(check)
     add_data_options(check, device=False)
     check.set_defaults(command=_data_check)
     paths = parser.add_parser("shortest-paths", help="draw examples of the shortest-path task, a row a phase")
@@ -24,11 +26,22 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _data_check(arguments: argparse.Namespace) -> None:
-    from softshare.data.images import load_images
     from softshare.files import write_json
+    from softshare.names import PHOTOGRAPHS
+
+    source, facts = (_photographs if arguments.dataset in PHOTOGRAPHS else _images)(arguments)
+    if arguments.out:
+        write_json(arguments.out, facts)
+    print(f"source: {source}")
+    for key, value in facts.items():
+        print(f"{key}: {value}")
+
+
+def _images(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    from softshare.data.images import load_images
 
     images = load_images(arguments.dataset, arguments.data, cache=arguments.cache)
-    facts = {
+    return images.source, {
         "name": images.name,
         "fingerprint": images.fingerprint,
         "train_images": len(images.train_labels),
@@ -38,11 +51,30 @@ def _data_check(arguments: argparse.Namespace) -> None:
         "mean": list(images.mean),
         "std": list(images.std),
     }
-    if arguments.out:
-        write_json(arguments.out, facts)
-    print(f"source: {images.source}")
-    for key, value in facts.items():
-        print(f"{key}: {value}")
+
+
+def _photographs(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    from softshare.data.photograph_loader import default_workers
+    from softshare.data.photograph_sets import load_photographs
+
+    photographs = load_photographs(
+        arguments.dataset,
+        arguments.data,
+        limit=arguments.limit or 0,
+        allow_damaged=arguments.allow_damaged,
+        cache=arguments.cache,
+        workers=default_workers() if arguments.workers is None else arguments.workers,
+        progress=True,
+    )
+    return photographs.source, {
+        "name": photographs.name,
+        "fingerprint": photographs.fingerprint,
+        "train_images": len(photographs.train),
+        "test_images": len(photographs.validation),
+        "classes": list(photographs.classes),
+        "notes": list(photographs.notes),
+        "left_out": list(photographs.damaged),
+    }
 
 
 def _data_shortest_paths(arguments: argparse.Namespace) -> None:

@@ -15,6 +15,15 @@ def add_data_options(parser: argparse.ArgumentParser, device: bool = True) -> No
         parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N (default: auto)")
 
 
+def add_photograph_options(parser: argparse.ArgumentParser, absent: bool | None = False) -> None:
+    """Adds how much of a set of photographs is used; `absent` stands for `--allow-damaged` where it is not given."""
+    parser.add_argument("--limit", type=int, metavar="N", help="photographs of each split, for trials (default: all)")
+    parser.add_argument(
+        "--allow-damaged", action="store_true", default=absent, help="leave out photographs that cannot be decoded"
+    )
+    parser.add_argument("--workers", type=int, help="processes that decode photographs (default: cores, at most 16)")
+
+
 def default_cache() -> Path:
     """Folder for decoded images, after the XDG base directories."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "softshare"

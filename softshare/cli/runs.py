@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from softshare.cli.options import add_data_options
+from softshare.cli.options import add_data_options, add_photograph_options
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -19,11 +19,16 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _add_train(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="train one run; resumes a killed one")
     parser.add_argument(
-        "--model", required=True, help="wrn-L-w, swrn-L-w or swrn-L-w-k; for paths cnn-L, scnn-L, scnn-L-k or rnn-L"
+        "--model",
+        required=True,
+        help="wrn-L-w, swrn-L-w or swrn-L-w-k, for ImageNet with L = 50; for paths cnn-L, scnn-L, scnn-L-k or rnn-L",
     )
-    parser.add_argument("--dataset", required=True, help="cifar10, cifar100, digits or shortest-paths")
     parser.add_argument(
-        "--recipe", help="a name in config/recipes, or a YAML file (default: cifar; for shortest-paths paths)"
+        "--dataset", required=True, help="cifar10, cifar100, digits, imagenet, folder or shortest-paths"
+    )
+    parser.add_argument(
+        "--recipe",
+        help="a name in config/recipes, or a YAML file (default: cifar; photographs: imagenet; shortest-paths: paths)",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
@@ -34,6 +39,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--coefficients", help="initialisation of the coefficients, in place of the recipe's")
     parser.add_argument("--recurrence", type=float, help="lambda_R, in place of the recipe's")
     parser.add_argument("--validation", type=float, help="share of the training set held out")
+    add_photograph_options(parser, absent=None)
     parser.add_argument(
         "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
     )

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from softshare.errors import UserError
 
-# The largest form of CIFAR is about 190 MB. A source that holds far more is something else, or a trap.
+# The largest form of CIFAR is about 190 MB. A source that holds far more is something else, or a trap; photographs in
+# such number are read where they lie (`photograph_index`).
 MOST_BYTES = 1 << 30
 
 
@@ -26,11 +27,13 @@ class Files:
         source: The folder or the archive they are from.
         in_archive: Whether it is an archive.
         contents: Their bytes, by their path inside the source.
+        if_too_large: What to do where they are more than memory should take.
     """
 
     source: Path
     in_archive: bool
     contents: dict[str, bytes] = field(default_factory=dict)
+    if_too_large: str = "is it another dataset?"
     _bytes: int = 0
 
     def where(self, name: str) -> str:
@@ -45,16 +48,24 @@ class Files:
         """
         self._bytes += size
         if self._bytes > MOST_BYTES:
-            raise UserError("holds more data than any form of CIFAR", file=self.source, remedy="is it another dataset?")
+            problem = "holds more data than is read into memory"
+            raise UserError(problem, file=self.source, remedy=self.if_too_large)
 
 
-def read_archive(path: Path, wanted: Callable[[str], bool]) -> Files:
+def read_archive(path: Path, wanted: Callable[[str], bool], if_too_large: str | None = None) -> Files:
     """Reads the wanted members of a tar archive, compressed or not.
+
+    Args:
+        path: The archive.
+        wanted: Which of its members to read, by their paths.
+        if_too_large: What to tell to do where they are more than memory should take.
 
     Raises:
         UserError: It is no tar archive, or truncated, or corrupt.
     """
     files = Files(path, in_archive=True)
+    if if_too_large:
+        files.if_too_large = if_too_large
     try:
         with tarfile.open(path) as archive:
             for member in archive:

@@ -96,9 +96,7 @@ def _what_was_run(line: Line) -> str:
         return "not run at this scale"
     paper_epochs, planned = line.epochs
     if not found.complete:
-        text = f"not run; planned: {_training(cell.run, str(planned))}"
-        waits = cell.run.waits_for
-        return f"{text}; waits for {waits}, which cannot be trained on here yet" if waits else text
+        return f"not run; planned: {_training(cell.run, str(planned))}"
     epochs = ", ".join(map(str, found.values("epochs")))
     ours = _training(cell.run, epochs)
     if ours == _training(cell.paper, str(paper_epochs)):

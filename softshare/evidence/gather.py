@@ -74,9 +74,8 @@ def gather(plan: Plan, results: Path, root: Path | None = None) -> Evidence:
     Raises:
         UserError: A recipe of the plan cannot be read.
     """
-    runs = [*plan.runs, *plan.waiting]
-    records = _without_repeats(read_run(results, run) for run in runs)
-    settings = {name: load_recipe(name, plan.scale, root) for name in {run.setting.recipe for run in runs}}
+    records = _without_repeats(read_run(results, run) for run in plan.runs)
+    settings = {name: load_recipe(name, plan.scale, root) for name in {run.setting.recipe for run in plan.runs}}
     cells = {
         experiment.name: tuple(_cell(cell, records, settings) for cell in experiment.cells)
         for experiment in plan.experiments

@@ -24,7 +24,7 @@ from softshare.evidence.verdict import Verdict
 from softshare.files import project_root, write_text
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import FIGURES, Experiment, Plan
-from softshare.recipes import load_recipe, task_of
+from softshare.recipes import OF_PHOTOGRAPHS, load_recipe, task_of
 
 # Settings that the paper leaves open, and what is known of them.
 _OPEN = {
@@ -40,6 +40,10 @@ _OPEN_ON_PATHS = {
     "skip": "read word for word, the input joins after the ReLU; residual networks add it before",
     "adam_state": "section 4.4 does not say what Adam keeps at a new phase",
     "positive_weight": "section 4.4 tells no loss; binary cross-entropy a pixel, with this weight on a path's points",
+}
+_OPEN_ON_PHOTOGRAPHS = {
+    "coefficients": _OPEN["coefficients"],
+    "interpolation": "section 4.2 names fb.resnet.torch, which is bicubic; Pillow low-passes besides what it shrinks",
 }
 _ALWAYS = (
     "A stage's group holds all of its 3x3 convolutions but the first block's two (section 4.1).",
@@ -86,8 +90,7 @@ def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None)
         "caveat": _caveat(plan),
         "planned": len(plan.runs),
         "complete": len(complete),
-        "absent": [record for record in evidence.in_state(State.ABSENT) if not record.run.setting.waits_for],
-        "waiting": plan.waiting,
+        "absent": evidence.in_state(State.ABSENT),
         "unusable": evidence.in_state(State.UNUSABLE),
         "wall_hours": _hours(complete, "wall_seconds"),
         "device_hours": _hours(complete, "device_seconds"),
@@ -217,13 +220,21 @@ def _sources(evidence: Evidence, link: Callable[[Path], str]) -> list[dict[str, 
     return [source(found) for cells in evidence.cells.values() for found in cells]
 
 
+def _open_in(task: str, settings: dict[str, Any]) -> dict[str, str]:
+    """What the paper leaves open of a recipe's settings."""
+    if task == SHORTEST_PATHS:
+        return _OPEN_ON_PATHS
+    if task == OF_PHOTOGRAPHS:
+        return _OPEN_ON_PHOTOGRAPHS
+    return _OPEN | (_OPEN_WITH_CUTOUT if settings["cutout"] else {})
+
+
 def _open_settings(plan: Plan, root: Path | None) -> list[dict[str, str]]:
     recipes = sorted({cell.paper.recipe for experiment in plan.experiments for cell in experiment.cells})
     chosen_by: dict[tuple[str, str, str], list[str]] = {}
     for recipe in recipes:
         settings = load_recipe(recipe, plan.scale, root)
-        on_paths = task_of(recipe, root) == SHORTEST_PATHS
-        known = _OPEN_ON_PATHS if on_paths else _OPEN | (_OPEN_WITH_CUTOUT if settings["cutout"] else {})
+        known = _open_in(task_of(recipe, root), settings)
         for key, why in known.items():
             chosen_by.setdefault((key, str(settings[key]), why), []).append(recipe)
     return [

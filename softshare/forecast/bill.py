@@ -69,7 +69,7 @@ def _wanted(needs: Sequence[Need], names: Sequence[str] | None) -> list[Need]:
 def _runs(need: Need, plan: Plan) -> list[Run] | None:
     """The runs that a claim needs at the plan's scale; None where some are not made there, or no number is enough."""
     stands = [plan.scale.stand_in(setting) for setting in need.settings]
-    if need.seeds is None or any(setting is None or setting.waits_for for setting in stands):
+    if need.seeds is None or any(setting is None for setting in stands):
         return None
     return sorted({Run(setting, seed) for setting in stands if setting for seed in range(need.seeds)})
 

@@ -55,8 +55,6 @@ def describe(forecast: Forecast, units: int) -> str:
         "PFLOP are counted on the real network (a multiplication and an addition are two), evaluation included. Memory "
         "is that of a step in fp32; kernels' workspaces and the data come on top.",
     ]
-    if plan.waiting:
-        parts.append(f"Left out, for they cannot be trained yet: {', '.join(map(str, plan.waiting))}.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -244,7 +244,7 @@ def alike(works: Iterable[Workload]) -> dict[Workload, Workload]:
 
 def _kind(work: Workload) -> tuple[Any, ...]:
     parts = ("batch_size", "recurrence") if work.on_paths else ("batch_size", "recurrence", "optimizer")
-    dropout = bool(work.on_paths or work["dropout"])
+    dropout = bool(dict(work.settings).get("dropout"))  # of WRNs for CIFAR alone
     return (work.setting.model, work.inputs, work.on_paths, dropout, *(work[part] for part in parts))
 
 

@@ -109,7 +109,7 @@ def workload(setting: Setting, scale: Scale) -> Workload:
     counts, epochs = image_counts(setting.dataset), settings["epochs"]
     held_out = round(counts.train * settings.get("validation", 0.0))
     return Workload(
-        setting, frozen, (3, counts.side, counts.side), counts.classes, scale.threads,
+        setting, frozen, (3, counts.side, counts.side), counts.classes, scale.task_of(setting.dataset).threads,
         counts.train - held_out, epochs * (counts.test + held_out), epochs,
     )  # fmt: skip
 

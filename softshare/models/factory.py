@@ -7,7 +7,7 @@ from torch import nn
 from softshare.errors import UserError
 from softshare.models.path_cnn import PathCnn, Skip, share_path_cnn, tie_path_cnn
 from softshare.models.wide_resnet import WideResNet, share_wide_resnet
-from softshare.names import PathCnnName, WideResNetName, parse_model_name
+from softshare.names import BottleneckName, PathCnnName, WideResNetName, parse_model_name
 
 
 def create_model(
@@ -21,10 +21,12 @@ def create_model(
     """Builds one of the paper's networks.
 
     Args:
-        name: `wrn-L-w`, `swrn-L-w` (one template per layer) or `swrn-L-w-k` for CIFAR (section 4.1); `cnn-L`,
-            `scnn-L`, `scnn-L-k` or `rnn-L` (one template, hard sharing) for shortest paths (section 4.4).
-        num_classes: Outputs of a WRN, 10 by default; the networks for shortest paths have none to choose.
-        dropout: Probability of dropout between a WRN block's two convolutions.
+        name: `wrn-L-w`, `swrn-L-w` (one template per layer) or `swrn-L-w-k`, for CIFAR with L = 6n + 4 (section 4.1),
+            for ImageNet with L = 50, 101 or 152 (section 4.2); `cnn-L`, `scnn-L`, `scnn-L-k` or `rnn-L` (one template,
+            hard sharing) for shortest paths (section 4.4).
+        num_classes: Outputs of a WRN, by default 10, of one for ImageNet 1,000; the networks for shortest paths have
+            none to choose.
+        dropout: Probability of dropout between the two convolutions of a WRN block for CIFAR.
         coefficients: Initialisation of a soft-shared network's coefficients (appendix B).
         skip: Where a layer for shortest paths takes its input in again: `after-relu` (default) or `before-relu`.
 
@@ -40,6 +42,11 @@ def create_model(
         _refuse(parsed, num_classes=num_classes, dropout=dropout or None)
         return _path_cnn(parsed, coefficients, skip or "after-relu")
     _refuse(parsed, skip=skip)
+    if isinstance(parsed, BottleneckName):
+        _refuse(parsed, dropout=dropout or None)
+        from softshare.models.imagenet import bottleneck_wide_resnet  # here, for torchvision takes a second
+
+        return bottleneck_wide_resnet(parsed, 1000 if num_classes is None else num_classes, coefficients)
     return _wide_resnet(parsed, 10 if num_classes is None else num_classes, dropout, coefficients)
 
 

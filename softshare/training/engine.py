@@ -14,20 +14,21 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from softshare.data.images import ImageSet
 from softshare.data.loaders import Loader
+from softshare.data.photograph_colours import MEAN, STD
+from softshare.data.photographs import PhotographSet
 from softshare.data.seeding import epoch_seed
 from softshare.files import write_json
 from softshare.models import create_model
 from softshare.sharing import parameter_groups
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.job import Job
-from softshare.training.loading import make_loaders
-from softshare.training.recipe import Recipe
+from softshare.training.loading import Images, make_loaders
+from softshare.training.recipe import Classification
 from softshare.training.resumable import Resumable, seed_weights, train_to_the_end
 
 
-def train(job: Job[Recipe], images: ImageSet, out: Path, *, progress: bool = True) -> dict[str, Any]:
+def train(job: Job[Any], images: Images, out: Path, *, progress: bool = True) -> dict[str, Any]:
     """Trains a run and writes its folder; goes on from the checkpoint that an earlier, killed one left.
 
     A run that is complete is left as it is.
@@ -49,7 +50,7 @@ def train(job: Job[Recipe], images: ImageSet, out: Path, *, progress: bool = Tru
     return train_to_the_end(job, images.fingerprint, out, lambda: start_training(job, images, out), progress)
 
 
-def start_training(job: Job[Recipe], images: ImageSet, out: Path) -> Resumable[Recipe]:
+def start_training(job: Job[Any], images: Images, out: Path) -> Resumable[Classification]:
     """A run on images before its next epoch: its first, or the one that a killed run had not ended.
 
     Raises:
@@ -58,15 +59,18 @@ def start_training(job: Job[Recipe], images: ImageSet, out: Path) -> Resumable[R
     return _Training(job, images, out)
 
 
-class _Training(Resumable[Recipe]):
+class _Training(Resumable[Classification]):
     """The state of a run on images between two epochs."""
 
-    def __init__(self, job: Job[Recipe], images: ImageSet, out: Path) -> None:
+    def __init__(self, job: Job[Any], images: Images, out: Path) -> None:
         recipe = job.recipe
         self.images = images
         seed_weights(job.seed)
-        model = create_model(job.model, len(images.classes), recipe.dropout, coefficients=recipe.coefficients)
+        settings = recipe.model_settings | {"coefficients": recipe.coefficients}
+        model = create_model(job.model, len(images.classes), **settings)
         super().__init__(job, images.fingerprint, out, model, lambda model: _optimizer(model, recipe, job.device))
+        if isinstance(images, PhotographSet):
+            self.loader = "torchvision"
         self.loaders = make_loaders(job, images)
         # Processes see different images: each draws masks of its own.
         self._dropout = f"dropout of process {job.processes.rank}" if job.processes.rank else "dropout"
@@ -127,13 +131,7 @@ class _Training(Resumable[Recipe]):
             write_json(self.out / "validation_indices.json", self.loaders.held_out)
         best = min(self.history, key=lambda row: row["test_error"])
         return self.write_folder(
-            dataset={
-                "name": images.name,
-                "source": images.source,
-                "fingerprint": images.fingerprint,
-                "mean": list(images.mean),
-                "std": list(images.std),
-            },
+            dataset=_described(images),
             metrics={
                 "test": self._score(self.loaders.test).as_json(),
                 "best": {"error": best["test_error"], "epoch": best["epoch"]},
@@ -143,7 +141,17 @@ class _Training(Resumable[Recipe]):
         )
 
 
-def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+def _described(images: Images) -> dict[str, Any]:
+    """What the manifest tells of the data."""
+    told: dict[str, Any] = {"name": images.name, "source": images.source, "fingerprint": images.fingerprint}
+    if isinstance(images, PhotographSet):
+        counts = {"train_images": len(images.train), "test_images": len(images.validation)}
+        told |= {"mean": list(MEAN), "std": list(STD), **counts, "notes": list(images.notes)}
+        return told | {"left_out": list(images.damaged)}
+    return told | {"mean": list(images.mean), "std": list(images.std)}
+
+
+def _optimizer(model: nn.Module, recipe: Classification, device: torch.device) -> torch.optim.Optimizer:
     groups = parameter_groups(model, recipe.weight_decay)
     fused = device.type in ("cpu", "cuda")
     if recipe.optimizer == "adam":

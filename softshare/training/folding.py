@@ -132,7 +132,7 @@ def fold_run(
         "run": {key: trained.metrics[key] for key in ("dataset", "model", "recipe", "seed")},
         "of": of,
         "threshold": threshold,
-        "test_images": len(trained.images.test_labels),
+        "test_images": trained.test_count,
         "reestimated_on": costs.reestimate_on,
         "precision": costs.precision,
         "similarity": {group: matrix.tolist() for group, matrix in layer_similarity(trained.model, of=of).items()},
@@ -174,7 +174,7 @@ class _Costs:
 
     def __init__(self, trained: Trained, precision: str, reestimate_on: int) -> None:
         self.trained, self.precision = trained, precision
-        self.reestimate_on = min(reestimate_on, len(trained.images.train_labels))
+        self.reestimate_on = min(reestimate_on, trained.training_count)
         self.test = trained.test_loader()
         self.before = mistakes(trained.model, self.test, precision)
         self.before_reestimated: np.ndarray | None = None

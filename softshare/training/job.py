@@ -48,6 +48,7 @@ class Job(Generic[RecipeT]):
     batch_norm: BatchNorm = "own"
     scale: str | None = None
     curves: bool = False  # whether TensorBoard's event files are written
+    workers: int = 0  # processes that decode photographs; the bits are the same with any number
 
     @property
     def key(self) -> dict[str, Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from softshare.errors import UserError
 from softshare.files import check
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a network is trained. Every field is told beside its value in `config/recipes/cifar.yaml`."""
+class Classification:
+    """How a network is trained to tell classes apart: what recipes for images and for photographs have in common."""
+
+    schema: ClassVar[str]
 
     epochs: int
     batch_size: int
@@ -23,9 +25,6 @@ class Recipe:
     weight_decay: float
     drops: tuple[float, ...]
     drop_factor: float
-    dropout: float
-    cutout: int
-    padding: Literal["zero", "reflect"]
     label_smoothing: float
     recurrence: float
     coefficients: str
@@ -33,13 +32,13 @@ class Recipe:
     similarity_at: tuple[float, ...]
 
     @classmethod
-    def from_settings(cls, settings: dict[str, Any], file: str = "recipe") -> Recipe:
+    def from_settings(cls, settings: dict[str, Any], file: str = "recipe") -> Self:
         """Checks raw settings and makes them a recipe.
 
         Raises:
             UserError: A missing, unknown or impossible setting.
         """
-        check_complete(settings, "settings", cls, file)
+        check_complete(settings, cls.schema, cls, file)
         if settings["nesterov"] and not settings["momentum"] and settings["optimizer"] == "sgd":
             raise UserError("needs a momentum above 0", file=file, key="nesterov", value=True)
         return cls(**with_tuples(settings))
@@ -47,6 +46,11 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """The recipe as plain values, as JSON and YAML hold them."""
         return with_lists(dataclasses.asdict(self))
+
+    @property
+    def model_settings(self) -> dict[str, Any]:
+        """What `create_model` is given besides name, classes and coefficients."""
+        return {}
 
     @property
     def all_epochs(self) -> int:
@@ -63,6 +67,22 @@ class Recipe:
         """Epochs, counted from 1, after which the layer similarity is stored; the last is always among them."""
         asked = {min(self.epochs, max(1, round(at * self.epochs))) for at in self.similarity_at}
         return sorted(asked | {self.epochs})
+
+
+@dataclass(frozen=True)
+class Recipe(Classification):
+    """How a network is trained on small images. Every field is told beside its value in `config/recipes/cifar.yaml`."""
+
+    schema = "settings"
+
+    dropout: float
+    cutout: int
+    padding: Literal["zero", "reflect"]
+
+    @property
+    def model_settings(self) -> dict[str, Any]:
+        """What `create_model` is given besides name, classes and coefficients."""
+        return {"dropout": self.dropout}
 
 
 def check_complete(settings: dict[str, Any], schema: str, recipe: type, file: str) -> None:

@@ -9,26 +9,39 @@ from typing import Any
 import torch
 
 from softshare.data.images import load_images
+from softshare.data.photograph_loader import default_workers
+from softshare.data.photograph_sets import load_photographs
+from softshare.data.photographs import PhotographSet
 from softshare.errors import UserError
 from softshare.evidence.fold_figures import write_fold_figures
 from softshare.evidence.folding import read_folding
 from softshare.files import check
-from softshare.names import SHORTEST_PATHS, parse_model_name, require_fit
+from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, BottleneckName, parse_model_name, require_fit
 from softshare.plan import load_scale
-from softshare.recipes import IMAGES, load_recipe, task_of
+from softshare.recipes import IMAGES, OF_PHOTOGRAPHS, load_recipe, task_of, task_on
 from softshare.training.curves import require_tensorboard
 from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision
 from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.folding import describe_costs, fold_run, parse_thresholds
 from softshare.training.job import Job
+from softshare.training.loading import Images
 from softshare.training.path_engine import train_paths
 from softshare.training.path_recipe import PathRecipe
+from softshare.training.photograph_recipe import PhotographRecipe
 from softshare.training.processes import device_name, named_by_torchrun, together
-from softshare.training.recipe import Recipe
+from softshare.training.recipe import Classification, Recipe
 from softshare.training.trained import load_trained
 
-_OVERRIDES = ("epochs", "batch_size", "dropout", "coefficients", "recurrence", "validation")
+_OVERRIDES = (
+    "epochs", "batch_size", "dropout", "coefficients", "recurrence", "validation", "limit", "allow_damaged",
+)  # fmt: skip
+# Of each task: the recipe by default, the schema of its settings, what they become.
+_TASKS: dict[str, tuple[str, str, type[Recipe] | type[PhotographRecipe] | type[PathRecipe]]] = {
+    IMAGES: ("cifar", "settings", Recipe),
+    OF_PHOTOGRAPHS: ("imagenet", "photograph-settings", PhotographRecipe),
+    SHORTEST_PATHS: ("paths", "path-settings", PathRecipe),
+}
 
 
 def run_from_command_line(arguments: argparse.Namespace) -> None:
@@ -39,8 +52,9 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     """
     on_paths = arguments.dataset == SHORTEST_PATHS
     require_fit(arguments.model, arguments.dataset)
-    name = arguments.recipe or ("paths" if on_paths else "cifar")
-    recipe = _path_recipe(arguments, name) if on_paths else _recipe(arguments, name)
+    by_default, schema, of_task = _TASKS[task_on(arguments.dataset)]
+    name = arguments.recipe or by_default
+    recipe = of_task.from_settings(_settings(arguments, name, schema), f"recipe {name}")
     _require_sharing_fits(arguments.model, recipe)
     if arguments.tensorboard:
         require_tensorboard()
@@ -65,6 +79,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         batch_norm=arguments.batch_norm,
         scale=arguments.scale,
         curves=arguments.tensorboard,
+        workers=default_workers() if arguments.workers is None else arguments.workers,
     )
     with together(processes, device):
         told = _train(job, arguments)
@@ -79,22 +94,38 @@ def _train(job: Job, arguments: argparse.Namespace) -> str:
         scores = ", ".join(f"{score:.3f}" for score in metrics["test"]["f1"])
         told = f"test F1 {scores} at the end of each phase"
     else:
-        images = load_images(job.dataset, arguments.data, cache=arguments.cache)
+        images = _images(job, arguments)
         metrics = train(job, images, arguments.out, progress=not arguments.quiet)
         told = f"test error {metrics['test']['error']:.2f} % on {metrics['test']['images']} images"
     return f"{arguments.out}: {told} after {metrics['epochs']} epochs"
 
 
-def _recipe(arguments: argparse.Namespace, name: str) -> Recipe:
-    return Recipe.from_settings(_settings(arguments, name, IMAGES, "settings"), f"recipe {name}")
+def _images(job: Job, arguments: argparse.Namespace) -> Images:
+    """The run's dataset; what sets photographs apart from the whole set is said."""
+    if arguments.dataset not in PHOTOGRAPHS:
+        return load_images(arguments.dataset, arguments.data, cache=arguments.cache)
+    photographs = load_photographs(
+        arguments.dataset,
+        arguments.data,
+        limit=job.recipe.limit,
+        allow_damaged=job.recipe.allow_damaged,
+        cache=arguments.cache,
+        workers=job.workers,
+        progress=job.processes.first and not arguments.quiet,
+    )
+    if job.processes.first:
+        _tell(photographs)
+    return photographs
 
 
-def _path_recipe(arguments: argparse.Namespace, name: str) -> PathRecipe:
-    return PathRecipe.from_settings(_settings(arguments, name, SHORTEST_PATHS, "path-settings"), f"recipe {name}")
+def _tell(photographs: PhotographSet) -> None:
+    for note in photographs.notes:
+        print(f"{photographs.name}: {note}")
 
 
-def _settings(arguments: argparse.Namespace, name: str, task: str, schema: str) -> dict[str, Any]:
+def _settings(arguments: argparse.Namespace, name: str, schema: str) -> dict[str, Any]:
     """A recipe's settings, with what is given in their place."""
+    task = task_on(arguments.dataset)
     scale = load_scale(arguments.scale) if arguments.scale else None
     settings = load_recipe(name, scale)
     if task_of(name) != task:
@@ -105,10 +136,12 @@ def _settings(arguments: argparse.Namespace, name: str, task: str, schema: str) 
     return settings | overrides
 
 
-def _require_sharing_fits(model: str, recipe: Recipe | PathRecipe) -> None:
+def _require_sharing_fits(model: str, recipe: Classification | PathRecipe) -> None:
     """Refuses settings of the sharing that a network cannot have."""
     name = parse_model_name(model)
-    if recipe.coefficients == "identity" and name.templates not in (None, name.layers):
+    # Groups of a bottleneck network differ in length.
+    one_per_layer = (None,) if isinstance(name, BottleneckName) else (None, name.layers)
+    if recipe.coefficients == "identity" and name.templates not in one_per_layer:
         raise UserError("needs one template per layer", key="coefficients", value="identity", remedy=f"not {model}")
     if recipe.recurrence and not name.shared:
         raise UserError(

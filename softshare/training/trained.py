@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from softshare.data.augment import Augmentation
-from softshare.data.images import ImageSet, load_images
-from softshare.data.loaders import TensorLoader
+from softshare.data.images import load_images
+from softshare.data.loaders import Loader
+from softshare.data.photograph_loader import default_workers
+from softshare.data.photograph_sets import load_photographs
 from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import read_json
 from softshare.models import create_model
-from softshare.names import SHORTEST_PATHS
+from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.training.evaluation import load_weights
+from softshare.training.loading import Images, count_of, make_statistics_loader, make_test_loader
+from softshare.training.photograph_recipe import PhotographRecipe
+from softshare.training.recipe import Classification, Recipe
 
 
 @dataclass(frozen=True)
@@ -29,47 +34,42 @@ class Trained:
         images: The dataset that it was trained on.
         metrics: Its `metrics.json`.
         manifest: Its `manifest.json`.
+        recipe: How it was trained.
         device: Where the network lies.
     """
 
     model: nn.Module
-    images: ImageSet
+    images: Images
     metrics: dict[str, Any]
     manifest: dict[str, Any]
+    recipe: Classification
     device: torch.device
 
     @property
     def model_settings(self) -> dict[str, Any]:
         """What `create_model` was given besides the network's name."""
-        return {"num_classes": len(self.images.classes), "dropout": self.manifest["settings"]["dropout"]}
+        return {"num_classes": len(self.images.classes), **self.recipe.model_settings}
 
-    def test_loader(self) -> TensorLoader:
+    @property
+    def test_count(self) -> int:
+        """Test images."""
+        return count_of(self.images, "test")
+
+    @property
+    def training_count(self) -> int:
+        """Training images, those held out among them."""
+        return count_of(self.images, "train")
+
+    def test_loader(self) -> Loader:
         """The test images, in order."""
-        return self._loader(self.images.test_images, self.images.test_labels, 500)
+        return make_test_loader(self.recipe, self.images, self.device, default_workers())
 
-    def training_loader(self, count: int) -> TensorLoader:
+    def training_loader(self, count: int) -> Loader:
         """`count` training images drawn at random, always the same, in batches and augmented as the recipe says."""
-        settings = self.manifest["settings"]
-        augmentation = Augmentation(self.images.flip, self.images.pad, settings["padding"], settings["cutout"])
         # At random: a set read from class folders lies sorted by class.
         generator = torch.Generator().manual_seed(epoch_seed(0, 0, "statistics"))
-        drawn = torch.randperm(len(self.images.train_labels), generator=generator)[:count]
-        images, labels = self.images.train_images[drawn], self.images.train_labels[drawn]
-        return self._loader(images, labels, settings["batch_size"], augmentation)
-
-    def _loader(
-        self, images: torch.Tensor, labels: torch.Tensor, batch_size: int, augmentation: Augmentation | None = None
-    ) -> TensorLoader:
-        return TensorLoader(
-            images,
-            labels,
-            batch_size=batch_size,
-            mean=self.images.mean,
-            std=self.images.std,
-            augmentation=augmentation,
-            device=self.device,
-            channels_last=True,
-        )
+        drawn = torch.randperm(self.training_count, generator=generator)[:count]
+        return make_statistics_loader(self.recipe, self.images, drawn, self.device, default_workers())
 
 
 def load_trained(run: Path, data: Path | None, cache: Path | None, device: torch.device) -> Trained:
@@ -85,19 +85,27 @@ def load_trained(run: Path, data: Path | None, cache: Path | None, device: torch
     if metrics["dataset"] == SHORTEST_PATHS:
         raise UserError("was trained on no images", file=run, remedy="its scores stand in its metrics.json")
     manifest = _with_keys(run / "manifest.json", {"dataset", "settings"})
-    for key, needed in (("dataset", {"fingerprint"}), ("settings", {"padding", "cutout", "batch_size", "dropout"})):
+    of_recipe = PhotographRecipe if metrics["dataset"] in PHOTOGRAPHS else Recipe
+    fields = {field.name for field in dataclasses.fields(of_recipe)}
+    for key, needed in (("dataset", {"fingerprint"}), ("settings", fields)):
         _require_keys(manifest[key], needed, run / "manifest.json", key)
-    name, dataset = metrics["model"], metrics["dataset"]
-    trained_on, dropout = manifest["dataset"]["fingerprint"], manifest["settings"]["dropout"]
-    images = load_images(dataset, data, cache=cache)
+    name, dataset, trained_on = metrics["model"], metrics["dataset"], manifest["dataset"]["fingerprint"]
+    settings = {key: manifest["settings"][key] for key in fields}
+    recipe = of_recipe.from_settings(settings, f"{run / 'manifest.json'}: settings")
+    if isinstance(recipe, PhotographRecipe):
+        kept: dict[str, Any] = {"limit": recipe.limit, "allow_damaged": recipe.allow_damaged}
+        images: Images = load_photographs(dataset, data, cache=cache, workers=default_workers(), **kept)
+    else:
+        images = load_images(dataset, data, cache=cache)
     if images.fingerprint != trained_on:
         raise UserError(
             "is not the data that the run was trained on", file=data or dataset, key="fingerprint",
             value=images.fingerprint[:12], remedy=f"the run's manifest tells {trained_on[:12]}",
         )  # fmt: skip
-    model = load_weights(create_model(name, len(images.classes), dropout), run / "model.safetensors")
+    fresh = create_model(name, len(images.classes), **recipe.model_settings)
+    model = load_weights(fresh, run / "model.safetensors")
     model.to(device).to(memory_format=torch.channels_last)
-    return Trained(model, images, metrics, manifest, device)
+    return Trained(model, images, metrics, manifest, recipe, device)
 
 
 def _with_keys(file: Path, keys: set[str]) -> dict[str, Any]:

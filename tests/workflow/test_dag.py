@@ -23,7 +23,7 @@ TINY = (
 PAPER = ["table1", "table2", "table3", "table4", "figure3", "figure4", "figure6", "figure7", "figure8", "appendix-b"]
 
 
-@pytest.mark.parametrize(("scale", "runs", "folds"), [("paper", 186, 10), ("compact", 37, 6), ("quick", 31, 3)])
+@pytest.mark.parametrize(("scale", "runs", "folds"), [("paper", 192, 10), ("compact", 37, 6), ("quick", 31, 3)])
 def test_a_scale_plans_each_of_its_runs_once(scale, runs, folds, tmp_path, snakemake, planned):
     result = snakemake("-n", "-F", "--config", f"scale={scale}", f"experiments={PAPER}", "--nolock")
     assert result.returncode == 0, result.stderr
@@ -36,11 +36,11 @@ def test_a_scale_plans_each_of_its_runs_once(scale, runs, folds, tmp_path, snake
     folded = re.findall(rf"^    output: results/{scale}/runs/(\S+)/folding/folding\.json, ", text, re.M)
     wanted = {str(run) for name in ("figure4", "figure6") for run in load_plan(scale, [name]).runs}
     assert sorted(folded) == sorted(wanted)
-    assert "imagenet" not in " ".join(re.findall(r"^    output: .*", text, re.M))  # planned, and not to be made yet
+    assert len([run for run in outputs if run.startswith("imagenet/")]) == (6 if scale == "paper" else 0)
 
 
 def test_an_experiment_with_nothing_to_run_is_still_built(snakemake, planned):
-    result = snakemake("-n", "-F", "--config", "scale=paper", "experiments=['table3']", "--nolock")
+    result = snakemake("-n", "-F", "--config", "scale=compact", "experiments=['table3']", "--nolock")
     assert result.returncode == 0, result.stderr
     counts = planned(result)
     assert counts["table"] == counts["report"] == "1" and not {"train", "fold", "dataset"} & counts.keys()

@@ -17,11 +17,11 @@ rule fold:
         f"{RESULTS}/logs/fold/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}.log",
     conda:
         "../../envs/train.yaml"
-    threads: plan.scale.threads
+    threads: lambda wildcards: plan.scale.task_of(wildcards.dataset).threads
     resources:
         gpu=int(ON_GPU),
-        mem_mb=8000,
-        runtime=int(plan.scale.minutes_per_run) + 10,
+        mem_mb=memory_of,
+        runtime=lambda wildcards: int(minutes_of(wildcards)) + 10,
     params:
         run=lambda wildcards, output: output[0].rsplit("/", 2)[0],
         folding=config["folding"],

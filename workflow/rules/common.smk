@@ -9,7 +9,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
 from softshare.files import check
-from softshare.names import SHORTEST_PATHS
+from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.plan import FIGURES, load_plan
 from softshare.recipes import load_recipe
 from softshare.runtimes import read_minutes
@@ -70,6 +70,11 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+def memory_of(wildcards):
+    """Megabytes of a job on a dataset: each process that decodes photographs holds some batches."""
+    return 48000 if wildcards.dataset in PHOTOGRAPHS else 8000
+
+
 def files_of(experiments, *names):
     """The named files of every run that experiments show and that can be made."""
     runs = sorted({run for experiment in experiments for run in experiment.runs})
@@ -82,31 +87,21 @@ def files_of_run(*names):
     return [f"{folder}/{name}" for name in names]
 
 
-def minutes_of(dataset, wildcards, otherwise):
-    """Minutes that a run takes: as it was forecast (`softshare forecast --out`), otherwise as the scale's file says."""
+def minutes_of(wildcards, dataset=None):
+    """Minutes that a run takes: as forecast (`softshare forecast --out`), otherwise as the scale's file says."""
+    dataset = dataset or wildcards.dataset
     run = f"{dataset}/{wildcards.model}/{wildcards.recipe}/seed{wildcards.seed}"
-    return MINUTES.get(run, otherwise)
+    return MINUTES.get(run, plan.scale.task_of(dataset).minutes_per_run)
 
 
 def run_limit(wildcards):
     """Minutes after which a cluster may take a training for hung: twice what it takes, and ten."""
-    return (
-        int(2 * minutes_of(wildcards.dataset, wildcards, plan.scale.minutes_per_run))
-        + 10
-    )
+    return int(2 * minutes_of(wildcards)) + 10
 
 
 def path_run_limit(wildcards):
     """The same of a run on shortest paths."""
-    return (
-        int(
-            2
-            * minutes_of(
-                SHORTEST_PATHS, wildcards, plan.scale.shortest_paths.minutes_per_run
-            )
-        )
-        + 10
-    )
+    return int(2 * minutes_of(wildcards, SHORTEST_PATHS)) + 10
 
 
 def figure_files(experiment):

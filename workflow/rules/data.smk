@@ -5,10 +5,11 @@ rule dataset:
         "results/logs/data/{dataset}.log",
     conda:
         "../../envs/train.yaml"
-    threads: 2
+    # Every photograph is decoded once.
+    threads: lambda wildcards: 16 if wildcards.dataset in PHOTOGRAPHS else 2
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=lambda wildcards: 48000 if wildcards.dataset in PHOTOGRAPHS else 4000,
+        runtime=lambda wildcards: 600 if wildcards.dataset in PHOTOGRAPHS else 30,
     params:
         # Looked at anew when it lies elsewhere.
         place=lambda wildcards: config["data"].get(wildcards.dataset),

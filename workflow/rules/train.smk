@@ -14,10 +14,10 @@ rule train:
         f"{RESULTS}/benchmarks/train/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}.tsv"
     conda:
         "../../envs/train.yaml"
-    threads: plan.scale.threads
+    threads: lambda wildcards: plan.scale.task_of(wildcards.dataset).threads
     resources:
         gpu=int(ON_GPU),
-        mem_mb=8000,
+        mem_mb=memory_of,
         runtime=run_limit,
     params:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],

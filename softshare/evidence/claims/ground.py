@@ -59,8 +59,6 @@ class Ground:
         found = self.cells[setting]
         if found.cell.run is None:
             raise UnansweredError(Verdict.NOT_RUN, f"{setting} is not run at scale {self.scale.name}")
-        if waits_for := found.cell.run.waits_for:
-            raise UnansweredError(Verdict.NOT_RUN, f"{found.cell.run} waits until {waits_for} can be trained")
         if not found.complete:
             raise UnansweredError(Verdict.NOT_RUN, self._why_none(found))
         if found.departures:

@@ -1,0 +1,233 @@
+"""Batches of photographs: worker processes decode and crop, the device varies the colours.
+
+Order, crops and colours follow from (seed, epoch) and the place in the epoch. How many processes decode makes no
+difference, and a part of each batch could be decoded elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from softshare.data.loaders import WHOLE, Part, require_images_for_all
+from softshare.data.photograph_augment import PhotographAugmentation, centred, chances, crop_boxes, cropped
+from softshare.data.photograph_checks import decoded
+from softshare.data.photograph_colours import augment_colours, normalise_photographs
+from softshare.data.photographs import Photographs
+from softshare.data.seeding import epoch_seed
+from softshare.errors import UserError
+
+# More processes than that wait for each other's memory.
+_MOST_WORKERS = 16
+
+
+def default_workers() -> int:
+    """Processes that decode where nobody says: the cores this process may use, at most 16.
+
+    Where `torchrun` started several processes on this machine, each takes its share of the cores.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return min(max(1, cores // max(1, int(beside) if beside.isdecimal() else 1)), _MOST_WORKERS)
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Decoded and cropped batches of an epoch, by their numbers.
+
+    Attributes:
+        photographs: What is read.
+        order: Number of the photograph at each place of the epoch, int64 [N].
+        batch_size: Images a batch, over all devices.
+        augmentation: How they are varied, and how large they are.
+        resize: Pixels of the shorter side before the central crop; None = crops at random.
+        seed: The run's seed.
+        epoch: Counted from 0.
+        part: What this process takes of each batch.
+    """
+
+    photographs: Photographs
+    order: Tensor
+    batch_size: int
+    augmentation: PhotographAugmentation
+    resize: int | None
+    seed: int
+    epoch: int
+    part: Part = WHOLE
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+    def places(self, batch: int) -> slice:
+        """Places in the epoch's order that this process takes of a batch."""
+        start = batch * self.batch_size
+        return self.part.within(start, min(len(self.order), start + self.batch_size))
+
+    def labels(self, batch: int) -> Tensor:
+        """Classes of a batch, int64 [B]."""
+        return self.photographs.labels[self.order[self.places(batch)]]
+
+    def chances(self, batch: int) -> np.ndarray:
+        """What chance gave to each image of a batch, float64 [B, CHANCES]."""
+        places = self.places(batch)
+        start = batch * self.batch_size
+        drawn = chances(self.seed, self.epoch, start, places.stop - start)
+        return drawn[places.start - start :: self.part.of]
+
+    def pixels(self, batch: int) -> Tensor:
+        """A batch, uint8 [B, crop, crop, 3].
+
+        Raises:
+            UserError: A photograph cannot be read or decoded.
+        """
+        chosen, chance = self.order[self.places(batch)].tolist(), self.chances(batch)
+        side = self.augmentation.crop
+        pixels = np.empty((len(chosen), side, side, 3), np.uint8)
+        for row, index in enumerate(chosen):
+            image = self._decoded(index)
+            if self.resize is not None:
+                pixels[row] = centred(image, self.resize, side, self.augmentation.interpolation)
+            else:
+                width, height = np.array(image.size).reshape(2, 1)
+                (box,) = crop_boxes(chance[row : row + 1], width, height, self.augmentation)
+                pixels[row] = cropped(image, box, self.augmentation)
+        return torch.from_numpy(pixels)
+
+    def _decoded(self, index: int) -> Image.Image:
+        content = self.photographs.read(index)
+        try:
+            return decoded(content)
+        except Exception as error:  # a damaged image fails in any way there is
+            where = self.photographs.where(index)
+            raise UserError(f"cannot be decoded ({error})", file=where, remedy="run softshare data check") from error
+
+
+class PhotographLoader:
+    """Batches of photographs on a device, channels last. A `Loader` (see `softshare.data.loaders`).
+
+    Args:
+        photographs: What is read.
+        batch_size: Images a batch; the last batch of an epoch holds what is left.
+        augmentation: How they are varied, and how large they are.
+        resize: Pixels of the shorter side; the central crop is then taken and nothing varied. None = varied.
+        seed: The run's seed.
+        device: Where images and labels are given.
+        workers: Processes that decode; 0 = none but this one.
+        shuffle: Draw a new order each epoch.
+        part: What this process takes of each batch.
+
+    Raises:
+        UserError: The batch size is below 1, workers below 0, or a training batch holds fewer images than there are
+            processes.
+    """
+
+    def __init__(
+        self,
+        photographs: Photographs,
+        *,
+        batch_size: int,
+        augmentation: PhotographAugmentation,
+        resize: int | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        workers: int = 0,
+        shuffle: bool = False,
+        part: Part = WHOLE,
+    ) -> None:
+        for key, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
+            if value < least:
+                raise UserError(f"must be {least} or more", key=key, value=value)
+        if shuffle:
+            require_images_for_all(len(photographs), batch_size, part)
+        self.photographs = photographs
+        self.count = len(photographs)
+        self.batch_size = batch_size
+        self.augmentation = augmentation
+        self.resize = resize
+        self.seed = seed
+        self.device = torch.device(device)
+        self.workers = workers
+        self.shuffle = shuffle
+        self.part = part
+
+    def __len__(self) -> int:
+        return -(-self.count // self.batch_size)
+
+    def crops(self, epoch: int) -> Crops:
+        """The decoded batches of an epoch, counted from 0."""
+        order = torch.arange(self.count)
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch, "order"))
+            order = torch.randperm(self.count, generator=generator)
+        return Crops(
+            self.photographs, order, self.batch_size, self.augmentation, self.resize, self.seed, epoch, self.part
+        )
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch, counted from 0: images float32 [B, 3, H, W] and labels int64 [B].
+
+        Raises:
+            UserError: A photograph cannot be read or decoded, or a worker process died.
+        """
+        crops = self.crops(epoch)
+        for batch, pixels in enumerate(self._decoded(crops)):
+            if not len(pixels):
+                continue
+            images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+            labels = crops.labels(batch).to(self.device, non_blocking=True)
+            if self.resize is not None:
+                yield normalise_photographs(images), labels
+            else:
+                yield augment_colours(images, crops.chances(batch), self.augmentation), labels
+
+    def _decoded(self, crops: Crops) -> Iterator[Tensor]:
+        batches = iter(
+            DataLoader(
+                _Batches(crops),
+                batch_size=None,
+                num_workers=min(self.workers, len(crops)),
+                pin_memory=self.device.type == "cuda",
+                worker_init_fn=_leave_interrupts,
+            )
+        )
+        while True:
+            try:
+                batch = next(batches, None)
+            except RuntimeError as error:
+                problem = f"a process that decodes died ({error})"
+                remedy = "fewer --workers (0 = none), more memory, or a larger /dev/shm"
+                raise UserError(problem, key="workers", value=self.workers, remedy=remedy) from error
+            if batch is None:
+                return
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+
+class _Batches(Dataset):
+    """Batches for `DataLoader`; an error is handed over whole, for raised in a worker it would lose its one line."""
+
+    def __init__(self, crops: Crops) -> None:
+        self.crops = crops
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, batch: int) -> Tensor | UserError:
+        try:
+            return self.crops.pixels(batch)
+        except UserError as error:
+            return error
+
+
+def _leave_interrupts(_: int) -> None:
+    # Ctrl-C reaches all processes of a terminal; the one that trains ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

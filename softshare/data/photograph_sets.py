@@ -1,0 +1,165 @@
+"""Sets of photographs by name: ImageNet, and class folders of one's own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+
+from softshare.data.ilsvrc import PhotographFacts, ilsvrc_facts
+from softshare.data.images import DEFAULT_FOLDER
+from softshare.data.photograph_checks import KeptChecks, check_complete, check_known, find_damaged
+from softshare.data.photograph_sources import TRAIN, VALIDATION, Found, Labelled, find_photographs
+from softshare.data.photographs import Photographs, PhotographSet, fingerprint_of
+from softshare.errors import UserError, did_you_mean
+from softshare.names import PHOTOGRAPHS
+
+# Of the photographs of each class, where a set has no validation split.
+HELD_OUT = 0.1
+
+
+def load_photographs(
+    name: str,
+    path: str | Path | None = None,
+    *,
+    limit: int = 0,
+    allow_damaged: bool = False,
+    cache: Path | None = None,
+    workers: int = 0,
+    progress: bool = False,
+) -> PhotographSet:
+    """Finds a set of photographs and checks it: names, counts, and that every file decodes.
+
+    The decoding of all files is done once for a set whose check is kept in `cache`.
+
+    Args:
+        name: `imagenet`, or `folder` for any other set in class folders.
+        path: See `find_photographs`; by default what the environment variable `SOFTSHARE_DATA_<NAME>` names, else
+            `results/data/<name>` below the current folder.
+        limit: Photographs of each split, for trials; 0 = all. ImageNet may then be incomplete.
+        allow_damaged: Leave out what cannot be decoded in place of refusing the set.
+        cache: Folder in which to keep what was found damaged; None keeps nothing.
+        workers: Processes that decode.
+        progress: Whether to show a progress bar on a terminal.
+
+    Raises:
+        UserError: An unknown name, or photographs that are missing, of unknown classes or damaged; it names the file.
+    """
+    if name not in PHOTOGRAPHS:
+        raise UserError("unknown dataset", key="dataset", value=name, remedy=did_you_mean(name, PHOTOGRAPHS))
+    for key, value in (("limit", limit), ("workers", workers)):
+        if value < 0:
+            raise UserError("must be 0 or more", key=key, value=value)
+    path = _place(name, path)
+    facts = ilsvrc_facts() if name == "imagenet" else None
+    found = find_photographs(path)
+    classes = _classes(found, facts, path)
+    if facts and not limit:
+        check_complete(facts, {split: part.labels for split, part in found.splits.items()}, path)
+    splits, notes = _splits(found, classes, limit, path)
+    if limit:
+        notes += [f"limited to {limit:,} photographs a split: {_told(splits)}"]
+        splits = {split: part.spread(limit) for split, part in splits.items()}
+    fingerprint = fingerprint_of(splits[TRAIN], splits[VALIDATION], classes)
+    damaged = _damaged(splits, KeptChecks(cache, fingerprint), workers, progress)
+    lost = tuple(splits[split].where(row) for split, rows in damaged.items() for row in rows)
+    if lost:
+        if not allow_damaged:
+            raise _refusal(splits, damaged, len(lost))
+        splits = {split: _without(part, damaged[split]) for split, part in splits.items()}
+        fingerprint = fingerprint_of(splits[TRAIN], splits[VALIDATION], classes)
+        notes += [f"{len(lost):,} photographs that cannot be decoded are left out"]
+    for split, part in splits.items():
+        if not len(part):
+            raise UserError(f"holds no {split} photographs that can be used", file=path)
+    train, validation = splits[TRAIN], splits[VALIDATION]
+    return PhotographSet(name, train, validation, classes, found.form, fingerprint, tuple(notes), lost)
+
+
+def _place(name: str, path: str | Path | None) -> Path:
+    place = Path(path or os.environ.get(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name)
+    if not place.exists():
+        remedy = f"set data.{name} or --data" + (": it cannot be downloaded" if name == "imagenet" else "")
+        raise UserError("no such file or folder", file=place, remedy=remedy)
+    return place
+
+
+def _classes(found: Found, facts: PhotographFacts | None, path: Path) -> tuple[str, ...]:
+    classes = facts.classes if facts else tuple(sorted(set(found.splits[TRAIN].labels)))
+    for part in found.splits.values():
+        check_known(classes, part.labels, path)
+    if len(classes) < 2:
+        raise UserError("has one class: nothing to tell apart", file=path, value=classes[0])
+    return classes
+
+
+def _splits(found: Found, classes: tuple[str, ...], limit: int, path: Path) -> tuple[dict[str, Photographs], list[str]]:
+    """The splits, one of them held out where there is none, and what is to be said of that."""
+    splits = {split: _photographs(part, classes) for split, part in found.splits.items()}
+    if VALIDATION in splits:
+        return splits, []
+    held_out = _held_out(splits[TRAIN])
+    if held_out.any():
+        rows = np.arange(len(held_out))
+        validation = splits[TRAIN].select(rows[held_out])
+        note = f"no validation split: {len(validation):,} photographs, a tenth of each class, are held out as one"
+        return {TRAIN: splits[TRAIN].select(rows[~held_out]), VALIDATION: validation}, [note]
+    if not limit:
+        problem = "has no validation split, and no class has two photographs, one of them to hold out"
+        raise UserError(
+            problem, file=path, remedy="add val/<class>/*, or try with --limit N on the training photographs"
+        )
+    note = "no validation split, and one photograph a class: errors are measured on the training photographs themselves"
+    return splits | {VALIDATION: splits[TRAIN]}, [note]
+
+
+def _photographs(part: Labelled, classes: tuple[str, ...]) -> Photographs:
+    number = {name: index for index, name in enumerate(classes)}
+    labels = [number[name] for name in part.labels]
+    names = [PurePosixPath(part.index.paths[row]).name for row in part.rows]
+    order = sorted(range(len(labels)), key=lambda place: (labels[place], names[place]))
+    rows = np.array([part.rows[place] for place in order], np.int64)
+    paths = tuple(part.index.paths[row] for row in rows)
+    return Photographs(paths, torch.tensor([labels[place] for place in order]), part.index.store.select(rows))
+
+
+def _held_out(split: Photographs) -> np.ndarray:
+    """Which photographs to hold out, bool [N]: a tenth of each class, by their names alone, so always the same."""
+    of_class: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for row, (path, label) in enumerate(zip(split.paths, split.labels.tolist(), strict=True)):
+        of_class[label].append((hashlib.sha256(PurePosixPath(path).name.encode()).hexdigest(), row))
+    chosen = np.zeros(len(split), bool)
+    for rows in of_class.values():
+        count = max(1, round(HELD_OUT * len(rows))) if len(rows) > 1 else 0
+        chosen[[row for _, row in sorted(rows)[:count]]] = True
+    return chosen
+
+
+def _damaged(
+    splits: dict[str, Photographs], kept: KeptChecks, workers: int, progress: bool
+) -> dict[str, dict[int, str]]:
+    found = kept.read()
+    if found is None:
+        found = {split: find_damaged(part, workers, progress) for split, part in splits.items()}
+        kept.write(found)
+    return found
+
+
+def _refusal(splits: dict[str, Photographs], damaged: dict[str, dict[int, str]], count: int) -> UserError:
+    """Names the first damaged photograph, and counts the others."""
+    split, row, why = next((split, row, why) for split, rows in damaged.items() for row, why in rows.items())
+    others = f", nor can {count - 1:,} more" if count > 1 else ""
+    remedy = "mend the set, or leave them out with --allow-damaged, which lists them in the manifest"
+    return UserError(f"cannot be decoded ({why}){others}", file=splits[split].where(row), remedy=remedy)
+
+
+def _without(split: Photographs, damaged: dict[int, str]) -> Photographs:
+    return split.select([row for row in range(len(split)) if row not in damaged]) if damaged else split
+
+
+def _told(splits: dict[str, Photographs]) -> str:
+    return ", ".join(f"{len(part):,} in {split}" for split, part in splits.items())
