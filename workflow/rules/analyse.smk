@@ -16,12 +16,13 @@ rule fold:
     log:
         f"{RESULTS}/logs/fold/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}.log",
     conda:
-        "../../envs/train.yaml"
+        COMPUTING
     threads: plan.scale.threads
     resources:
         gpu=int(ON_GPU),
-        mem_mb=8000,
-        runtime=int(plan.scale.minutes_per_run) + 10,
+        mem_mb=growing(8000),
+        runtime=growing(plan.scale.minutes_per_run + 10),
+        disk_mb=2000,
     params:
         run=lambda wildcards, output: output[0].rsplit("/", 2)[0],
         folding=config["folding"],

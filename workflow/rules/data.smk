@@ -7,8 +7,9 @@ rule dataset:
         "../../envs/train.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
+        disk_mb=4000,
     params:
         # Looked at anew when it lies elsewhere.
         place=lambda wildcards: config["data"].get(wildcards.dataset),
