@@ -32,6 +32,22 @@ def only_loopback(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture
+def path_without(tmp_path_factory):
+    """Makes a PATH on which all commands of this machine are found but some."""
+
+    def make(*names):
+        folder = tmp_path_factory.mktemp("bin")
+        for each in os.environ["PATH"].split(os.pathsep):
+            for file in Path(each).glob("*"):
+                place = folder / file.name
+                if file.name not in names and not place.is_symlink():
+                    place.symlink_to(file)
+        return str(folder)
+
+    return make
+
+
 STANDIN = Path(__file__).parent / "environments" / "standin"
 ENVIRONMENTS = Path(__file__).parent.parent / "envs"
 

@@ -55,7 +55,7 @@ def training(folder):
     """The process that trains a project's run, once its first checkpoint is there."""
     lock = folder / RUN / ".lock"
     try:
-        if (folder / RUN / "checkpoint.pt").exists():
+        if (folder / RUN / "history.csv").exists():  # written just after the checkpoint
             return int(lock.read_text())
     except (OSError, ValueError):
         pass
@@ -69,8 +69,8 @@ def stalled(slurm, make_project):
     It goes on while the other tests run. Standing still, it cannot end cleanly: SIGKILL is what stops it.
     """
     folder = make_project("walltime")
-    limits = ["--set-resources", LIGHT, "train:runtime=1"]
-    process = through_slurm(folder, f"{RUN}/metrics.json", *limits, background=True)
+    limits = ["--set-resources", LIGHT, "train:runtime=3 * attempt - 2"]
+    process = through_slurm(folder, f"{RUN}/metrics.json", *limits, "--retries", "2", background=True)
     pid = wait_for(lambda: training(folder))
     os.kill(pid, signal.SIGSTOP)
     epochs = len((folder / RUN / "history.csv").read_text().splitlines()) - 1
@@ -141,10 +141,11 @@ def test_a_job_killed_by_its_walltime_ends_with_the_same_bits(slurm, local, stal
     folder, process, epochs = stalled
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
-    jobs = wait_for(lambda: len(found := slurm.ended(folder)) == 3 and found)
+    ids = submitted(said)
+    jobs = wait_for(lambda: len(found := slurm.ended(folder)) == len(ids) and found)
     show(f"Killed by its walltime after {epochs} epochs, and resumed", jobs)
     killed, finished = jobs[-2:]
-    assert killed["JobState"] == "TIMEOUT" and killed["TimeLimit"] == "1"
+    assert killed["JobState"] == "TIMEOUT" and int(killed["TimeLimit"]) < int(finished["TimeLimit"])
     assert finished["JobState"] == "COMPLETED"
     log = (folder / "results/tiny/logs/train/digits/swrn-16-1/cifar/seed0.log").read_text()
     told = [int(epoch) for epoch in re.findall(r"^epoch (\d+)/", log, re.M)]

@@ -43,20 +43,8 @@ def snakemake(folder, *arguments, **variables):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=540)
 
 
-def without(*names, within):
-    """A folder for the PATH with all commands of this machine but some."""
-    within.mkdir()
-    for folder in reversed(os.environ["PATH"].split(os.pathsep)):
-        for file in Path(folder).glob("*"):
-            if file.name not in names:
-                (within / file.name).unlink(missing_ok=True)
-                (within / file.name).symlink_to(file)
-    return str(within)
-
-
-def test_without_conda_on_the_path_it_says_so(tmp_path):
-    path = without("conda", within=tmp_path / "bin")
-    result = snakemake(ROOT, "-n", "--use-conda", "--nolock", PATH=path)
+def test_without_conda_on_the_path_it_says_so(path_without):
+    result = snakemake(ROOT, "-n", "--use-conda", "--nolock", PATH=path_without("conda"))
     assert result.returncode != 0
     said = result.stdout + result.stderr
     assert "--use-conda: there is no conda on the PATH; install Miniforge, or leave the flag out" in said, said
