@@ -114,7 +114,7 @@ def test_a_job_cancelled_in_mid_run_is_taken_up_by_the_next_call(slurm, make_pro
     job = slurm.running(folder, "train")
     subprocess.run(["scancel", job], check=True)
     os.kill(pid, signal.SIGCONT)
-    said, _ = process.communicate(timeout=240)
+    said, _ = process.communicate(timeout=900)
     assert process.returncode != 0 and "CANCELLED" in said, said
     assert not (folder / RUN / "metrics.json").exists() and (folder / RUN / "checkpoint.pt").exists()
     restarted = through_slurm(folder, *asked)
@@ -139,7 +139,7 @@ def test_a_job_out_of_memory_is_tried_again_with_more(slurm, make_project, local
 
 def test_a_job_killed_by_its_walltime_ends_with_the_same_bits(slurm, local, stalled):
     folder, process, epochs = stalled
-    said, _ = process.communicate(timeout=300)
+    said, _ = process.communicate(timeout=900)
     assert process.returncode == 0, said
     ids = submitted(said)
     jobs = wait_for(lambda: len(found := slurm.ended(folder)) == len(ids) and found)
@@ -155,7 +155,7 @@ def test_a_job_killed_by_its_walltime_ends_with_the_same_bits(slurm, local, stal
 
 def test_table_1_with_conda_is_the_local_one(slurm, local, with_conda):
     folder, process = with_conda
-    said, _ = process.communicate(timeout=400)
+    said, _ = process.communicate(timeout=900)
     assert process.returncode == 0, said
     show("Table 1 through Slurm with --use-conda", slurm.ended(folder))
     assert (folder / TABLE).read_bytes() == (local / TABLE).read_bytes()

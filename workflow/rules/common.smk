@@ -25,7 +25,8 @@ except UserError as error:
 
 # Without conda a rule's `python` is the one that Snakemake itself runs in.
 if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
-    if shutil.which("conda") is None:
+    # (A cluster's job is told where conda lies, and may have none on its PATH.)
+    if workflow.is_main_process and shutil.which("conda") is None:
         raise WorkflowError(
             "--use-conda: there is no conda on the PATH; install Miniforge, or leave the flag out"
             " (jobs then run in the Python that Snakemake runs in)"
