@@ -68,3 +68,4 @@ def _sha256(content: bytes) -> str:
 
 if __name__ == "__main__":
     make_channel(Path(sys.argv[1]), sys.argv[2:])
+    os._exit(0)  # rattler's threads may abort a Python that takes itself down

@@ -7,6 +7,7 @@ environment takes from PyPI is linked from the Python that runs this (`installed
 import argparse
 import asyncio
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -82,3 +83,5 @@ def main(arguments: list[str]) -> None:
 
 
 main(sys.argv[2:])
+sys.stdout.flush()
+os._exit(0)  # rattler's threads may abort a Python that takes itself down
