@@ -49,10 +49,19 @@ def make_project(tmp_path_factory):
     return make
 
 
-@pytest.fixture(scope="module")
-def local(make_project):
-    """The project with Table 1 built on this machine, without Slurm."""
+@pytest.fixture(scope="session")
+def building(make_project):
+    """Table 1 being built on this machine, without Slurm, while others go on."""
     folder = make_project("local")
-    done = snakemake(folder, TABLE, "--cores", "2")
-    assert done.returncode == 0, done.stdout
+    process = snakemake(folder, TABLE, "--cores", "1", background=True)
+    yield folder, process
+    process.kill()
+
+
+@pytest.fixture(scope="session")
+def local(building):
+    """The project with Table 1 built on this machine, without Slurm."""
+    folder, process = building
+    said, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, said
     return folder

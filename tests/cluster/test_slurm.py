@@ -87,10 +87,13 @@ def with_conda(slurm, make_project, conda, stalled):
     process.kill()
 
 
-def test_table_1_is_the_local_one_and_jobs_on_the_gpu_do_not_overlap(slurm, make_project, with_conda, local):
+def test_table_1_is_the_local_one_and_jobs_on_the_gpu_do_not_overlap(
+    slurm, make_project, building, with_conda, request
+):
     folder = make_project("plain")
     result = through_slurm(folder, TABLE, "--set-resources", LIGHT, "train:gpu=1")
     assert result.returncode == 0, result.stdout
+    local = request.getfixturevalue("local")
     assert (folder / TABLE).read_bytes() == (local / TABLE).read_bytes()
     for run in local.glob("results/tiny/runs/*/*/*/*"):
         assert same_run(folder / run.relative_to(local), run), run
@@ -99,7 +102,7 @@ def test_table_1_is_the_local_one_and_jobs_on_the_gpu_do_not_overlap(slurm, make
     show("Table 1 through Slurm", jobs)
     assert [job["JobId"] for job in jobs] == ids
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
-    on_gpu = sorted(seconds(job) for job in jobs if "gres/gpu=1" in slurm.told(job["JobId"]))
+    on_gpu = sorted(seconds(job) for job in jobs if re.search(r"TresPerJob=\S*gpu:1", slurm.told(job["JobId"])))
     assert len(on_gpu) == 4
     for (_, ended), (began, _) in itertools.pairwise(on_gpu):
         assert ended <= began
