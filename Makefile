@@ -5,17 +5,20 @@ BIN := $(VENV)/bin
 CORES ?= all
 INSTALLED := $(VENV)/.installed
 
-.PHONY: reproduce test test-fast lint format bench docs clean
+.PHONY: reproduce test test-fast test-cluster lint format bench docs clean
 
 reproduce: $(INSTALLED)  ## install, run the quick scale, name its report
 	$(BIN)/snakemake --cores $(CORES) --quiet rules
 	@echo "report: results/quick/report.html (and report.md beside it)"
 
-test: $(INSTALLED)  ## the whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+test: $(INSTALLED)  ## the whole test suite but the cluster's
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not cluster"
 
 test-fast: $(INSTALLED)  ## without the slow tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not cluster"
+
+test-cluster: $(INSTALLED)  ## starts a Slurm of one node (root; apt-get install slurm-wlm munge), shows jobs by their ids
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -rs --capture=no
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

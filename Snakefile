@@ -14,6 +14,7 @@ report: "reports/captions/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/site.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/paths.smk"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log is read while the run goes on
+    if environment := os.environ.get("SOFTSHARE_ENVIRONMENT"):  # told by those of envs/, for a job's log to tell
+        print(f"environment: {environment} ({sys.prefix})", file=sys.stderr)
     try:
         arguments.command(arguments)
     except UserError as error:

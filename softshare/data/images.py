@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +81,26 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
         classes = tuple(str(digit) for digit in range(10))
         # A mirrored digit is none.
         return _image_set(name, _digits(), "8x8 digits of scikit-learn", classes, flip=False)
-    path = path or os.environ.get(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name
+    path = path or _named_place(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name
     splits, source = _read(name, Path(path), cache)
     return _image_set(name, splits, source, FACTS[name].classes, flip=True)
+
+
+def _named_place(variable: str) -> str | None:
+    """The path that a variable of the environment names.
+
+    Raises:
+        UserError: Nothing lies there, as where a cluster's node does not see what its login node does.
+    """
+    place = os.environ.get(variable)
+    if place and not Path(place).exists():
+        raise UserError(
+            f"does not lie on this machine ({platform.node()})",
+            key=variable,
+            value=place,
+            remedy="set it to a path that this machine sees, under data in config.yaml or in the profile's site.yaml",
+        )
+    return place
 
 
 def _image_set(name: str, splits: Splits, source: str, classes: tuple[str, ...], flip: bool) -> ImageSet:

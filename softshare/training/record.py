@@ -15,10 +15,11 @@ import pandas as pd
 from safetensors.torch import save_file
 from torch import nn
 
+import softshare
 from softshare.files import project_root, write_text, written_whole
 from softshare.sharing import banks, chance_similarity, layer_similarity
 
-_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors", "softshare")
+_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
 
 
 class SimilarityRecord:
@@ -83,7 +84,8 @@ def save_weights(path: Path, model: nn.Module, description: dict[str, Any]) -> N
 
 def provenance() -> dict[str, Any]:
     """The code and the software that run: commit, whether the tree differs from it, versions, command line."""
-    versions = {"python": platform.python_version()}
+    # Its own from the package: in a rule's environment it is not installed, but found in the working directory.
+    versions = {"python": platform.python_version(), "softshare": softshare.__version__}
     for package in _PACKAGES:
         versions[package] = importlib.metadata.version(package)
     status = _git("status", "--porcelain")

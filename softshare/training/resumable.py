@@ -31,6 +31,7 @@ from softshare.training.job import Job, RecipeT
 from softshare.training.lock import alone_in
 from softshare.training.record import SimilarityRecord, provenance, save_history, save_weights
 from softshare.training.stopping import stops_cleanly
+from softshare.training.walltime import minutes_of_this_job, require_epoch_fits
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -206,10 +207,11 @@ class Resumable(ABC, Generic[RecipeT]):
             The mean loss over all examples, without the recurrence penalty.
 
         Raises:
-            UserError: A loss is no number.
+            UserError: A loss is no number, or the job ends before the epoch would.
         """
         job, recurrence = self.job, self.job.recipe.recurrence
         alone = job.processes.count == 1
+        batches = require_epoch_fits(batches, count // job.processes.count, self.out, minutes_of_this_job())
         self.model.train()
         losses = []  # on the device: reading them there would wait for each batch
         label = f"epoch {epoch + 1}/{job.recipe.all_epochs}"

@@ -261,3 +261,13 @@ def test_class_folders_in_two_places(tiny, tmp_path, pack):
     refused(tmp_path / "data", tmp_path / "data", "one and two")
     archive = pack(tmp_path / "data", tmp_path / "a.tar")
     refused(archive, archive, "'one' and 'two'")
+
+
+def test_a_place_that_the_environment_names_and_is_not_there_is_no_download(monkeypatch, tmp_path):
+    gone = tmp_path / "cifar-10-python.tar.gz"
+    monkeypatch.setenv("SOFTSHARE_DATA_CIFAR10", str(gone))
+    with pytest.raises(
+        UserError, match=r"SOFTSHARE_DATA_CIFAR10: '.*gz': does not lie on this machine \(.+\); set it to"
+    ):
+        load_images("cifar10")
+    assert not gone.exists()

@@ -16,12 +16,13 @@ rule fold:
     log:
         f"{RESULTS}/logs/fold/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}.log",
     conda:
-        "../../envs/train.yaml"
+        COMPUTING
     threads: lambda wildcards: plan.scale.task_of(wildcards.dataset).threads
     resources:
         gpu=int(ON_GPU),
-        mem_mb=memory_of,
-        runtime=lambda wildcards: int(minutes_of(wildcards)) + 10,
+        mem_mb=growing(memory_of),
+        runtime=growing(lambda wildcards: minutes_of(wildcards) + 10),
+        disk_mb=2000,
     params:
         run=lambda wildcards, output: output[0].rsplit("/", 2)[0],
         folding=config["folding"],

@@ -13,6 +13,7 @@ from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.plan import FIGURES, load_plan
 from softshare.recipes import load_recipe
 from softshare.runtimes import read_minutes
+from softshare.site import has_gpu
 
 try:
     check(config, "config", "config/config.yaml")
@@ -23,7 +24,14 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 # Without conda a rule's `python` is the one that Snakemake itself runs in.
-if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
+if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+    # (A cluster's job is told where conda lies, and may have none on its PATH.)
+    if workflow.is_main_process and shutil.which("conda") is None:
+        raise WorkflowError(
+            "--use-conda: there is no conda on the PATH; install Miniforge, or leave the flag out"
+            " (jobs then run in the Python that Snakemake runs in)"
+        )
+else:
     folder = shlex.quote(os.path.dirname(sys.executable))
     shell.prefix(f"set -euo pipefail; export PATH={folder}:$PATH; ")
 
@@ -46,8 +54,10 @@ EXPERIMENTS = [experiment.name for experiment in plan.experiments]
 TABLES = [experiment.name for experiment in plan.of_kind("table")]
 DRAWN = [experiment.name for experiment in plan.of_kind(*FIGURES)]
 ON_GPU = config["device"].startswith("cuda") or (
-    config["device"] == "auto" and shutil.which("nvidia-smi") is not None
+    config["device"] == "auto" and has_gpu()
 )
+# The environment of the rules that compute: with FFCV where they do so on a GPU.
+COMPUTING = f"../../envs/{'train-gpu' if ON_GPU else 'train'}.yaml"
 
 
 # Jobs find the data by the environment: where they lie is no part of what a run is.
@@ -73,6 +83,18 @@ wildcard_constraints:
 def memory_of(wildcards):
     """Megabytes of a job on a dataset: each process that decodes photographs holds some batches."""
     return 48000 if wildcards.dataset in PHOTOGRAPHS else 8000
+
+
+def growing(amount):
+    """A resource of which each retry gets as much again; how many retries there are, a profile says.
+
+    The amount may be a function of the wildcards.
+    """
+
+    def resource(wildcards, attempt):
+        return int((amount(wildcards) if callable(amount) else amount) * attempt)
+
+    return resource
 
 
 def files_of(experiments, *names):

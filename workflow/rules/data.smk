@@ -8,8 +8,13 @@ rule dataset:
     # Every photograph is decoded once.
     threads: lambda wildcards: 16 if wildcards.dataset in PHOTOGRAPHS else 2
     resources:
-        mem_mb=lambda wildcards: 48000 if wildcards.dataset in PHOTOGRAPHS else 4000,
-        runtime=lambda wildcards: 600 if wildcards.dataset in PHOTOGRAPHS else 30,
+        mem_mb=growing(
+            lambda wildcards: 48000 if wildcards.dataset in PHOTOGRAPHS else 4000
+        ),
+        runtime=growing(
+            lambda wildcards: 600 if wildcards.dataset in PHOTOGRAPHS else 30
+        ),
+        disk_mb=4000,
     params:
         # Looked at anew when it lies elsewhere.
         place=lambda wildcards: config["data"].get(wildcards.dataset),

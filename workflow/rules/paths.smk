@@ -11,12 +11,13 @@ rule train_paths:
     benchmark:
         f"{RESULTS}/benchmarks/train/{SHORTEST_PATHS}/{{model}}/{{recipe}}/seed{{seed}}.tsv"
     conda:
-        "../../envs/train.yaml"
+        COMPUTING
     threads: plan.scale.shortest_paths.threads
     resources:
         gpu=int(ON_GPU),
-        mem_mb=4000,
-        runtime=path_run_limit,
+        mem_mb=growing(4000),
+        runtime=growing(path_run_limit),
+        disk_mb=2000,
     params:
         dataset=SHORTEST_PATHS,
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],

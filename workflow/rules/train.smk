@@ -13,12 +13,13 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/train/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}.tsv"
     conda:
-        "../../envs/train.yaml"
+        COMPUTING
     threads: lambda wildcards: plan.scale.task_of(wildcards.dataset).threads
     resources:
         gpu=int(ON_GPU),
-        mem_mb=memory_of,
-        runtime=run_limit,
+        mem_mb=growing(memory_of),
+        runtime=growing(run_limit),
+        disk_mb=2000,
     params:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
         # A changed recipe or scale makes the run anew.

@@ -1,0 +1,154 @@
+"""Whether a machine or cluster can take the jobs that are about to start; told before the first, in one line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from softshare.errors import UserError
+
+SLURM_PROFILE = "profiles/slurm/config.yaml"
+
+_MINUTES = re.compile(r"(?:(?P<days>\d+)-)?(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d+)$")
+
+
+@dataclass(frozen=True, order=True)
+class Demand:
+    """What jobs of a rule ask of a cluster.
+
+    Attributes:
+        rule: Their rule.
+        partition: Of Slurm; None = the cluster's default one.
+        gpus: GPUs a job.
+        minutes: How long a job may run.
+    """
+
+    rule: str
+    partition: str | None
+    gpus: int
+    minutes: int
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition of a Slurm cluster, as `sinfo` tells it.
+
+    Attributes:
+        default: Whether it takes the jobs that name none.
+        gpus: Whether any of its nodes has one.
+        minutes: How long a job may run; None = no limit.
+    """
+
+    name: str
+    default: bool
+    gpus: bool
+    minutes: float | None
+
+
+def require_here(device: str, data: Mapping[str, str | None]) -> None:
+    """Refuses jobs that are to run on this machine and cannot.
+
+    Args:
+        device: As in `config/config.yaml`.
+        data: Where datasets lie, likewise.
+
+    Raises:
+        UserError: A GPU is asked for and none is here, or a dataset does not lie where it is said to.
+    """
+    if device.startswith("cuda") and not has_gpu():
+        remedy = "set device to auto or cpu, or start on a machine with a GPU"
+        raise UserError(
+            "there is no NVIDIA GPU here", file="config/config.yaml", key="device", value=device, remedy=remedy
+        )
+    for dataset, path in data.items():
+        if path and not Path(path).exists():
+            raise UserError(
+                "does not lie on this machine", file="config/config.yaml", key=f"data.{dataset}", value=path
+            )
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA GPU and its driver."""
+    return shutil.which("nvidia-smi") is not None or any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def require_slurm(demands: Iterable[Demand]) -> None:
+    """Refuses jobs that this Slurm cluster cannot take.
+
+    Raises:
+        UserError: Slurm is not here or does not answer, or a partition is missing, unknown, without GPUs, or too short.
+    """
+    partitions = {partition.name: partition for partition in slurm_partitions()}
+    default = next((partition.name for partition in partitions.values() if partition.default), None)
+    for demand in sorted(set(demands), key=lambda demand: (demand.rule, demand.minutes)):
+        name = demand.partition or default
+        key = f"{demand.rule}.slurm_partition"
+        if name is None:
+            remedy = f"name one under default-resources; this cluster has {_listed(partitions)}"
+            raise UserError("not set, and the cluster has no default one", file=SLURM_PROFILE, key=key, remedy=remedy)
+        if name not in partitions:
+            remedy = f"it has {_listed(partitions)}"
+            raise UserError("no such partition on this cluster", file=SLURM_PROFILE, key=key, value=name, remedy=remedy)
+        _require_fit(demand, partitions[name], partitions)
+
+
+def _require_fit(demand: Demand, partition: Partition, partitions: dict[str, Partition]) -> None:
+    if demand.gpus and not partition.gpus:
+        with_gpus = _listed(name for name, each in partitions.items() if each.gpus)
+        raise UserError(
+            f"asks for a GPU, and partition {partition.name!r} has none",
+            file=SLURM_PROFILE,
+            key=f"{demand.rule}.gpu",
+            value=demand.gpus,
+            remedy=f"set slurm_partition of {demand.rule} to one with GPUs ({with_gpus}), or device to cpu",
+        )
+    if partition.minutes is not None and demand.minutes > partition.minutes:
+        raise UserError(
+            f"are more minutes than partition {partition.name!r} allows ({partition.minutes:g})",
+            file=SLURM_PROFILE,
+            key=f"{demand.rule}.runtime",
+            value=demand.minutes,
+            remedy=f"lower runtime of {demand.rule} under set-resources: a killed run goes on from its last epoch",
+        )
+
+
+def slurm_partitions() -> list[Partition]:
+    """The partitions of the Slurm cluster that this machine submits to.
+
+    Raises:
+        UserError: Slurm's commands are missing, or its controller does not answer.
+    """
+    missing = [command for command in ("sbatch", "squeue", "sinfo") if shutil.which(command) is None]
+    if missing:
+        remedy = "start on a login node of the cluster, or leave the profile out"
+        raise UserError(f"no {missing[0]} on the PATH: there is no Slurm here", file=SLURM_PROFILE, remedy=remedy)
+    command = ["sinfo", "--noheader", "--format=%P|%G|%l"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        said = (error.stderr or str(error)) if isinstance(error.stderr, str) else str(error)
+        raise UserError(f"Slurm does not answer ({said.strip()})", file=SLURM_PROFILE) from error
+    found: dict[str, Partition] = {}
+    for line in answer.splitlines():
+        name, generic, limit = line.split("|")
+        plain, gpus = name.rstrip("*"), "gpu" in generic
+        earlier = found.get(plain)  # a line for each kind of node
+        found[plain] = Partition(plain, name.endswith("*"), gpus or bool(earlier and earlier.gpus), minutes_of(limit))
+    return list(found.values())
+
+
+def minutes_of(time: str) -> float | None:
+    """Minutes of a time as Slurm prints it (`2-12:30:00`, `30:00`); None where it is no such time, as `infinite`."""
+    match = _MINUTES.match(time.strip())
+    if not match:
+        return None
+    days, hours, minutes, seconds = (int(match[part] or 0) for part in ("days", "hours", "minutes", "seconds"))
+    return (days * 24 + hours) * 60 + minutes + seconds / 60
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

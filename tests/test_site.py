@@ -1,0 +1,113 @@
+"""What a machine or cluster must have before jobs start: one line for each thing that it lacks."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from softshare import site
+from softshare.errors import UserError
+from softshare.site import Demand, Partition, minutes_of, require_here, require_slurm, slurm_partitions
+
+
+@pytest.fixture
+def cluster(monkeypatch, tmp_path):
+    """Has `sinfo` print what a test says; sbatch and squeue are there."""
+
+    def with_(answer):
+        for name in ("sbatch", "squeue", "sinfo"):
+            command = tmp_path / name
+            command.write_text(f"#!/bin/sh\n{answer}\n")
+            command.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    return with_
+
+
+LINES = (
+    "printf '%s\\n' 'cpu*|(null)|1-00:00:00' 'gpu|gpu:a100:4(S:0-1)|2:00:00' 'gpu|(null)|2:00:00' 'big|(null)|infinite'"
+)
+
+
+def test_partitions_are_what_sinfo_tells(cluster):
+    cluster(LINES)
+    assert slurm_partitions() == [
+        Partition("cpu", default=True, gpus=False, minutes=1440),
+        Partition("gpu", default=False, gpus=True, minutes=120),
+        Partition("big", default=False, gpus=False, minutes=None),
+    ]
+
+
+def test_what_fits_is_let_through(cluster):
+    cluster(LINES)
+    require_slurm([Demand("table", None, 0, 15), Demand("train", "gpu", 1, 120), Demand("train", "big", 0, 10**6)])
+
+
+@pytest.mark.parametrize(
+    ("demand", "said"),
+    [
+        (
+            Demand("train", "gpus", 1, 10),
+            "train.slurm_partition: 'gpus': no such partition on this cluster; it has big, cpu, gpu",
+        ),
+        (
+            Demand("train", None, 1, 10),
+            "train.gpu: 1: asks for a GPU, and partition 'cpu' has none; "
+            "set slurm_partition of train to one with GPUs (gpu), or device to cpu",
+        ),
+        (
+            Demand("fold", "gpu", 1, 180),
+            "fold.runtime: 180: are more minutes than partition 'gpu' allows (120); lower runtime of fold",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_line(demand, said, cluster):
+    cluster(LINES)
+    with pytest.raises(UserError) as error:
+        require_slurm([demand])
+    assert str(error.value).startswith(f"profiles/slurm/config.yaml: {said}")
+
+
+def test_no_partition_where_none_is_the_default_one(cluster):
+    cluster("echo 'gpu|gpu:1|infinite'")
+    with pytest.raises(UserError, match=r"slurm_partition: not set, and the cluster has no default one; .* has gpu$"):
+        require_slurm([Demand("train", None, 0, 10)])
+
+
+def test_a_controller_that_does_not_answer(cluster):
+    cluster("echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(UserError, match=r"Slurm does not answer \(slurm_load_partitions: Unable to contact"):
+        require_slurm([])
+
+
+def test_no_slurm(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"no sbatch on the PATH: there is no Slurm here; start on a login node"):
+        require_slurm([])
+
+
+@given(st.integers(0, 30), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
+def test_slurm_s_times_are_minutes(days, hours, minutes, seconds):
+    whole = (days * 24 + hours) * 60 + minutes + seconds / 60
+    assert minutes_of(f"{days}-{hours:02}:{minutes:02}:{seconds:02}") == whole
+    if not days:
+        assert minutes_of(f"{hours}:{minutes:02}:{seconds:02}\n") == whole
+
+
+@pytest.mark.parametrize("time", ["infinite", "UNLIMITED", "NOT_SET", "", "n/a"])
+def test_what_is_no_time_is_no_limit(time):
+    assert minutes_of(time) is None
+
+
+def test_a_gpu_asked_for_and_none_here(monkeypatch):
+    monkeypatch.setattr(site, "has_gpu", lambda: False)
+    require_here("auto", {})
+    with pytest.raises(UserError, match=r"device: 'cuda:1': there is no NVIDIA GPU here; set device to auto or cpu"):
+        require_here("cuda:1", {})
+
+
+def test_data_that_lie_not_here(tmp_path):
+    require_here("cpu", {"cifar10": str(tmp_path), "cifar100": None})
+    with pytest.raises(UserError, match=r"config.yaml: data.cifar10: '.*gone': does not lie on this machine"):
+        require_here("cpu", {"cifar10": str(tmp_path / "gone")})
