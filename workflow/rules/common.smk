@@ -85,6 +85,11 @@ def memory_of(wildcards):
     return 48000 if wildcards.dataset in PHOTOGRAPHS else 8000
 
 
+def gpus_of(wildcards):
+    """GPUs of a training: one, or as many as config.yaml says for its dataset."""
+    return config["gpus"].get(wildcards.dataset, 1) if ON_GPU else 0
+
+
 def growing(amount):
     """A resource of which each retry gets as much again; how many retries there are, a profile says.
 

@@ -16,7 +16,7 @@ rule train:
         COMPUTING
     threads: lambda wildcards: plan.scale.task_of(wildcards.dataset).threads
     resources:
-        gpu=int(ON_GPU),
+        gpu=gpus_of,
         mem_mb=growing(memory_of),
         runtime=growing(run_limit),
         disk_mb=2000,
@@ -27,8 +27,12 @@ rule train:
         device=config["device"],
         precision=config["precision"],
         scale=plan.scale.name,
+    # Several GPUs: a process each. (A job's number of GPUs is no part of what a run is, and so no param.)
     shell:
-        "python -m softshare train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
+        "launch='python -m';"
+        " if [ {resources.gpu} -gt 1 ]; then"
+        " launch='python -m torch.distributed.run --standalone --nproc-per-node {resources.gpu} -m'; fi;"
+        " $launch softshare train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed}"
         " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
         " --cache results/data/cache --out {params.folder:q} > {log:q} 2>&1"
