@@ -274,7 +274,7 @@ class Resumable(ABC, Generic[RecipeT]):
             "compile": job.compile,
             "processes": job.processes.count,
             "batch_norm": job.batch_norm,
-            "loader": "tensor",
+            "loader": job.loader,
             "device": describe_device(job.device),
             "threads": torch.get_num_threads(),
             "dataset": dataset,

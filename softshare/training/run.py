@@ -22,6 +22,7 @@ from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.folding import describe_costs, fold_run, parse_thresholds
 from softshare.training.job import Job
+from softshare.training.loading import default_beton, resolve_loader
 from softshare.training.path_engine import train_paths
 from softshare.training.path_recipe import PathRecipe
 from softshare.training.processes import device_name, named_by_torchrun, together
@@ -48,10 +49,13 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         raise UserError("must be a whole number from 0", key="seed", value=arguments.seed)
     if on_paths and arguments.data:
         raise UserError("are drawn, not read", key="data", value=str(arguments.data), remedy="leave it out")
+    if on_paths and arguments.loader not in ("auto", "tensor"):
+        raise UserError("are drawn, into memory", key="loader", value=arguments.loader, remedy="auto or tensor")
     processes = named_by_torchrun()
     if processes.count > 1 and on_paths:
         raise UserError("is trained by one process", key="dataset", value=SHORTEST_PATHS, remedy="leave torchrun out")
     device = prepare(device_name(arguments.device, processes), arguments.threads)
+    beton = arguments.beton or default_beton(arguments.dataset)
     job: Job = Job(
         dataset=arguments.dataset,
         model=arguments.model,
@@ -65,6 +69,8 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         batch_norm=arguments.batch_norm,
         scale=arguments.scale,
         curves=arguments.tensorboard,
+        loader="tensor" if on_paths else resolve_loader(arguments.loader, device, beton),
+        beton=beton,
     )
     with together(processes, device):
         told = _train(job, arguments)
