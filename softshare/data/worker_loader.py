@@ -43,6 +43,8 @@ class WorkerLoader(AugmentingLoader):
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=self.device.type == "cuda",
+            # Its own: else it draws a seed from the one that dropout is drawn from.
+            generator=torch.Generator(),
         )
 
     def decoded(self, order: Tensor | None, batches: list[slice]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,4 +1,5 @@
 # The plan: which runs the configuration asks for. No torch is imported here.
+import importlib.util
 import os
 import shlex
 import shutil
@@ -55,6 +56,14 @@ for dataset, path in config["data"].items():
     if path:
         os.environ[f"SOFTSHARE_DATA_{dataset.upper()}"] = path
 
+# The loader likewise, for all give the same bits.
+os.environ |= {"SOFTSHARE_LOADER": config["loader"]}
+WITH_FFCV = config["loader"] == "ffcv" or (
+    config["loader"] == "auto"
+    and ON_GPU
+    and importlib.util.find_spec("ffcv") is not None
+)
+
 
 # Each node puts its own variables in.
 if config["scratch"]:
@@ -68,6 +77,19 @@ wildcard_constraints:
     model="|".join(sorted({run.setting.model for run in plan.runs})) or "none",
     recipe="|".join(plan.recipes) or "none",
     seed=r"\d+",
+
+
+def beton_files():
+    """FFCV's files of the datasets that are trained on, if it loads them."""
+    return (
+        [
+            f"results/data/{name}.beton"
+            for name in plan.datasets
+            if name != SHORTEST_PATHS
+        ]
+        if WITH_FFCV
+        else []
+    )
 
 
 def files_of(experiments, *names):
