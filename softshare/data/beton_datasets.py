@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from softshare.data.beton_images import PixelImages
+from softshare.data.beton_images import PhotographImages, PhotographSettings, PixelImages
 from softshare.data.beton_writer import Content, write_beton
 from softshare.data.images import load_images
 from softshare.errors import UserError
@@ -34,8 +34,7 @@ def write_images(
     Raises:
         UserError: The dataset cannot be read, or the file not be written.
     """
-    if limit <= 0:
-        raise UserError("must be above 0", key="time-limit", value=limit)
+    _require_time(limit)
     require_writable(out.parent)
     images = load_images(name, source, cache=cache)
     content = Content(
@@ -47,6 +46,92 @@ def write_images(
         labels=torch.cat([images.train_labels, images.test_labels]).numpy(),
     )
     return write_beton(out, content, limit=limit, progress=progress)
+
+
+class Split(Protocol):
+    """What is asked of a split of photographs on disk."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """How each is called."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Their classes, int64 [N]."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def read(self, index: int) -> bytes:
+        """The encoded file of one."""
+
+
+class Photographs(Protocol):
+    """What is asked of a dataset of photographs on disk."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def train(self) -> Split:
+        """What is trained on."""
+
+    @property
+    def validation(self) -> Split:
+        """What error is measured on."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their labels."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it from another."""
+
+
+def write_photographs(
+    photographs: Photographs,
+    out: Path,
+    how: PhotographSettings,
+    *,
+    limit: float,
+    threads: int,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Writes a dataset of photographs.
+
+    Args:
+        photographs: The dataset.
+        out: The file to write.
+        how: How photographs are stored.
+        limit: Seconds that writing may take to get on.
+        threads: Threads that decode and encode.
+        progress: Whether to show a progress bar on a terminal.
+
+    Returns:
+        What `<file>.json` tells.
+
+    Raises:
+        UserError: A photograph cannot be decoded, or the file not be written.
+    """
+    _require_time(limit)
+    require_writable(out.parent)
+    train, test = photographs.train, photographs.validation
+    content = Content(
+        dataset=photographs.name,
+        fingerprint=photographs.fingerprint,
+        classes=photographs.classes,
+        train=PhotographImages(len(train), train.read, train.paths, how),
+        test=PhotographImages(len(test), test.read, test.paths, how),
+        labels=torch.cat([train.labels, test.labels]).numpy(),
+    )
+    return write_beton(out, content, limit=limit, threads=threads, progress=progress)
+
+
+def _require_time(limit: float) -> None:
+    if limit <= 0:
+        raise UserError("must be above 0", key="time-limit", value=limit)
 
 
 def _pixels(images: Tensor) -> PixelImages:
