@@ -14,6 +14,10 @@ from ffcv.libffcv import imdecode, resize_crop
 from ffcv.pipeline.compiler import Compiler
 
 
+# Once for all files.
+_decode_jpeg, _resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
+
+
 class GivenCropDecoder(ResizedCropRGBImageDecoder):
     """Decodes a photograph, cuts a rectangle out of it and scales that to a square.
 
@@ -35,7 +39,7 @@ class GivenCropDecoder(ResizedCropRGBImageDecoder):
         jpeg = IMAGE_MODES["jpg"]
         read = self.memory_read
         each = Compiler.get_iterator()
-        decode_jpeg, resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
+        decode_jpeg, resize = _decode_jpeg, _resize
 
         def decode(batch_indices, memory, metadata, storage_state):  # type: ignore[no-untyped-def]
             destination, scratch = memory

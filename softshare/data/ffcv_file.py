@@ -51,7 +51,8 @@ def require_ffcv() -> None:
 class FfcvFile:
     """A file opened by FFCV. One epoch is read at a time.
 
-    Opening compiles the decoder, for some seconds; so a run opens a file once, for training and evaluation alike.
+    Opening compiles the decoder, for some seconds; so a run opens a file once, for training and evaluation alike. (Two
+    files opened in one process with different numbers of threads were seen to fail to compile.)
 
     Args:
         beton: The file, checked.
