@@ -13,8 +13,6 @@ from ffcv.fields.rgb_image import IMAGE_MODES, ResizedCropRGBImageDecoder
 from ffcv.libffcv import imdecode, resize_crop
 from ffcv.pipeline.compiler import Compiler
 
-
-# Once for all files.
 _decode_jpeg, _resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
 
 
