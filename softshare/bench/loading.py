@@ -32,7 +32,7 @@ _FINGERPRINT = "0" * 64
 
 
 def bench_loading(name: str, rounds: int) -> Iterator[Measured]:
-    """Images a second of each loader, over those of torchvision's DataLoader, with the paper's augmentation of CIFAR-10.
+    """Images a second of each loader, over those of torchvision's DataLoader, as the paper augments CIFAR-10.
 
     Torchvision's is the usual one: transforms of each image, in as many processes as there are threads, kept from epoch
     to epoch. All are timed in turn over the same images.
@@ -128,7 +128,7 @@ def _read(loader: Loader) -> Callable[[], None]:
 
 
 def _waiting(loader: Loader, step: Callable[[], None], epoch: int) -> float:
-    """Share of an epoch's time that `step` waits for data, its first two batches, in which loaders start, not counted."""
+    """Share of an epoch's time that `step` waits for data, but for its first two batches, in which loaders start."""
     batches = loader.epoch(epoch)
     next(batches)
     next(batches)
