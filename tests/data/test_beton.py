@@ -94,7 +94,7 @@ writer.from_indexed_dataset(samples)
         source = content()
         pixels = np.concatenate([source.train.pixels, source.test.pixels])
         np.savez(tmp_path / "data.npz", pixels=pixels, labels=source.labels)
-        subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True)
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=400, capture_output=True)
         assert (tmp_path / "theirs.beton").read_bytes() == written[0].read_bytes()
 
 
@@ -204,7 +204,7 @@ class TestFailing:
         out = tmp_path / "digits.beton"
         command = [sys.executable, "-m", "softshare", "data", "write", "digits", "--out", str(out), "--quiet"]
         result = subprocess.run(
-            command, capture_output=True, text=True, preexec_fn=one_megabyte, timeout=120, env=os.environ, check=False
+            command, capture_output=True, text=True, preexec_fn=one_megabyte, timeout=400, env=os.environ, check=False
         )
         assert result.returncode == 2 and "cannot be written (File too large)" in result.stderr, result.stderr
         assert "Traceback" not in result.stderr and list(tmp_path.iterdir()) == []

@@ -71,7 +71,7 @@ def images(contents, **how):
 @pytest.fixture(scope="module")
 def beton(tmp_path_factory):
     path = tmp_path_factory.mktemp("beton") / "imagenet.beton"
-    write_photographs(FEW, path, PhotographSettings(side=150, jpeg_share=0.5), limit=60, threads=2, progress=False)
+    write_photographs(FEW, path, PhotographSettings(side=150, jpeg_share=0.5), limit=600, threads=2, progress=False)
     return read_beton(path, "imagenet", FEW.fingerprint)
 
 
@@ -139,7 +139,7 @@ class TestFile:
     def test_a_damaged_photograph_leaves_nothing(self, tmp_path):
         broken = dataclasses.replace(FEW, validation=Part((photograph(1), b"nothing")))
         with pytest.raises(UserError, match=r"1\.JPEG: is no photograph"):
-            write_photographs(broken, tmp_path / "x.beton", PhotographSettings(), limit=60, threads=1, progress=False)
+            write_photographs(broken, tmp_path / "x.beton", PhotographSettings(), limit=600, threads=1, progress=False)
         assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
@@ -176,7 +176,7 @@ def test_ffcv_decodes_the_crops_that_are_given_whatever_the_number_of_threads(be
     for threads in (1, 2):
         out = tmp_path / f"{threads}.npy"
         command = [sys.executable, "-c", _DECODE, str(threads), str(beton.path), str(tmp_path / "asked.npz"), str(out)]
-        subprocess.run(command, check=True, timeout=180, capture_output=True)
+        subprocess.run(command, check=True, timeout=400, capture_output=True)
     found = np.load(tmp_path / "1.npy")
     assert np.array_equal(found, np.load(tmp_path / "2.npy"))
     content = beton.content()

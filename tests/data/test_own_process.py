@@ -32,7 +32,7 @@ def dying(_):
     os._exit(7)
 
 
-def start(work, *arguments, limit=60.0):
+def start(work, *arguments, limit=600.0):
     return in_own_process(work, *arguments, total=3, label="work", limit=limit, progress=False)
 
 
