@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 INSTALLED := $(VENV)/.installed
 
-.PHONY: reproduce test test-fast test-cluster lint format bench docs clean
+.PHONY: reproduce test test-fast test-cluster lint format bench docs ffcv clean
 
 reproduce: $(INSTALLED)  ## install, run the quick scale, name its report
 	$(BIN)/snakemake --cores $(CORES) --quiet rules
@@ -39,6 +39,12 @@ bench: $(INSTALLED)
 docs: $(INSTALLED)  ## tutorial and API as pages
 	$(BIN)/sphinx-build -q -W --keep-going -b html reports/docs results/site
 	@echo "pages: results/site/index.html"
+
+# Alone, for FFCV asks for an OpenCV that wants a desktop's libraries, and for packages that only its GPU parts use.
+ffcv: $(INSTALLED)  ## FFCV, whose Debian packages must be there: see README
+	PKG_CONFIG_PATH=$(CURDIR)/envs/ffcv:$$PKG_CONFIG_PATH $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt \
+		--no-deps ffcv numba llvmlite opencv-python-headless
+	$(BIN)/python -c 'import ffcv'
 
 $(INSTALLED): pyproject.toml envs/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "softshare needs Python 3.11 or newer; name one: make PYTHON=python3.11")'

@@ -28,3 +28,4 @@ rule all:
     input:
         f"{RESULTS}/report.md",
         f"{RESULTS}/claims.md",
+        beton_files(),

@@ -1,37 +1,165 @@
-"""What data costs a training step: order, augmentation and normalisation of a batch."""
+"""What data cost: images a second against torchvision's DataLoader, waiting in training, FFCV's file."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
 
-from softshare.bench.measure import Measured, alternate
+from softshare.bench.measure import Measured, alternate, paired_ratio
 from softshare.bench.steps import training_step
 from softshare.data.augment import Augmentation
-from softshare.data.loaders import TensorLoader
+from softshare.data.beton import read_beton
+from softshare.data.beton_images import PixelImages
+from softshare.data.beton_writer import Content, write_beton
+from softshare.data.ffcv_file import FfcvFile, ffcv_is_installed
+from softshare.data.ffcv_loader import FfcvLoader
+from softshare.data.loaders import Loader, TensorLoader
+from softshare.data.worker_loader import WorkerLoader
 
 _BATCH = 128
+_COUNT = 100 * _BATCH
+_MEAN, _STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
+_FINGERPRINT = "0" * 64
 
 
 def bench_loading(name: str, rounds: int) -> Iterator[Measured]:
-    """Loading and augmenting a batch of 128 CIFAR-sized images, over a step of wrn-28-2 on it."""
-    count = 50 * _BATCH
-    loader = TensorLoader(
-        torch.randint(256, (count, 3, 32, 32), dtype=torch.uint8),
-        torch.randint(10, (count,)),
-        batch_size=_BATCH,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.25, 0.25, 0.25),
-        augmentation=Augmentation(flip=True, pad=4, padding="zero", cutout=16),
-        shuffle=True,
-        channels_last=True,
-    )
+    """Images a second of each loader, over those of torchvision's DataLoader, as the paper augments CIFAR-10.
 
-    def load() -> None:
+    Torchvision's is the usual one: transforms of each image, in as many processes as there are threads, kept from epoch
+    to epoch. All are timed in turn over the same images.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        pixels, labels = _images(_COUNT)
+        ours = _loaders(pixels, labels, Path(folder))
+        theirs = DataLoader(
+            _Transformed(pixels, labels), _BATCH, shuffle=True, num_workers=torch.get_num_threads(),
+            persistent_workers=True,
+        )  # fmt: skip
+
+        def read_theirs() -> None:
+            for images, _ in theirs:
+                images.contiguous(memory_format=torch.channels_last)
+
+        functions: dict[str, Callable[[], object]] = {kind: _read(loader) for kind, loader in ours.items()}
+        seconds = alternate(functions | {"theirs": read_theirs}, rounds)
+        for kind in ("tensor", "ffcv"):
+            if kind in ours:
+                yield Measured(f"{name}.{kind}", paired_ratio(seconds["theirs"], seconds[kind]))
+        for kind, taken in seconds.items():
+            yield Measured(f"{name}.{kind}.images", _COUNT / statistics.median(taken), "images/s")
+
+
+def bench_waiting(name: str, rounds: int) -> Iterator[Measured]:
+    """Share of the time that training wrn-28-2 waits for its next batch, with each loader, after its first batches."""
+    with tempfile.TemporaryDirectory() as folder:
+        pixels, labels = _images(10 * _BATCH)
+        step = training_step("wrn-28-2", _BATCH)
+        for kind, loader in _loaders(pixels, labels, Path(folder)).items():
+            shares = [_waiting(loader, step, epoch) for epoch in range(rounds)]
+            yield Measured(f"{name}.{kind}", statistics.median(shares))
+
+
+def bench_beton(name: str, rounds: int) -> Iterator[Measured]:
+    """Seconds to write a file of CIFAR-10's shape, checked, and to check it before reading."""
+    pixels, labels = _images(60_000)
+    writing, checking = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cifar10.beton"
+        for _ in range(rounds):
+            start = time.perf_counter()
+            _write(path, pixels, labels)
+            written = time.perf_counter()
+            read_beton(path, "cifar10", _FINGERPRINT)
+            writing.append(written - start)
+            checking.append(time.perf_counter() - written)
+    yield Measured(f"{name}.write", statistics.median(writing), "s")
+    yield Measured(f"{name}.check", statistics.median(checking), "s")
+
+
+def _images(count: int) -> tuple[Tensor, Tensor]:
+    return torch.randint(256, (count, 3, 32, 32), dtype=torch.uint8), torch.randint(10, (count,))
+
+
+def _write(path: Path, pixels: Tensor, labels: Tensor) -> None:
+    stored = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
+    train = len(stored) * 5 // 6
+    parts = PixelImages(stored[:train]), PixelImages(stored[train:])
+    content = Content("cifar10", _FINGERPRINT, tuple("0123456789"), *parts, labels.numpy())
+    write_beton(path, content, progress=False)
+
+
+def _loaders(pixels: Tensor, labels: Tensor, folder: Path) -> dict[str, Loader]:
+    """Every loader that is there, of the same images, with the paper's augmentation."""
+    settings = {
+        "batch_size": _BATCH,
+        "mean": _MEAN,
+        "std": _STD,
+        "augmentation": Augmentation(flip=True, pad=4, padding="zero", cutout=0),
+        "shuffle": True,
+        "channels_last": True,
+    }
+    loaders: dict[str, Loader] = {
+        "tensor": TensorLoader(pixels, labels, **settings),
+        "torchvision": WorkerLoader(pixels, labels, workers=torch.get_num_threads(), **settings),
+    }
+    if ffcv_is_installed():
+        path = folder / "cifar10.beton"
+        _write(path, pixels, labels)
+        file = FfcvFile(read_beton(path, "cifar10", _FINGERPRINT))
+        loaders["ffcv"] = FfcvLoader(file, np.arange(len(labels)), **settings)
+    return loaders
+
+
+def _read(loader: Loader) -> Callable[[], None]:
+    def read() -> None:
         for _ in loader.epoch(0):
             pass
 
-    seconds = alternate({"load": load, "step": training_step("wrn-28-2", _BATCH)}, rounds)
-    yield Measured(name, statistics.median(seconds["load"]) / 50 / statistics.median(seconds["step"]))
+    return read
+
+
+def _waiting(loader: Loader, step: Callable[[], None], epoch: int) -> float:
+    """Share of an epoch's time that `step` waits for data, but for its first two batches, in which loaders start."""
+    batches = loader.epoch(epoch)
+    next(batches)
+    next(batches)
+    waited = trained = 0.0
+    while True:
+        start = time.perf_counter()
+        if next(batches, None) is None:
+            return waited / (waited + trained)
+        ready = time.perf_counter()
+        step()
+        waited += ready - start
+        trained += time.perf_counter() - ready
+
+
+class _Transformed(Dataset):
+    """Images as torchvision's users load them: each by itself, through its transforms."""
+
+    def __init__(self, pixels: Tensor, labels: Tensor) -> None:
+        self.pixels = pixels
+        self.labels = labels.tolist()
+        self.transform = v2.Compose(
+            [
+                v2.RandomCrop(32, padding=4),
+                v2.RandomHorizontalFlip(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(_MEAN, _STD),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        return self.transform(self.pixels[number]), self.labels[number]

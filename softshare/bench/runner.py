@@ -15,7 +15,7 @@ from softshare.bench.dag import bench_dry_run, bench_growth, bench_nothing_to_do
 from softshare.bench.folding import bench_file, bench_finding, bench_folded_inference
 from softshare.bench.forecasting import bench_forecast, bench_local_run, bench_schedule, bench_status
 from softshare.bench.inference import bench_inference, bench_start_from_weights
-from softshare.bench.loading import bench_loading
+from softshare.bench.loading import bench_beton, bench_loading, bench_waiting
 from softshare.bench.measure import Measured
 from softshare.bench.paths import bench_path_data, bench_path_step, bench_path_throughput
 from softshare.bench.report import bench_report
@@ -34,7 +34,9 @@ BENCHES: dict[str, Callable[[str, int], Iterator[Measured]]] = {
     "dag.growth": bench_growth,
     "report.200-runs": bench_report,
     "synthesis": bench_synthesis,
-    "loading.wrn-28-2": bench_loading,
+    "loading.speedup": bench_loading,
+    "loading.waiting": bench_waiting,
+    "loading.beton": bench_beton,
     "memory.swrn-28-10.batch16": bench_memory,
     "inference.swrn-28-2.batch128": bench_inference,
     "inference.swrn-28-10.batch16": bench_inference,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from softshare.cli.options import add_data_options, add_photograph_options
+
+if TYPE_CHECKING:
+    from softshare.data.photographs import PhotographSet
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -18,11 +21,31 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     add_photograph_options(check)
     add_data_options(check, device=False)
     check.set_defaults(command=_data_check)
+    _add_write(parser)
     paths = parser.add_parser("shortest-paths", help="draw examples of the shortest-path task, a row a phase")
     paths.add_argument("--preview", type=Path, required=True, help="the picture to write: png, svg or pdf")
     paths.add_argument("--seed", type=int, default=0, help="of the data (default: 0)")
     paths.add_argument("--examples", type=int, default=6, help="examples a phase (default: 6)")
     paths.set_defaults(command=_data_shortest_paths)
+
+
+def _add_write(actions: argparse._SubParsersAction) -> None:
+    write = actions.add_parser("write", help="write a dataset as FFCV's file, .beton, and check it")
+    write.add_argument("dataset", help="cifar10, cifar100, digits or imagenet")
+    write.add_argument("--out", type=Path, required=True, help="the file; what it holds is told in FILE.json")
+    write.add_argument(
+        "--time-limit", type=float, default=600.0, metavar="SECONDS", help="without progress (default: 600)"
+    )
+    how = write.add_argument_group("how photographs are stored")
+    how.add_argument("--side", type=int, default=500, help="longest side in pixels (default: 500)")
+    how.add_argument(
+        "--jpeg-share", type=float, default=1.0, help="share of them as JPEG; the rest as pixels (default: 1)"
+    )
+    how.add_argument("--jpeg-quality", type=int, default=90, help="of those encoded anew (default: 90)")
+    add_photograph_options(write)
+    write.add_argument("--quiet", action="store_true", help="no progress")
+    add_data_options(write, device=False)
+    write.set_defaults(command=_data_write)
 
 
 def _data_check(arguments: argparse.Namespace) -> None:
@@ -54,18 +77,7 @@ def _images(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def _photographs(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    from softshare.data.photograph_loader import default_workers
-    from softshare.data.photograph_sets import load_photographs
-
-    photographs = load_photographs(
-        arguments.dataset,
-        arguments.data,
-        limit=arguments.limit or 0,
-        allow_damaged=arguments.allow_damaged,
-        cache=arguments.cache,
-        workers=default_workers() if arguments.workers is None else arguments.workers,
-        progress=True,
-    )
+    photographs = _load_photographs(arguments)
     return photographs.source, {
         "name": photographs.name,
         "fingerprint": photographs.fingerprint,
@@ -75,6 +87,54 @@ def _photographs(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         "notes": list(photographs.notes),
         "left_out": list(photographs.damaged),
     }
+
+
+def _load_photographs(arguments: argparse.Namespace) -> PhotographSet:
+    from softshare.data.photograph_sets import load_photographs
+
+    return load_photographs(
+        arguments.dataset,
+        arguments.data,
+        limit=arguments.limit or 0,
+        allow_damaged=arguments.allow_damaged,
+        cache=arguments.cache,
+        workers=_workers(arguments),
+        progress=True,
+    )
+
+
+def _workers(arguments: argparse.Namespace) -> int:
+    from softshare.data.photograph_loader import default_workers
+
+    return default_workers() if arguments.workers is None else arguments.workers
+
+
+def _data_write(arguments: argparse.Namespace) -> None:
+    from softshare.data.beton_datasets import write_images, write_photographs
+    from softshare.data.beton_images import PhotographSettings
+    from softshare.names import PHOTOGRAPHS
+
+    progress = not arguments.quiet
+    if arguments.dataset in PHOTOGRAPHS:
+        how = PhotographSettings(arguments.side, arguments.jpeg_share, arguments.jpeg_quality)
+        photographs = _load_photographs(arguments)
+        threads = max(1, _workers(arguments))
+        facts = write_photographs(
+            photographs, arguments.out, how, limit=arguments.time_limit, threads=threads, progress=progress
+        )
+    else:
+        facts = write_images(
+            arguments.dataset,
+            arguments.data,
+            arguments.out,
+            cache=arguments.cache,
+            limit=arguments.time_limit,
+            progress=progress,
+        )
+    print(
+        f"{arguments.out}: {facts['train']:,} and {facts['test']:,} images of {facts['dataset']}, "
+        f"{facts['bytes']:,} bytes, checked; sha256 {facts['sha256']}"
+    )
 
 
 def _data_shortest_paths(arguments: argparse.Namespace) -> None:

@@ -50,6 +50,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         default="own",
         help="of several processes (torchrun): statistics of each one's images, or of all (default: own)",
     )
+    parser.add_argument(
+        "--loader",
+        help="auto, tensor, torchvision or ffcv: what loads images, all to the same bits "
+        "(default: what SOFTSHARE_LOADER names, else auto)",
+    )
+    parser.add_argument("--beton", type=Path, help="FFCV's file (default: results/data/DATASET.beton)")
     parser.add_argument("--threads", type=int, help="threads on a CPU")
     parser.add_argument("--tensorboard", action="store_true", help="also leave event files in OUT/tensorboard")
     parser.add_argument("--quiet", action="store_true", help="no progress")

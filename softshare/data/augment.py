@@ -1,7 +1,8 @@
 """Whole-batch augmentation, as CIFAR networks are trained: pad and crop, mirror, normalise, cut out.
 
 Everything random is drawn on the CPU, for a whole epoch at once, so that every device sees the same images.
-The pixels stay bytes until the last step; one gather crops, mirrors and pads a batch.
+The pixels stay bytes until the last step. On a CPU a batch is one pass of compiled code (`native_augment`); elsewhere,
+and without a compiler, torch does the same in steps: one gather crops, mirrors and pads.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from softshare.data import native_augment
 from softshare.errors import UserError, did_you_mean
 
 Padding = Literal["zero", "reflect"]
@@ -40,13 +42,14 @@ class Draws:
         return len(self.tops)
 
     def __getitem__(self, chosen: slice) -> Draws:
-        return Draws(*(values[chosen] for values in self._all()))
+        return Draws(*(values[chosen] for values in self.all()))
 
     def to(self, device: torch.device | str) -> Draws:
         """The same draws on a device."""
-        return Draws(*(values.to(device) for values in self._all()))
+        return Draws(*(values.to(device) for values in self.all()))
 
-    def _all(self) -> tuple[Tensor, ...]:
+    def all(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Every kind, in the order of the attributes."""
         return self.tops, self.lefts, self.flips, self.centre_rows, self.centre_columns
 
 
@@ -117,6 +120,21 @@ class Augmentation:
         Raises:
             UserError: The image is too small to be reflected that far.
         """
+        height, width = images.shape[2:]
+        if self.padding == "reflect" and self.pad >= min(height, width):
+            raise UserError(f"cannot be reflected in an image of {height}x{width}", key="pad", value=self.pad)
+        if native_augment.serves(images):
+            centre, scale = _constants(tuple(mean), tuple(std), images.device)
+            return native_augment.augmented(
+                images,
+                draws.all(),
+                pad=self.pad,
+                reflect=self.padding == "reflect",
+                cutout=self.cutout,
+                centre=centre,
+                scale=scale,
+                channels_last=channels_last,
+            )
         result = _normalised(self._moved(images, draws), mean, std)
         if self.cutout:
             result.masked_fill_(self._square(images, draws), 0.0)
@@ -132,8 +150,6 @@ class Augmentation:
         rows = torch.arange(height, device=images.device) + (draws.tops[:, None] - self.pad)  # [B, H]
         columns = across + (draws.lefts[:, None] - self.pad)  # [B, W]
         if self.padding == "reflect":
-            if self.pad >= min(height, width):
-                raise UserError(f"cannot be reflected in an image of {height}x{width}", key="pad", value=self.pad)
             return _picked(images, _reflected(rows, height), _reflected(columns, width))
         inside = _within(rows, height)[:, :, None] & _within(columns, width)[:, None, :]  # [B, H, W]
         picked = _picked(images, rows.clamp(0, height - 1), columns.clamp(0, width - 1))
@@ -157,7 +173,15 @@ def normalise(
 
     One subtraction and one multiplication, each rounded on its own: every device comes to the same bits.
     """
+    if native_augment.serves(images):
+        return Augmentation(flip=False, pad=0).apply(images, _unmoved(len(images)), mean, std, channels_last)
     return _laid_out(_normalised(images, mean, std), channels_last)
+
+
+def _unmoved(count: int) -> Draws:
+    """Draws that leave an image where it is."""
+    none = torch.zeros(count, dtype=torch.int64)
+    return Draws(none, none, none.bool(), none, none)
 
 
 def _normalised(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -7,9 +7,10 @@ would have seen.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -57,31 +58,32 @@ class Loader(Protocol):
         """The batches of an epoch, counted from 0: images float32 [B, C, H, W] and labels int64 [B]."""
 
 
-class TensorLoader:
-    """Batches of images that lie in memory, as bytes, on the device they are trained on.
+class AugmentingLoader(ABC):
+    """Batches in an order drawn from the seed and the epoch, augmented whole, on the device.
+
+    What inherits decodes images in that order, by whatever means: so every loader of a set gives the same bits.
 
     Args:
-        images: The images, channels first.
-        labels: Their labels.
+        count: Images an epoch.
+        size: Height and width of an image.
         batch_size: Images a batch; the last batch of an epoch holds what is left.
         mean: Mean of each channel, in units of [0, 1].
         std: Standard deviation of each channel, in the same units.
         augmentation: How the images are varied; None leaves them as they are.
         seed: The run's seed, from which order and augmentation of each epoch follow.
-        device: Where images and labels are held and given.
+        device: Where images and labels are given.
         channels_last: Lay the batches out with the channels innermost.
         shuffle: Draw a new order each epoch.
         part: What this process takes of each batch.
 
     Raises:
-        UserError: The batch size is below 1, there are not as many labels as images, or a training batch holds fewer
-            images than there are processes.
+        UserError: The batch size is below 1, or a training batch holds fewer images than there are processes.
     """
 
     def __init__(
         self,
-        images: Tensor,  # uint8 [N, C, H, W]
-        labels: Tensor,  # int64 [N]
+        count: int,
+        size: tuple[int, int],
         *,
         batch_size: int,
         mean: tuple[float, ...],
@@ -95,14 +97,11 @@ class TensorLoader:
     ) -> None:
         if batch_size < 1:
             raise UserError("must be 1 or more", key="batch_size", value=batch_size)
-        if len(images) != len(labels):
-            raise UserError(f"{len(images)} images with {len(labels)} labels", key="labels")
         if shuffle:
-            require_images_for_all(len(images), batch_size, part)
+            require_images_for_all(count, batch_size, part)
         self.device = torch.device(device)
-        self.images = images.to(self.device)
-        self.labels = labels.to(self.device)
-        self.count = len(images)
+        self.count = count
+        self.size = size
         self.batch_size = batch_size
         self.mean = mean
         self.std = std
@@ -112,30 +111,34 @@ class TensorLoader:
         self.shuffle = shuffle
         self.part = part
 
+    @abstractmethod
+    def decoded(self, order: Tensor | None, batches: list[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches as bytes: images uint8 [B, C, H, W] and labels int64 [B], on the device.
+
+        A batch need only be good until the next is asked for.
+
+        Args:
+            order: The numbers of all images of the epoch, int64 on the CPU; None: as they lie.
+            batches: Places in that order, of each batch; all of one length but the last, which may be shorter.
+        """
+
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch, counted from 0: images float32 [B, C, H, W] and labels int64 [B]."""
-        count = self.count
         order = draws = None
         if self.shuffle:
-            order = torch.randperm(count, generator=self._generator(epoch, "order")).to(self.device)
+            order = torch.randperm(self.count, generator=self._generator(epoch, "order"))
         if self.augmentation:
-            height, width = self.images.shape[2:]
             generator = self._generator(epoch, "augmentation")
-            draws = self.augmentation.draw(count, (height, width), generator).to(self.device)
-        for start in range(0, count, self.batch_size):
-            batch = self.part.within(start, min(start + self.batch_size, count))
-            if batch.start >= batch.stop:
-                continue
-            chosen = batch if order is None else order[batch]
-            images, labels = self.images[chosen], self.labels[chosen]
+            draws = self.augmentation.draw(self.count, self.size, generator).to(self.device)
+        starts = range(0, self.count, self.batch_size)
+        batches = [self.part.within(start, min(start + self.batch_size, self.count)) for start in starts]
+        batches = [batch for batch in batches if batch.start < batch.stop]
+        for batch, (images, labels) in zip(batches, self.decoded(order, batches), strict=True):
             if self.augmentation and draws is not None:
-                yield (
-                    self.augmentation.apply(images, draws[batch], self.mean, self.std, self.channels_last),
-                    labels,
-                )
+                yield self.augmentation.apply(images, draws[batch], self.mean, self.std, self.channels_last), labels
             else:
                 yield normalise(images, self.mean, self.std, self.channels_last), labels
 
@@ -157,6 +160,47 @@ def require_images_for_all(count: int, batch_size: int, part: Part) -> None:
             value=batch_size,
             remedy="choose another, or fewer processes",
         )
+
+
+class TensorLoader(AugmentingLoader):
+    """Batches of images that lie in memory, as bytes, on the device they are trained on.
+
+    Args:
+        images: The images, channels first.
+        labels: Their labels.
+        settings: As of `AugmentingLoader`.
+
+    Raises:
+        UserError: The batch size is below 1, or there are not as many labels as images.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,  # uint8 [N, C, H, W]
+        labels: Tensor,  # int64 [N]
+        **settings: Any,
+    ) -> None:
+        require_as_many(images, labels)
+        super().__init__(len(images), (images.shape[2], images.shape[3]), **settings)
+        self.images = images.to(self.device)
+        self.labels = labels.to(self.device)
+
+    def decoded(self, order: Tensor | None, batches: list[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+        """As of `AugmentingLoader`."""
+        order = order if order is None else order.to(self.device)
+        for batch in batches:
+            chosen = batch if order is None else order[batch]
+            yield self.images[chosen], self.labels[chosen]
+
+
+def require_as_many(images: Tensor, labels: Tensor) -> None:
+    """Refuses labels of other images.
+
+    Raises:
+        UserError: There are not as many labels as images.
+    """
+    if len(images) != len(labels):
+        raise UserError(f"{len(images)} images with {len(labels)} labels", key="labels")
 
 
 def split_validation(labels_or_count: Tensor | int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

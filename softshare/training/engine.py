@@ -69,8 +69,6 @@ class _Training(Resumable[Classification]):
         settings = recipe.model_settings | {"coefficients": recipe.coefficients}
         model = create_model(job.model, len(images.classes), **settings)
         super().__init__(job, images.fingerprint, out, model, lambda model: _optimizer(model, recipe, job.device))
-        if isinstance(images, PhotographSet):
-            self.loader = "torchvision"
         self.loaders = make_loaders(job, images)
         # Processes see different images: each draws masks of its own.
         self._dropout = f"dropout of process {job.processes.rank}" if job.processes.rank else "dropout"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
@@ -34,7 +35,11 @@ RecipeT = TypeVar("RecipeT", bound=Settings)
 
 @dataclass(frozen=True)
 class Job(Generic[RecipeT]):
-    """One run: what is trained, how, and where it computes."""
+    """One run: what is trained, how, and where it computes.
+
+    The loader, resolved, and the file that FFCV reads are no part of its identity: all loaders give the same bits, so a
+    run may go on with another one than it began with.
+    """
 
     dataset: str
     model: str
@@ -49,6 +54,8 @@ class Job(Generic[RecipeT]):
     scale: str | None = None
     curves: bool = False  # whether TensorBoard's event files are written
     workers: int = 0  # processes that decode photographs; the bits are the same with any number
+    loader: str = "tensor"
+    beton: Path = Path()
 
     @property
     def key(self) -> dict[str, Any]:

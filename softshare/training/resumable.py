@@ -93,8 +93,6 @@ class Resumable(ABC, Generic[RecipeT]):
         make_optimizer: Makes the optimiser, once the network lies on its device.
     """
 
-    loader = "tensor"  # what gives the batches
-
     def __init__(
         self,
         job: Job[RecipeT],
@@ -278,7 +276,7 @@ class Resumable(ABC, Generic[RecipeT]):
             "compile": job.compile,
             "processes": job.processes.count,
             "batch_norm": job.batch_norm,
-            "loader": self.loader,
+            "loader": job.loader,
             "device": describe_device(job.device),
             "threads": torch.get_num_threads(),
             "dataset": dataset,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.folding import describe_costs, fold_run, parse_thresholds
 from softshare.training.job import Job
-from softshare.training.loading import Images
+from softshare.training.loading import Images, default_beton, resolve_loader
 from softshare.training.path_engine import train_paths
 from softshare.training.path_recipe import PathRecipe
 from softshare.training.photograph_recipe import PhotographRecipe
@@ -66,6 +67,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     if processes.count > 1 and on_paths:
         raise UserError("is trained by one process", key="dataset", value=SHORTEST_PATHS, remedy="leave torchrun out")
     device = prepare(device_name(arguments.device, processes), arguments.threads)
+    beton = arguments.beton or default_beton(arguments.dataset)
     job: Job = Job(
         dataset=arguments.dataset,
         model=arguments.model,
@@ -80,11 +82,27 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         scale=arguments.scale,
         curves=arguments.tensorboard,
         workers=default_workers() if arguments.workers is None else arguments.workers,
+        loader=_loader(arguments, device, beton),
+        beton=beton,
     )
     with together(processes, device):
         told = _train(job, arguments)
     if processes.first:
         print(told)
+
+
+def _loader(arguments: argparse.Namespace, device: torch.device, beton: Path) -> str:
+    """What loads the images, from `--loader`, else the environment."""
+    named = arguments.loader
+    if arguments.dataset == SHORTEST_PATHS:
+        if named not in (None, "auto", "tensor"):
+            raise UserError("are drawn, into memory", key="loader", value=named, remedy="auto or tensor")
+        return "tensor"
+    if arguments.dataset in PHOTOGRAPHS:
+        if named not in (None, "auto", "torchvision"):
+            raise UserError("photographs are not loaded so", key="loader", value=named, remedy="auto or torchvision")
+        return "torchvision"
+    return resolve_loader(named or os.environ.get("SOFTSHARE_LOADER") or "auto", device, beton)
 
 
 def _train(job: Job, arguments: argparse.Namespace) -> str:

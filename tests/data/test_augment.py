@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms.functional import normalize
 
+from softshare.data import native_augment
 from softshare.data.augment import Augmentation, normalise
 from softshare.errors import UserError
 
@@ -154,3 +155,33 @@ def test_a_gpu_comes_to_the_same_bits():
         expected = augmentation.apply(images, draws, MEAN, STD)
         found = augmentation.apply(images.cuda(), draws.to("cuda"), MEAN, STD, channels_last=True)
         assert torch.equal(found.cpu(), expected)
+
+
+class TestCompiled:
+    def test_without_a_compiler_torch_comes_to_the_same_bits(self, monkeypatch):
+        if native_augment.library() is None:
+            pytest.skip("no C compiler here")
+        images = some_images(64, 32, 32)
+        for padding, cutout in (("zero", 16), ("reflect", 0)):
+            augmentation = Augmentation(True, 4, padding, cutout)
+            draws = augmentation.draw(64, (32, 32), torch.Generator().manual_seed(5))
+            for channels_last in (False, True):
+                found = augmentation.apply(images, draws, MEAN, STD, channels_last)
+                plain = normalise(images, MEAN, STD, channels_last)
+                with monkeypatch.context() as patch:
+                    patch.setattr(native_augment, "library", lambda: None)
+                    assert torch.equal(found, augmentation.apply(images, draws, MEAN, STD, channels_last))
+                    assert torch.equal(plain, normalise(images, MEAN, STD, channels_last))
+
+    @given(threads=st.integers(1, 4), count=st.integers(1, 70), channels=st.integers(1, 4))
+    def test_any_number_of_threads_images_and_channels(self, threads, count, channels):
+        images = torch.randint(0, 256, (count, channels, 9, 7), dtype=torch.uint8)
+        augmentation = Augmentation(True, 3, "reflect", 4)
+        draws = augmentation.draw(count, (9, 7), torch.Generator().manual_seed(count))
+        before = torch.get_num_threads()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(native_augment, "_SHARE", 64)
+            torch.set_num_threads(threads)
+            found = augmentation.apply(images, draws, MEAN[:1] * channels, STD[:1] * channels)
+        torch.set_num_threads(before)
+        assert torch.equal(found, one_by_one(images, augmentation, draws, MEAN[:1] * channels, STD[:1] * channels))

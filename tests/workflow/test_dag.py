@@ -39,6 +39,16 @@ def test_a_scale_plans_each_of_its_runs_once(scale, runs, folds, tmp_path, snake
     assert len([run for run in outputs if run.startswith("imagenet/")]) == (6 if scale == "paper" else 0)
 
 
+def test_ffcv_s_file_is_made_where_it_is_loaded_and_no_input_of_a_run(snakemake, planned):
+    result = snakemake("-n", "-F", "--config", "loader=ffcv", "experiments=['table1']", "--nolock")
+    assert result.returncode == 0, result.stderr
+    counts = planned(result)
+    assert counts["dataset_for_ffcv"] == "1" and "dataset" not in counts
+    inputs = re.findall(r"^    input: (.*)", result.stdout + result.stderr, re.M)
+    made = [line for line in inputs if ".beton" in line]
+    assert made and all("report.md" in line for line in made)  # the rule `all` alone asks for it
+
+
 def test_an_experiment_with_nothing_to_run_is_still_built(snakemake, planned):
     result = snakemake("-n", "-F", "--config", "scale=compact", "experiments=['table3']", "--nolock")
     assert result.returncode == 0, result.stderr

@@ -1,4 +1,5 @@
 # The plan: which runs the configuration asks for. No torch is imported here.
+import importlib.util
 import os
 import shlex
 import shutil
@@ -65,6 +66,14 @@ for dataset, path in config["data"].items():
     if path:
         os.environ[f"SOFTSHARE_DATA_{dataset.upper()}"] = path
 
+# The loader likewise, for all give the same bits.
+os.environ |= {"SOFTSHARE_LOADER": config["loader"]}
+WITH_FFCV = config["loader"] == "ffcv" or (
+    config["loader"] == "auto"
+    and ON_GPU
+    and importlib.util.find_spec("ffcv") is not None
+)
+
 
 # Each node puts its own variables in.
 if config["scratch"]:
@@ -100,6 +109,19 @@ def growing(amount):
         return int((amount(wildcards) if callable(amount) else amount) * attempt)
 
     return resource
+
+
+def beton_files():
+    """FFCV's files of the datasets that are trained on, if it loads them."""
+    return (
+        [
+            f"results/data/{name}.beton"
+            for name in plan.datasets
+            if name not in (SHORTEST_PATHS, *PHOTOGRAPHS)
+        ]
+        if WITH_FFCV
+        else []
+    )
 
 
 def files_of(experiments, *names):

@@ -1,0 +1,79 @@
+"""Work in a process of its own, under a time limit: what hangs or crashes there ends here in one clear line."""
+
+from __future__ import annotations
+
+import multiprocessing
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tqdm import tqdm
+
+from softshare.errors import UserError
+
+Report = Callable[[int], None]
+
+
+def in_own_process(
+    work: Callable[..., Any], *arguments: Any, total: int, label: str, limit: float, progress: bool = True
+) -> Any:
+    """Calls `work(report, *arguments)` in a process that is started for it, with a progress bar on a terminal.
+
+    Args:
+        work: A function of a module; it calls `report(count)` as it gets on.
+        arguments: What it is given besides; they are pickled.
+        total: What the counts it reports add up to.
+        label: Stands before the progress bar, and in errors.
+        limit: Seconds that it may take to get on: from its start or one report to the next, or to its end.
+        progress: Whether to show the bar.
+
+    Returns:
+        What the work returned.
+
+    Raises:
+        UserError: The work raised one, it did not get on in time, or its process died.
+    """
+    # Not forked: torch's threads do not survive that.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, work, arguments), daemon=True)
+    try:
+        process.start()
+        theirs.close()
+        with tqdm(total=total, unit="img", desc=label, leave=False, disable=not progress or None) as bar:
+            while True:
+                if not ours.poll(limit):
+                    raise UserError(
+                        f"no progress within {limit:g} s",
+                        key=label,
+                        remedy="is the disk slow or full? see --time-limit",
+                    )
+                kind, value = ours.recv()
+                if kind != "progress":
+                    break
+                bar.update(value)
+        process.join(10)
+        if kind == "refused":
+            raise UserError(value)
+        if kind == "failed":
+            raise RuntimeError(f"{label} failed in its own process:\n{value}")
+        return value
+    except EOFError as error:
+        process.join(10)
+        raise UserError(f"its process died with exit code {process.exitcode}", key=label) from error
+    finally:
+        if process.pid is not None:
+            process.kill()
+            process.join()
+        ours.close()
+
+
+def _work(connection: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    try:
+        result = work(lambda count: connection.send(("progress", count)), *arguments)
+        connection.send(("done", result))
+    except UserError as error:
+        connection.send(("refused", str(error)))
+    except BaseException:
+        connection.send(("failed", traceback.format_exc()))

@@ -1,0 +1,62 @@
+"""Work in a process of its own: its result, its errors, and that nothing it does can hang or kill who asked."""
+
+import os
+import time
+
+import pytest
+
+from softshare.data.own_process import in_own_process
+from softshare.errors import UserError
+
+
+def counted(report, count):
+    for _ in range(count):
+        report(1)
+    return count * 2
+
+
+def asleep(report):
+    report(1)
+    time.sleep(3600)
+
+
+def refusing(_):
+    raise UserError("is too old", file="it")
+
+
+def failing(_):
+    raise ValueError("a fault of ours")
+
+
+def dying(_):
+    os._exit(7)
+
+
+def start(work, *arguments, limit=600.0):
+    return in_own_process(work, *arguments, total=3, label="work", limit=limit, progress=False)
+
+
+def test_gives_what_the_work_gave():
+    assert start(counted, 3) == 6
+
+
+def test_a_hang_ends_in_one_line():
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"work: no progress within 3 s"):
+        start(asleep, limit=3.0)
+    assert time.monotonic() - began < 3600
+
+
+def test_an_error_comes_through_as_it_was():
+    with pytest.raises(UserError, match=r"^it: is too old$"):
+        start(refusing)
+
+
+def test_a_fault_of_ours_shows_its_traceback():
+    with pytest.raises(RuntimeError, match=r"(?s)failing.*ValueError: a fault of ours"):
+        start(failing)
+
+
+def test_a_process_that_dies_is_told():
+    with pytest.raises(UserError, match="died with exit code 7"):
+        start(dying)

@@ -1,0 +1,78 @@
+"""A run's loaders: which is taken, and that a run ends with the same bits whichever it is."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from softshare.data.beton_images import PixelImages
+from softshare.data.beton_writer import Content, write_beton
+from softshare.data.ffcv_file import ffcv_is_installed
+from softshare.errors import UserError
+from softshare.training import loading
+from softshare.training.engine import train
+from softshare.training.loading import resolve_loader
+
+CPU = torch.device("cpu")
+
+
+def write(path, images):
+    stored = [
+        PixelImages(np.ascontiguousarray(part.permute(0, 2, 3, 1).numpy()), 1 << 21)
+        for part in (images.train_images, images.test_images)
+    ]
+    labels = torch.cat([images.train_labels, images.test_labels]).numpy()
+    write_beton(path, Content(images.name, images.fingerprint, images.classes, *stored, labels), progress=False)
+    return path
+
+
+def trained(job, images, out, **changes):
+    train(dataclasses.replace(job, **changes), images, out, progress=False)
+    assert json.loads((out / "manifest.json").read_text())["loader"] == changes.get("loader", "tensor")
+    return {name: (out / name).read_bytes() for name in ("model.safetensors", "metrics.json", "similarity.npz")}
+
+
+def test_worker_processes_train_to_the_same_bits(with_settings, images, tmp_path):
+    job = with_settings(epochs=1, validation=0.1)
+    expected = trained(job, images, tmp_path / "tensor")
+    assert trained(job, images, tmp_path / "torchvision", loader="torchvision") == expected
+
+
+@pytest.mark.skipif(not ffcv_is_installed(), reason="FFCV is not installed (make ffcv)")
+@pytest.mark.slow
+def test_ffcv_trains_to_the_same_bits_and_goes_on_where_another_loader_stopped(with_settings, images, tmp_path):
+    job = with_settings(epochs=2, validation=0.1)
+    beton = write(tmp_path / "digits.beton", images)
+    expected = trained(job, images, tmp_path / "tensor")
+    assert trained(job, images, tmp_path / "ffcv", loader="ffcv", beton=beton) == expected
+    again = dataclasses.replace(job, loader="ffcv", beton=beton)
+    assert train(again, images, tmp_path / "tensor", progress=False)["epochs"] == 2  # complete: no other identity
+
+
+def test_a_file_of_other_data_is_refused_before_anything_is_written(job, images, tmp_path, monkeypatch):
+    beton = write(tmp_path / "digits.beton", dataclasses.replace(images, fingerprint="1" * 64))
+    with pytest.raises(UserError, match=r"digits\.beton: holds digits \(1111.*not digits \(0000"):
+        train(dataclasses.replace(job, loader="ffcv", beton=beton), images, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+class TestWhichLoader:
+    def test_on_a_cpu_the_tensor_in_memory(self, tmp_path):
+        (tmp_path / "x.beton").touch()
+        assert resolve_loader("auto", CPU, tmp_path / "x.beton") == "tensor"
+        assert resolve_loader("torchvision", CPU, tmp_path) == "torchvision"
+
+    def test_on_a_gpu_ffcv_where_it_and_its_file_are_there(self, tmp_path, monkeypatch):
+        cuda, file = torch.device("cuda"), tmp_path / "x.beton"
+        monkeypatch.setattr(loading, "ffcv_is_installed", lambda: True)
+        assert resolve_loader("auto", cuda, file) == "tensor"
+        file.touch()
+        assert resolve_loader("auto", cuda, file) == "ffcv"
+        monkeypatch.setattr(loading, "ffcv_is_installed", lambda: False)
+        assert resolve_loader("auto", cuda, file) == "tensor"
+
+    def test_an_unknown_one_is_refused(self, tmp_path):
+        with pytest.raises(UserError, match=r"loader: 'fcvc': unknown loader; did you mean 'ffcv'"):
+            resolve_loader("fcvc", CPU, tmp_path)
