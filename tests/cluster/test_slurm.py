@@ -47,7 +47,7 @@ def wait_for(what, minutes=4.0):
     while time.monotonic() < deadline:
         if found := what():
             return found
-        time.sleep(0.2)
+        time.sleep(0.05)
     raise AssertionError("it did not come in time")
 
 
@@ -56,8 +56,8 @@ def training(folder):
     lock = folder / RUN / ".lock"
     try:
         if (folder / RUN / "history.csv").exists():  # written just after the checkpoint
-            return int(lock.read_text())
-    except (OSError, ValueError):
+            return int(lock.read_text().split()[0])  # "PID on HOST"
+    except (OSError, IndexError):  # not there yet, or not written yet
         pass
     return None
 
