@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 INSTALLED := $(VENV)/.installed
 
-.PHONY: reproduce test test-fast test-cluster lint format bench docs ffcv clean
+.PHONY: reproduce test test-fast test-cluster torture lock lint format bench docs ffcv clean
 
 reproduce: $(INSTALLED)  ## install, run the quick scale, name its report
 	$(BIN)/snakemake --cores $(CORES) --quiet rules
@@ -19,6 +19,18 @@ test-fast: $(INSTALLED)  ## without the slow tests
 
 test-cluster: $(INSTALLED)  ## starts a Slurm of one node (root; apt-get install slurm-wlm munge), shows jobs by their ids
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -rs --capture=no
+
+torture: $(INSTALLED)  ## kills, full disks, bad input, hostile files, at full length; ends with a table
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[torture]' || true
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not cluster" --torture results/torture.md
+
+# Hashes are those of the package index; the versions are the constraints' own.
+lock: $(INSTALLED)  ## envs/requirements.lock and reports/licences.md, anew from pyproject.toml and the constraints
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --no-annotate --no-emit-index-url \
+	  --python-version 3.11.7 --python-platform x86_64-unknown-linux-gnu \
+	  --extra dev --extra torture --constraint envs/constraints.txt --output-file envs/requirements.lock pyproject.toml
+	$(BIN)/python envs/licences.py > reports/licences.md
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

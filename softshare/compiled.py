@@ -73,14 +73,22 @@ def in_threads(part: Callable[[int, int], None], size: int, least: int, multiple
 
 
 def _compiled(compiler: str, flags: tuple[str, ...], source: Path, target: Path) -> Path:
-    if not target.exists():
+    if not target.exists() or not _own(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             made = Path(folder) / target.name
             command = [compiler, *flags, str(source), "-o", str(made)]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
             made.replace(target)
+    if not (_own(target) and _own(target.parent)):
+        raise PermissionError(f"{target} may have been made by another user")
     return target
+
+
+def _own(path: Path) -> bool:
+    """Whether nobody but this user and root can have put something there: what is loaded is run."""
+    status = path.stat()
+    return not hasattr(os, "getuid") or (status.st_uid in (0, os.getuid()) and not status.st_mode & 0o002)
 
 
 def _processor() -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +57,14 @@ def written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Removes what `written_whole` had not yet renamed when a process was killed; none may be writing there now."""
+    for path in folder.glob(".*.tmp"):
+        if path.is_file() and re.fullmatch(r"\..+\.\d+\.tmp", path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
 def require_writable(folder: Path) -> None:
     """Makes a folder and tries to write to it, so that hours of work do not end at a closed door.
 
@@ -92,7 +102,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(_read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"is not JSON ({error})", file=path, remedy="is it truncated?") from error
 
 
@@ -103,8 +113,8 @@ def read_yaml(path: Path, schema: str | None = None) -> Any:
         UserError: The file is missing, not YAML, or breaks the schema; it names the key and the value.
     """
     try:
-        value = yaml.load(_read_text(path), _YAML_LOADER)
-    except yaml.YAMLError as error:
+        value = yaml.load(_read_text(path), _StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = str(error).replace(' in "<unicode string>",', " at")
         raise UserError(f"is not YAML ({problem})", file=path) from error
     if schema:
@@ -112,12 +122,52 @@ def read_yaml(path: Path, schema: str | None = None) -> Any:
     return value
 
 
+class _StrictLoader(_YAML_LOADER):  # type: ignore[misc, valid-type]
+    """Plain values; no key twice, of which YAML takes the last, and no aliases, by which a page grows to a heap."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        seen: set[int] = set()
+        waiting = [node] if node is not None else []
+        while waiting:
+            each = waiting.pop()
+            if id(each) in seen:
+                raise yaml.composer.ComposerError(None, None, "aliases are not read here", each.start_mark)
+            seen.add(id(each))
+            if isinstance(each, yaml.MappingNode):
+                waiting += [part for pair in each.value for part in pair]
+            elif isinstance(each, yaml.SequenceNode):
+                waiting += each.value
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep)
+        first: set[str] = set()
+        for key, _ in node.value if len(mapping) < len(node.value) else ():
+            if str(key.value) in first:
+                problem = f"the key {str(key.value)!r} stands there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            first.add(str(key.value))
+        return mapping
+
+
+def _non_finite(value: object, key: str = "") -> str | None:
+    """The key of a number that is NaN or infinite, which every bound lets pass."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return key
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = (_non_finite(each, f"{key}.{name}" if key else str(name)) for name, each in items)
+    return next((each for each in found if each is not None), None)
+
+
 def check(value: object, schema: str, file: Path | str) -> None:
-    """Checks a value against one of the project's schemas.
+    """Checks a value against one of the project's schemas, and that its numbers are finite.
 
     Raises:
         UserError: It breaks the schema.
     """
+    if (key := _non_finite(value)) is not None:
+        raise UserError("is no finite number", file=file, key=key)
     errors = list(_validator(schema).iter_errors(value))
     if not errors:
         return
@@ -154,7 +204,7 @@ def check(value: object, schema: str, file: Path | str) -> None:
 @functools.cache
 def _validator(schema: str) -> Any:
     folder = project_root() / "workflow" / "schemas"
-    schemas = {file.name: yaml.load(file.read_text(), _YAML_LOADER) for file in folder.glob("*.schema.yaml")}
+    schemas = {file.name: yaml.load(file.read_text(), _StrictLoader) for file in folder.glob("*.schema.yaml")}
     resources = [(name, DRAFT202012.create_resource(content)) for name, content in schemas.items()]
     registry: Registry = Registry().with_resources(resources)
     return jsonschema.Draft202012Validator(schemas[f"{schema}.schema.yaml"], registry=registry)
@@ -165,5 +215,5 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError("no such file", file=path) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # of bytes that are no text, or a path that can be none
         raise UserError(f"cannot be read ({error})", file=path) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from softshare.errors import UserError, did_you_mean
 
-_NUMBER = r"([1-9]\d{0,3})"
+_NUMBER = r"([1-9][0-9]{0,3})"  # not \d, which takes the digits of every script
 _BOTTLENECK = re.compile(rf"(s?)wrn-(50|101|152)-{_NUMBER}(?:-{_NUMBER})?")
 _WIDE_RESNET = re.compile(rf"(s?)wrn-{_NUMBER}-{_NUMBER}(?:-{_NUMBER})?")
 _PATH_CNN = re.compile(rf"(s?c|r)nn-{_NUMBER}(?:-{_NUMBER})?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,8 +163,20 @@ def _task_scale(raw: dict[str, Any], task: str) -> TaskScale:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Names of the YAML files in a folder, without their ending, sorted."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+    """Names of the YAML files in a folder, without their ending, sorted.
+
+    They become names of folders, wildcards and words of a shell's command.
+
+    Raises:
+        UserError: A name has other characters than letters, digits, `.`, `_` and `-`.
+    """
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise UserError(
+                "is no name", file=folder, value=f"{name}.yaml", remedy="rename it: letters, digits, '.', '_' and '-'"
+            )
+    return names
 
 
 def check_name(value: str, file: Path, key: str, check: Callable[[str], None]) -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import settings
 from PIL import Image
+from tally import *  # noqa: F403  (hooks of `make torture`)
 
 from softshare.data.ilsvrc import PhotographFacts
 

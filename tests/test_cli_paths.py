@@ -67,6 +67,7 @@ BAD = {
 }
 
 
+@pytest.mark.attack("bad input: commands, names, recipes, runs, checkpoints, images")
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_and_nothing_is_written(case, tmp_path, capsys, monkeypatch):
     arguments, said = BAD[case]

@@ -294,6 +294,7 @@ BAD = {
 }
 
 
+@pytest.mark.attack("bad input: scales, experiments, recipes, claims, run folders, data")
 @pytest.mark.parametrize("case", BAD)
 def test_files_that_cannot_be(case, project):
     name, change, said = BAD[case]

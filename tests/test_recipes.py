@@ -191,6 +191,7 @@ BAD = {
 }
 
 
+@pytest.mark.attack("bad input: scales, experiments, recipes, claims, run folders, data")
 @pytest.mark.parametrize("case", BAD)
 def test_files_that_cannot_be(case, tmp_path):
     files, said = BAD[case]

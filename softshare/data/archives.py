@@ -6,6 +6,7 @@ lead astray; links and devices are passed over.
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -81,7 +82,7 @@ def read_archive(path: Path, wanted: Callable[[str], bool], if_too_large: str | 
                 pass
     except FileNotFoundError as error:
         raise UserError("no such file", file=path) from error
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
         raise UserError(
             f"cannot be read as a tar archive ({error})",
             file=path,

@@ -23,12 +23,14 @@ class CellEvidence:
         records: Its runs, by seed.
         departures: How complete runs depart from what the plan asks; such runs do not answer the paper.
         cautions: What makes the runs of the cell unlike each other, or hard to repeat.
+        mixed: Those of the cautions by which the runs are not of one kind: no verdict follows from them.
     """
 
     cell: Cell
     records: tuple[Record, ...]
     departures: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
 
     @property
     def complete(self) -> list[Record]:
@@ -98,7 +100,8 @@ def find_experiment(plan: Plan, name: str, *kinds: str) -> Experiment:
 
 def cautions_between(one: CellEvidence, other: CellEvidence) -> list[str]:
     """How the circumstances of two cells' complete runs differ: what a comparison of the two should know."""
-    return list(_mixed([_circumstances(record) for record in (*one.complete, *other.complete)]))
+    records = (*one.complete, *other.complete)
+    return list(_mixed([_circumstances(record) | _place(record) for record in records]))
 
 
 def _without_repeats(records: Iterable[Record]) -> dict[Run, Record]:
@@ -122,7 +125,8 @@ def _cell(cell: Cell, records: dict[Run, Record], settings: dict[str, dict[str, 
     complete = [record for record in found if record.complete]
     wanted = settings[cell.run.recipe] if cell.run else {}
     departures = dict.fromkeys(text for record in complete for text in _departures(record, wanted))
-    return CellEvidence(cell, found, tuple(departures), tuple(_cautions(complete)))
+    mixed = tuple(_mixed([_facts(record) for record in complete]))
+    return CellEvidence(cell, found, tuple(departures), (*mixed, *_cautions(complete)), mixed)
 
 
 def _departures(record: Record, wanted: dict[str, Any]) -> list[str]:
@@ -135,7 +139,7 @@ def _departures(record: Record, wanted: dict[str, Any]) -> list[str]:
 
 
 def _cautions(complete: list[Record]) -> Iterable[str]:
-    yield from _mixed([_facts(record) for record in complete])
+    yield from _mixed([_place(record) for record in complete])
     dirty = [str(record.run.seed) for record in complete if record.manifest.get("dirty")]
     if dirty:
         yield f"code with uncommitted changes: seed {', '.join(dirty)}"
@@ -157,13 +161,24 @@ def _facts(record: Record) -> dict[str, object]:
 def _circumstances(record: Record) -> dict[str, object]:
     """What must be alike even in runs of different networks and recipes."""
     return {
-        "code commits": record.manifest.get("commit"),
+        "code commits": _code(record.manifest),
         "numbers of test images": record.metrics["test"].get("images"),
         "numbers of test examples": record.metrics["test"].get("examples"),
         "versions of the dataset": _version_of(record.manifest["dataset"]),
         "precisions": record.manifest.get("precision"),
-        "devices": record.manifest.get("device"),
+        "numbers of processes": record.manifest.get("processes", 1),
+        "kinds of batch norm": record.manifest.get("batch_norm", "own"),
     }
+
+
+def _place(record: Record) -> dict[str, object]:
+    """Where a run was made; networks trained on different devices may stand in one row, and a reader is told."""
+    return {"devices": record.manifest.get("device")}
+
+
+def _code(manifest: dict[str, Any]) -> str:
+    """Which code a run was made with; a commit with changes is another one than the commit."""
+    return f"{manifest.get('commit')}{' with changes' if manifest.get('dirty') else ''}"
 
 
 def _version_of(dataset: dict[str, Any]) -> object:

@@ -97,7 +97,7 @@ def judged_line(found: CellEvidence, base: CellEvidence | None, paper: PaperTabl
         dataset=paper.datasets[cell.paper.dataset].name,
         number=number,
         decimals=paper.decimals,
-        judgement=judge(found.errors, number, comparable=comparable),
+        judgement=judge(found.errors, number, comparable=comparable, mixed=bool(found.mixed)),
         epochs=epochs,
         notes=(*notes, *cautions),
         contrast=difference,
@@ -110,6 +110,8 @@ def _compared(found: CellEvidence, base: CellEvidence) -> tuple[Contrast | None,
         return None, []
     if found.departures or base.departures:
         return None, [f"not held against {base.cell.row}: runs depart from the plan"]
+    if found.mixed or base.mixed:
+        return None, [f"not held against {base.cell.row}: runs are mixed"]
     cautions = [f"with {base.cell.row}: {caution}" for caution in cautions_between(found, base)]
     return contrast(found.errors_by_seed, base.errors_by_seed), cautions
 

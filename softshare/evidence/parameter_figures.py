@@ -152,7 +152,7 @@ def _run_point(found: CellEvidence, tables: Sequence[PaperTable]) -> Point:
         _dataset_name(cell.paper.dataset, tables),
         _family(cell.paper.model),
         found,
-        None if found.departures else judge(found.errors, None),
+        None if found.departures or found.mixed else judge(found.errors, None),
         parameters[0] if len(parameters) == 1 else None,
         *_printed(cell.row, cell.paper.dataset, tables),
     )

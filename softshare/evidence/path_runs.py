@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +99,7 @@ def read_predictions(file: Path) -> Predictions:
         raise UserError("no such file", file=file, remedy="is the run complete?") from error
     except KeyError as error:
         raise UserError(f"array {error} is missing", file=file) from error
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged zip file fails in any way there is
         raise UserError(f"cannot be used ({error})", file=file, remedy="is it truncated?") from error
     return found
 
@@ -177,8 +176,8 @@ def _row(found: CellEvidence, results: Path) -> PathRow:
     cell = found.cell
     scores: dict[int, PathScores] = {}
     missing = [f"seed {record.run.seed}: {record.reason}" for record in found.records if not record.complete]
-    if found.departures:
-        missing += found.departures
+    if found.departures or found.mixed:
+        missing += [*found.departures, *found.mixed]
     else:
         for record in found.complete:
             try:

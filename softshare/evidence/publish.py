@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -92,17 +90,30 @@ def _examples(complete: list[Record], results: Path) -> list[Path]:
 
 
 def _copy_whole(named: dict[Path, Path], told: dict[str, Any], out: Path) -> None:
-    """Copies beside `out` first, so that what stands there is replaced by all of it or left as it is."""
+    """Copies beside `out` first, so that what stands there is replaced by all of it or left as it is.
+
+    Between two renames, if a kill comes just then, what stood there lies in `<out>.before`; the next call takes it up.
+    """
+    fresh, before = out.with_name(f".{out.name}.new"), out.with_name(f"{out.name}.before")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
-            fresh, old = Path(temporary) / "new", Path(temporary) / "old"
-            for file, name in named.items():
-                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, fresh / name)
-            write_json(fresh / PUBLISHED, told)
-            with contextlib.suppress(FileNotFoundError):
-                out.rename(old)
-            fresh.rename(out)
-    except OSError as error:
+        if before.is_dir() and not out.exists():
+            before.rename(out)
+        for left in (fresh, before):  # by a call that was killed
+            if left.is_dir():
+                shutil.rmtree(left)
+        for file, name in named.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, fresh / name)
+        write_json(fresh / PUBLISHED, told)
+        if out.exists():
+            out.rename(before)
+        fresh.rename(out)
+        shutil.rmtree(before, ignore_errors=True)
+    except (OSError, UserError) as error:
+        if before.is_dir() and not out.exists():
+            before.rename(out)
+        shutil.rmtree(fresh, ignore_errors=True)
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"cannot be written ({error.strerror or error})", file=out) from error

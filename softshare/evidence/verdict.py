@@ -35,6 +35,7 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
     NOT_RUN = "not run"
     NOT_COMPARABLE = "not comparable"
+    MIXED = "mixed runs"
     NO_NUMBER = "no number in the paper"
 
 
@@ -63,13 +64,16 @@ class Judgement:
     sd_used: float | None = None
 
 
-def judge(errors: Sequence[float], paper: PaperNumber | None, *, comparable: bool = True) -> Judgement:
+def judge(
+    errors: Sequence[float], paper: PaperNumber | None, *, comparable: bool = True, mixed: bool = False
+) -> Judgement:
     """Holds the errors of our runs against a number of the paper.
 
     Args:
         errors: Final test error of each run, in percent.
         paper: The paper's number; None where it gives none.
         comparable: Whether what was run is what the paper ran.
+        mixed: Whether the runs are of more than one kind: other settings, other code, other data.
     """
     n = len(errors)
     if n == 0:
@@ -81,6 +85,8 @@ def judge(errors: Sequence[float], paper: PaperNumber | None, *, comparable: boo
         return Judgement(Verdict.NO_NUMBER, n, mean, sd, interval)
     if not comparable:
         return Judgement(Verdict.NOT_COMPARABLE, n, mean, sd, interval)
+    if mixed:
+        return Judgement(Verdict.MIXED, n, mean, sd, interval)
     sd_used = max(sd or 0.0, paper.prior_sd)
     band = band_half_width(sd_used, paper.n, n)
     difference = mean - paper.value

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from softshare.errors import UserError
@@ -57,11 +57,9 @@ def save_folded(network: nn.Module, file: str | Path, name: str | None = None, *
             remedy="give the settings it was made with, such as num_classes or dropout",
         )  # fmt: skip
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+    content = save(state, metadata={"softshare": json.dumps(description)})
     with written_whole(file) as temporary:
-        temporary.touch()
-        mode = temporary.stat().st_mode  # safetensors makes files that others cannot read
-        save_file(state, temporary, metadata={"softshare": json.dumps(description)})
-        temporary.chmod(mode)
+        temporary.write_bytes(content)  # not by safetensors, whose error on a full disk is none of the system's
 
 
 def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import torch
 from softshare.errors import UserError
 from softshare.files import written_whole
 
+CHECKPOINT = "checkpoint.pt"
 _MAGIC = b"softshare checkpoint 1\n"
-_REMEDY = "delete it to train this run from the start"
+REMEDY = "delete it to train this run from the start"
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | No
         The content, its tensors on the CPU; None where there is no checkpoint.
 
     Raises:
-        UserError: It is truncated, altered, or of another run; the first setting that differs is named.
+        UserError: It is truncated, altered, forged, or of another run; the first setting that differs is named.
     """
     try:
         raw = path.read_bytes()
@@ -52,13 +52,15 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | No
         raise UserError(f"cannot be read ({error.strerror})", file=path) from error
     payload = raw[len(_header(b"")) :]
     if not raw.startswith(_MAGIC):
-        raise UserError("is no checkpoint of softshare", file=path, remedy=_REMEDY)
+        raise UserError("is no checkpoint of softshare", file=path, remedy=REMEDY)
     if not raw.startswith(_header(payload)):
-        raise UserError("the checkpoint is truncated or altered", file=path, remedy=_REMEDY)
+        raise UserError("the checkpoint is truncated or altered", file=path, remedy=REMEDY)
     try:
         content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError) as error:
-        raise UserError("the checkpoint cannot be read", file=path, remedy=_REMEDY) from error
+    except Exception as error:  # a forged one fails in any way there is
+        raise UserError("the checkpoint cannot be read", file=path, remedy=REMEDY) from error
+    if not isinstance(content, dict) or not isinstance(content.get("identity"), dict):
+        raise UserError("the checkpoint tells no run", file=path, remedy=REMEDY)
     require_same_run(content["identity"], identity, path)
     return content
 

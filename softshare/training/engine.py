@@ -18,6 +18,7 @@ from softshare.data.loaders import Loader
 from softshare.data.photograph_colours import MEAN, STD
 from softshare.data.photographs import PhotographSet
 from softshare.data.seeding import epoch_seed
+from softshare.errors import UserError
 from softshare.files import write_json
 from softshare.models import create_model
 from softshare.sharing import parameter_groups
@@ -120,7 +121,10 @@ class _Training(Resumable[Classification]):
         return loss, int(self.job.processes.sum(wrong))
 
     def _score(self, loader: Loader) -> Score:
-        return evaluate(self.network, self.model, loader, self.job.precision, self.job.processes)
+        try:
+            return evaluate(self.network, self.model, loader, self.job.precision, self.job.processes)
+        except UserError as error:
+            raise UserError(f"{error} (at the end of epoch {len(self.history) + 1})", file=self.out) from error
 
     def finish(self) -> dict[str, Any]:
         """Writes the run's folder, `metrics.json` last, and removes the checkpoint."""

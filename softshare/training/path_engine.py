@@ -21,6 +21,7 @@ from softshare.data.shortest_paths import PathSet, ShortestPaths, make_shortest_
 from softshare.files import written_whole
 from softshare.models import create_model
 from softshare.sharing import parameter_groups
+from softshare.training.complete import FILES
 from softshare.training.job import Job
 from softshare.training.path_evaluation import PathScore, evaluate_paths, predict_paths
 from softshare.training.path_recipe import PathRecipe
@@ -50,7 +51,8 @@ def train_paths(job: Job[PathRecipe], out: Path, *, progress: bool = True) -> di
         Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
     """
     data = make_shortest_paths(job.recipe.data, job.seed)
-    return train_to_the_end(job, data.fingerprint, out, lambda: start_training_paths(job, data, out), progress)
+    files = (*FILES, "predictions.npz")
+    return train_to_the_end(job, data.fingerprint, out, lambda: start_training_paths(job, data, out), progress, files)
 
 
 def start_training_paths(job: Job[PathRecipe], data: ShortestPaths, out: Path) -> Resumable[PathRecipe]:

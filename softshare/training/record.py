@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 import softshare
@@ -74,12 +74,10 @@ def save_history(path: Path, history: list[dict[str, Any]]) -> None:
 def save_weights(path: Path, model: nn.Module, description: dict[str, Any]) -> None:
     """Writes a model's state as safetensors, with a description as JSON under the metadata key `softshare`."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # One entry: safetensors writes several in no fixed order, and the same run must leave the same bytes.
+    content = save(state, metadata={"softshare": json.dumps(description)})
     with written_whole(path) as temporary:
-        temporary.touch()
-        mode = temporary.stat().st_mode  # safetensors makes files that others cannot read
-        # One entry: safetensors writes several in no fixed order, and the same run must leave the same bytes.
-        save_file(state, temporary, metadata={"softshare": json.dumps(description)})
-        temporary.chmod(mode)
+        temporary.write_bytes(content)  # not by safetensors, whose error on a full disk is none of the system's
 
 
 def provenance() -> dict[str, Any]:

@@ -7,10 +7,10 @@ the same bits on a CPU. What is trained on, and how it is scored, the engines of
 
 from __future__ import annotations
 
+import contextlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic
@@ -21,10 +21,11 @@ from tqdm import tqdm
 
 from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
-from softshare.files import read_json, write_json
+from softshare.files import remove_leftovers, write_json
 from softshare.sharing import recurrence_penalty
 from softshare.training.batch_norm import synchronise_batch_norm
-from softshare.training.checkpoint import load_checkpoint, require_same_run, save_checkpoint
+from softshare.training.checkpoint import CHECKPOINT, REMEDY, load_checkpoint, save_checkpoint
+from softshare.training.complete import FILES, metrics_if_complete
 from softshare.training.curves import curves_in
 from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, set_tf32
 from softshare.training.job import Job, RecipeT
@@ -33,11 +34,14 @@ from softshare.training.record import SimilarityRecord, provenance, save_history
 from softshare.training.stopping import stops_cleanly
 from softshare.training.walltime import minutes_of_this_job, require_epoch_fits
 
-CHECKPOINT = "checkpoint.pt"
-
 
 def train_to_the_end(
-    job: Job[RecipeT], fingerprint: str, out: Path, start: Callable[[], Resumable[RecipeT]], progress: bool
+    job: Job[RecipeT],
+    fingerprint: str,
+    out: Path,
+    start: Callable[[], Resumable[RecipeT]],
+    progress: bool,
+    files: Sequence[str] = FILES,
 ) -> dict[str, Any]:
     """Trains a run and writes its folder; a run that is complete is left as it is.
 
@@ -47,6 +51,7 @@ def train_to_the_end(
         out: The run's folder.
         start: Makes the run's state, from the checkpoint that an earlier, killed one left, if any.
         progress: Whether to show a progress bar (on a terminal) and a line an epoch.
+        files: What a complete run leaves besides its metrics; where one of them was lost, the run is made again.
 
     Returns:
         The metrics, as in `metrics.json`.
@@ -56,15 +61,17 @@ def train_to_the_end(
             in, or a loss that is no number.
         Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
     """
-    if (out / "metrics.json").exists():
-        found = read_json(out / "manifest.json").get("identity", {})
-        require_same_run(found, job.identity(fingerprint), out / "manifest.json")
-        (out / CHECKPOINT).unlink(missing_ok=True)
-        return read_json(out / "metrics.json")
-    first = job.processes.first
-    with alone_in(out) if first else nullcontext(), stops_cleanly():
+    identity, first = job.identity(fingerprint), job.processes.first
+    if (metrics := metrics_if_complete(out, files, identity)) is not None:
+        return metrics
+    with alone_in(out) if first else contextlib.nullcontext(), stops_cleanly():
+        # Another process may have finished it since.
+        if job.processes.count == 1 and (metrics := metrics_if_complete(out, files, identity)) is not None:
+            return metrics
+        if first:
+            remove_leftovers(out)
         training = start()
-        with curves_in(out) if job.curves and first else nullcontext() as curves:
+        with curves_in(out) if job.curves and first else contextlib.nullcontext() as curves:
             if curves:
                 curves.extend(training.history)
             for epoch in range(training.epoch, job.recipe.all_epochs):
@@ -172,8 +179,12 @@ class Resumable(ABC, Generic[RecipeT]):
             UserError: It is damaged, or of another run.
         """
         found = load_checkpoint(self.checkpoint, self.identity)
-        if found is not None:
+        if found is None:
+            return
+        try:
             self.restore(found)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise UserError("the checkpoint does not fit the run", file=self.checkpoint, remedy=REMEDY) from error
 
     def save(self) -> None:
         """Writes the checkpoint and the history so far."""

@@ -82,6 +82,9 @@ def load_trained(run: Path, data: Path | None, cache: Path | None, device: torch
     if not run.is_dir():
         raise UserError("no such folder", file=run)
     metrics = _with_keys(run / "metrics.json", {"dataset", "model", "recipe", "seed"})
+    for key in ("dataset", "model"):
+        if not isinstance(metrics[key], str):
+            raise UserError(f"names no {key}", file=run / "metrics.json", key=key, value=metrics[key])
     if metrics["dataset"] == SHORTEST_PATHS:
         raise UserError("was trained on no images", file=run, remedy="its scores stand in its metrics.json")
     manifest = _with_keys(run / "manifest.json", {"dataset", "settings"})
@@ -89,7 +92,7 @@ def load_trained(run: Path, data: Path | None, cache: Path | None, device: torch
     fields = {field.name for field in dataclasses.fields(of_recipe)}
     for key, needed in (("dataset", {"fingerprint"}), ("settings", fields)):
         _require_keys(manifest[key], needed, run / "manifest.json", key)
-    name, dataset, trained_on = metrics["model"], metrics["dataset"], manifest["dataset"]["fingerprint"]
+    name, dataset, trained_on = metrics["model"], metrics["dataset"], str(manifest["dataset"]["fingerprint"])
     settings = {key: manifest["settings"][key] for key in fields}
     recipe = of_recipe.from_settings(settings, f"{run / 'manifest.json'}: settings")
     if isinstance(recipe, PhotographRecipe):

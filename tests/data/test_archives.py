@@ -20,6 +20,8 @@ from softshare.data.images import load_images
 from softshare.data.safe_pickle import read_pickle
 from softshare.errors import UserError
 
+pytestmark = pytest.mark.attack("archives, pickles and downloads that are hostile or damaged")
+
 
 class TestArchives:
     @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])

@@ -12,6 +12,8 @@ from softshare.data import sources
 from softshare.data.images import load_images
 from softshare.errors import UserError
 
+pytestmark = pytest.mark.attack("a cache of images that was spoilt")
+
 
 @pytest.fixture
 def reads(monkeypatch):

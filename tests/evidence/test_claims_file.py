@@ -137,6 +137,7 @@ DIRECTION = {"kind": "direction", "lower": SWRN, "higher": WRN}
 VALUE = {"kind": "value", "setting": SWRN, "table": "table1", "row": "SWRN 28-10"}
 
 
+@pytest.mark.attack("bad input: scales, experiments, recipes, claims, run folders, data")
 @pytest.mark.parametrize(
     ("test", "said"),
     [

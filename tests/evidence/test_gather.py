@@ -116,6 +116,7 @@ BAD: list[tuple[str, Callable[[Path], object], str]] = [
 ]
 
 
+@pytest.mark.attack("bad input: scales, experiments, recipes, claims, run folders, data")
 @pytest.mark.parametrize(("change", "reason"), [bad[1:] for bad in BAD], ids=[bad[0] for bad in BAD])
 def test_a_bad_folder_is_listed_with_its_reason(
     change: Callable[[Path], object], reason: str, make_run: MakeRun, tmp_path: Path, paper_plan: Plan

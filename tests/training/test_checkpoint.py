@@ -29,6 +29,7 @@ def test_round_trip(good):
 
 
 @given(st.data())
+@pytest.mark.attack("a checkpoint cut or altered anywhere")
 def test_truncated_or_altered_anywhere_is_refused(good, data):
     raw = bytearray(good.read_bytes())
     damaged = good.with_name("damaged.pt")

@@ -45,6 +45,7 @@ def test_a_stopped_run_says_so_and_goes_on_to_the_same_bits(number, tmp_path):
         assert (whole / name).read_bytes() == (stopped / name).read_bytes(), name
 
 
+@pytest.mark.attack("two processes on one run folder")
 @pytest.mark.slow
 def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path):
     command = [*COMMAND, "--epochs", "40", "--out", tmp_path / "run"]

@@ -29,8 +29,8 @@ rule fold:
         device=config["device"],
         precision=config["precision"],
     shell:
-        "python -m softshare fold {params.run:q} --threshold {params.folding[threshold]}"
-        " --thresholds {params.folding[thresholds]:q} --reestimate-on {params.folding[reestimate_on]}"
+        "python -m softshare fold {params.run:q} --threshold {params.folding[threshold]:q}"
+        " --thresholds {params.folding[thresholds]:q} --reestimate-on {params.folding[reestimate_on]:q}"
         " --device {params.device:q} --precision {params.precision:q}"
         " --cache results/data/cache > {log:q} 2>&1"
 

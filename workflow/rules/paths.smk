@@ -28,7 +28,7 @@ rule train_paths:
         scale=plan.scale.name,
     shell:
         "python -m softshare train --model {wildcards.model:q} --dataset {params.dataset:q}"
-        " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed}"
+        " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
         " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
         " --out {params.folder:q} > {log:q} 2>&1"
 

@@ -30,9 +30,9 @@ rule train:
     # Several GPUs: a process each. (A job's number of GPUs is no part of what a run is, and so no param.)
     shell:
         "launch='python -m';"
-        " if [ {resources.gpu} -gt 1 ]; then"
-        " launch='python -m torch.distributed.run --standalone --nproc-per-node {resources.gpu} -m'; fi;"
+        " if [ {resources.gpu:q} -gt 1 ]; then"
+        " launch='python -m torch.distributed.run --standalone --nproc-per-node {resources.gpu:q} -m'; fi;"
         " $launch softshare train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
-        " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed}"
+        " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
         " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
         " --cache results/data/cache --out {params.folder:q} > {log:q} 2>&1"

@@ -54,7 +54,7 @@ class Ground:
         """The runs behind a setting of the paper, if there are enough to be tested.
 
         Raises:
-            UnansweredError: None is complete, too few are, or they depart from the plan.
+            UnansweredError: None is complete, too few are, they depart from the plan, or are of more than one kind.
         """
         found = self.cells[setting]
         if found.cell.run is None:
@@ -64,6 +64,8 @@ class Ground:
         if found.departures:
             what = "; ".join(found.departures)
             raise UnansweredError(Verdict.NOT_COMPARABLE, f"runs of {found.cell.run} depart from the plan: {what}")
+        if found.mixed:
+            raise UnansweredError(Verdict.MIXED, f"the runs of {found.cell.run} are mixed: {'; '.join(found.mixed)}")
         self.require_enough(found, len(found.complete), "are complete")
         return found
 

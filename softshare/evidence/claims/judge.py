@@ -26,13 +26,14 @@ from softshare.evidence.statistics import holm
 from softshare.evidence.verdict import Verdict
 from softshare.plan import Plan
 
-# The six that a claim can get, as a reader wants them counted.
+# Those that a claim can get, as a reader wants them counted.
 VERDICTS = (
     Verdict.REPRODUCED,
     Verdict.CLOSE,
     Verdict.NOT_REPRODUCED,
     Verdict.INCONCLUSIVE,
     Verdict.NOT_COMPARABLE,
+    Verdict.MIXED,
     Verdict.NOT_RUN,
 )
 

@@ -1,0 +1,135 @@
+"""No verdict from runs that are not of one kind: the row says so, at every place where it is read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from softshare.evidence.claims import judge_claims
+from softshare.evidence.gather import gather
+from softshare.evidence.report import write_report
+from softshare.evidence.tables import build_table, write_table
+from softshare.evidence.verdict import Verdict
+from softshare.plan import Plan, Run, Setting, load_plan
+
+RUN = Setting("cifar10", "swrn-28-10", "cifar")
+BASE = Setting("cifar10", "wrn-28-10", "cifar")
+
+# How one of five runs is unlike the others, and what the row must say of it.
+MIXED: dict[str, tuple[dict[str, Any], str]] = {
+    "other settings": ({"settings": {"padding": "reflect"}}, "mixes settings of padding: reflect, zero"),
+    "another commit": ({"manifest": {"commit": "b" * 40}}, "mixes code commits"),
+    "no commit": ({"manifest": {"commit": None}}, "mixes code commits"),
+    "uncommitted changes": ({"manifest": {"dirty": True}}, "mixes code commits"),
+    "other data": (
+        {"manifest": {"dataset": {"name": "cifar10", "source": "elsewhere", "fingerprint": "e" * 64}}},
+        "mixes versions of the dataset",
+    ),
+    "another precision": ({"manifest": {"precision": "bf16"}}, "mixes precisions: bf16, fp32"),
+    "several processes": ({"manifest": {"processes": 8}}, "mixes numbers of processes: 1, 8"),
+    "batch norm over all": ({"manifest": {"batch_norm": "synchronised"}}, "mixes kinds of batch norm"),
+    "another network": ({"metrics": {"parameters": 7}}, "mixes numbers of parameters"),
+    "fewer test images": (
+        {"metrics": {"test": {"error": 3.9, "top5_error": 0.1, "loss": 0.2, "images": 9000}}},
+        "mixes numbers of test images: 10000, 9000",
+    ),
+}
+
+
+def verdict_of(plan: Plan, results: Path, row: str) -> tuple[Verdict, str]:
+    (line,) = [
+        line
+        for line in build_table(gather(plan, results), "table1").lines
+        if line.row.label == row and line.evidence.cell.paper.dataset == "cifar10"
+    ]
+    return line.judgement.verdict, "\n".join(line.notes)
+
+
+@pytest.mark.attack("verdicts from mixed runs and repeated seeds")
+@pytest.mark.parametrize("case", MIXED)
+def test_mixed_runs_have_no_verdict(
+    case: str, make_run: Callable[..., Path], paper_plan: Plan, judge_claim: Callable[..., Any], tmp_path: Path
+) -> None:
+    for seed in range(5):
+        make_run(Run(RUN, seed), 3.9 + seed / 100)
+        make_run(Run(BASE, seed), 4.0 + seed / 100)
+    assert verdict_of(paper_plan, tmp_path, "SWRN 28-10")[0] in (Verdict.REPRODUCED, Verdict.CLOSE)
+    claim = {"kind": "direction", "lower": str(RUN), "higher": str(BASE)}
+    assert judge_claim(claim).finding.verdict is not Verdict.MIXED
+    changes, said = MIXED[case]
+    make_run(Run(RUN, 3), 3.9, **changes)
+    verdict, notes = verdict_of(paper_plan, tmp_path, "SWRN 28-10")
+    # What departs from the paper's settings or network is no answer, and that is said first.
+    wanted = Verdict.NOT_COMPARABLE if case in ("other settings", "another network") else Verdict.MIXED
+    assert verdict is wanted and said in notes
+    assert verdict_of(paper_plan, tmp_path, "WRN 28-10")[0] in (Verdict.REPRODUCED, Verdict.CLOSE)
+    finding = judge_claim(claim).finding
+    assert finding.verdict is (Verdict.NOT_COMPARABLE if case == "other settings" else Verdict.MIXED)
+    assert finding.p is None
+    write_table(paper_plan, "table1", tmp_path, tmp_path / "tables")
+    with (tmp_path / "tables/table1.csv").open() as lines:
+        (row,) = [
+            row for row in csv.DictReader(lines) if (row["row"], row["paper_dataset"]) == ("SWRN 28-10", "cifar10")
+        ]
+    assert row["verdict"] == str(wanted) and row["difference"] == "" and said in row["notes"]
+
+
+@pytest.mark.attack("verdicts from mixed runs and repeated seeds")
+@pytest.mark.parametrize("relabel", [False, True])
+def test_a_seed_repeated_counts_once(
+    relabel: bool, make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path
+) -> None:
+    folder = make_run(Run(RUN, 0), 3.9)
+    for seed in range(1, 5):
+        copy = folder.with_name(f"seed{seed}")
+        shutil.copytree(folder, copy)
+        if relabel:  # a forger changes the seed in the files too
+            for name in ("metrics.json", "manifest.json"):
+                content = json.loads((copy / name).read_text())
+                (content if name == "metrics.json" else content["settings"]).update(seed=seed)
+                (copy / name).write_text(json.dumps(content))
+    (line,) = [
+        line
+        for line in build_table(gather(paper_plan, tmp_path), "table1").lines
+        if Run(RUN, 0) in line.evidence.cell.runs
+    ]
+    assert line.judgement.n == 1 and line.judgement.verdict is Verdict.INCONCLUSIVE
+    told = "repeats the numbers of" if relabel else "belongs to another run"
+    assert sum(told in note for note in line.notes) == 4
+
+
+@pytest.mark.attack("numbers that are none")
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0, 101.0, None, "3.9", True])
+@pytest.mark.parametrize("place", ["error", "top5_error", "loss"])
+def test_what_is_no_number_is_no_cell(
+    number: Any, place: str, make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path
+) -> None:
+    if place == "loss" and number == 101.0:
+        pytest.skip("a loss may be 101")
+    test = {"error": 3.9, "top5_error": 0.1, "loss": 0.2, "images": 10000} | {place: number}
+    make_run(Run(RUN, 0), 3.9, metrics={"test": test})
+    for seed in (1, 2, 3):
+        make_run(Run(RUN, seed), 3.9 + seed / 100)
+    (line,) = [
+        line
+        for line in build_table(gather(paper_plan, tmp_path), "table1").lines
+        if Run(RUN, 0) in line.evidence.cell.runs
+    ]
+    assert line.judgement.n == 3 and any("seed 0 left out: metrics.json: test" in note for note in line.notes)
+
+
+def test_the_report_and_the_claims_tell_of_mixed_runs(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    plan = load_plan("paper", ["table1"])
+    for seed in range(5):
+        make_run(Run(RUN, seed), 3.9 + seed / 100, manifest={"commit": f"{seed}" * 40})
+    write_report(plan, tmp_path, tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text()
+    assert "| mixed runs | 1 |" in text and "mixes code commits" in text
+    mixed = [each for each in judge_claims(plan, tmp_path, tmp_path / "bench").judged if "mixes code" in str(each)]
+    assert mixed and all(each.finding.verdict not in (Verdict.REPRODUCED, Verdict.CLOSE) for each in mixed)

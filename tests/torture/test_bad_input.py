@@ -1,0 +1,66 @@
+"""Bad input at the command line: one line, exit status 2, nothing half-written, no traceback."""
+
+import shutil
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+from bad_input import CASES, FILE, SHARED, placed
+from forked import Command, run
+
+from softshare.cli import main
+from softshare.data.catalogue import FACTS
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """A complete run, and one that was killed after its first epoch."""
+    folder = tmp_path_factory.mktemp("originals")
+    assert run([*SHARED, "--out", folder / "run"], folder / "log") == 0, (folder / "log").read_text()
+    killed = Command([*SHARED, "--epochs", 50, "--out", folder / "killed"], folder / "log")
+    while not (folder / "killed" / FILE).exists() and killed.process.is_alive():
+        time.sleep(0.01)
+    killed.send(signal.SIGKILL)
+    killed.wait()
+    for left in (folder / "killed").glob(".*"):
+        left.unlink()
+    return folder
+
+
+@pytest.mark.attack("bad input: commands, names, recipes, runs, checkpoints, images")
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_and_nothing_is_written(case, originals, few_cifar, tmp_path, capsys, monkeypatch):
+    bad = CASES[case]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(FACTS, "cifar10", replace(FACTS["cifar10"], train_per_class=5, test_per_class=2))
+    words = " ".join(bad.command)
+    place = tmp_path
+    for name in ("run", "killed"):
+        if f"{{{name}}}" in words:
+            place = shutil.copytree(originals / name, tmp_path / name)
+    if "{cifar}" in words:
+        place = few_cifar(tmp_path / "cifar", "class folders")
+    if bad.spoil:
+        bad.spoil(place)
+    command = placed(bad.command, {name: tmp_path / name for name in ("run", "killed", "cifar")} | {"here": tmp_path})
+    if command[0] == "train" and "--out" not in command:
+        command += ["--out", str(tmp_path / "out")]
+    before = content(tmp_path)
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("softshare: error: "), said
+    assert all(part in said for part in bad.said), said
+    assert content(tmp_path) == before, "something was written"
+
+
+def content(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if not path.is_dir() or path.is_symlink()
+    }
+
+
+def test_there_are_enough_cases():
+    assert len(CASES) >= 80

@@ -1,0 +1,192 @@
+"""Full disks, folders that cannot be written, folders that moved: what was complete is not harmed."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from forked import Command, run
+from test_kills import TRAIN, content, few_data, few_images, require_same
+
+from softshare.errors import UserError
+from softshare.files import remove_leftovers, write_text
+
+RUNS = [*TRAIN, "--model", "swrn-22-1", "--validation", 0]
+
+
+def alone(what):
+    """A case that is left to `make torture`."""
+    return pytest.param(what, marks=pytest.mark.torture_alone)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system in memory of its own; gives its place, and a function that gives it another size or mode."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a file system cannot be mounted here (needs root)")
+
+    def remount(options):
+        subprocess.run(["mount", "-o", f"remount,{options}", str(place)], check=True, capture_output=True)
+
+    yield place, remount
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def require_one_line(command, *parts):
+    said = command.said.splitlines()[-1:]
+    assert len(said) == 1 and said[0].startswith("softshare: error: ") and "Traceback" not in command.said, command.said
+    assert all(part in said[0] for part in parts), said
+
+
+# Kilobytes: from no room for a lock to room for all but the last file.
+@pytest.mark.slow
+@pytest.mark.attack("disk full while a run writes (checkpoint, history, weights, metrics)")
+@pytest.mark.attempts(1, 12)
+def test_a_run_on_a_disk_that_fills(attempt, full, small_disk, few_cifar, tmp_path):
+    place, remount = small_disk
+    command = [*TRAIN, "--epochs", 2, *few_data(tmp_path, few_cifar)]
+    whole = Command([*command, "--out", tmp_path / "whole"], tmp_path / "log", prepare=few_images)
+    assert whole.wait() == 0, whole.said
+    # The run keeps 0.5 MB of weights, and a checkpoint of twice that while it trains.
+    kilobytes = [700, 4, 1100, 8, 64, 256, 900, 1000, 1040, 1080, 1200, 1400][attempt]
+    remount(f"size={kilobytes}k")
+    first = Command([*command, "--out", place / "run"], tmp_path / "first", prepare=few_images)
+    if first.wait() != 0:
+        assert first.process.exitcode == 2, first.said
+        require_one_line(first, str(place), "No space left")
+        assert not (place / "run/metrics.json").exists() and not list((place / "run").glob(".*.tmp"))
+        remount("size=20m")
+        again = Command([*command, "--out", place / "run"], tmp_path / "again", prepare=few_images)
+        assert again.wait() == 0, again.said
+    require_same(place / "run", tmp_path / "whole")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A complete run at scale quick, its folding and its report."""
+    folder = tmp_path_factory.mktemp("results")
+    run_folder = folder / "results/quick/runs/digits/swrn-22-1/cifar/seed0"
+    for command in (
+        [*RUNS, "--epochs", 1, "--out", run_folder],
+        ["fold", run_folder, "--device", "cpu", "--reestimate-on", 0],
+        ["report", *asked(folder)],
+        ["publish", *asked(folder), "--out", folder / "kept", "--allow-dirty"],
+    ):
+        assert run(command, folder / "log") == 0, (folder / "log").read_text()
+    return folder
+
+
+def asked(folder):
+    return ["--scale", "quick", "--results", folder / "results", "--experiments", "table1"]
+
+
+def commands(folder):
+    run_folder = folder / "results/quick/runs/digits/swrn-22-1/cifar/seed0"
+    return {
+        "fold": ["fold", run_folder, "--device", "cpu", "--reestimate-on", 0],
+        "report": ["report", *asked(folder)],
+        "table": ["table", "table1", *asked(folder)],
+        "claims": ["claims", *asked(folder)],
+        "publish": ["publish", *asked(folder), "--out", folder / "kept", "--allow-dirty"],
+        "data check": ["data", "check", "digits", "--out", folder / "digits.json"],
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.attack("disk full while report, table, claims, fold, publish write over what stands")
+@pytest.mark.parametrize("what", ["fold", *map(alone, ("report", "table", "claims", "publish", "data check"))])
+@pytest.mark.attempts(1, 3)
+def test_what_stands_survives_a_disk_that_is_full(what, attempt, results, small_disk, tmp_path):
+    place, remount = small_disk
+    remount("size=64m")
+    shutil.copytree(results, place, dirs_exist_ok=True)
+    before = content(place)
+    left_over = [0, 8, 40][attempt] * 1024  # bytes that are left
+    with (place / "filler").open("wb") as filler:
+        stat = os.statvfs(place)
+        filler.write(b"x" * (stat.f_bavail * stat.f_frsize - left_over))
+    command = Command(commands(place)[what], tmp_path / "log")
+    status = command.wait()
+    (place / "filler").unlink()
+    if status != 0:
+        assert status == 2, command.said
+        require_one_line(command, str(place))
+    now = content(place)
+    # Each file is the one that stood there, or a new one of the same content; none is lost, cut or left over.
+    lost = {name for name in before if now.get(name) is None or (status and len(now[name]) == 0 < len(before[name]))}
+    assert not lost and not [name for name in now if name.endswith(".tmp")]
+    again = Command(commands(place)[what], tmp_path / "log")
+    assert again.wait() == 0, again.said
+
+
+@pytest.mark.slow
+@pytest.mark.attack("results that cannot be written")
+@pytest.mark.parametrize("what", ["train", *map(alone, ("fold", "report", "table", "claims", "publish"))])
+def test_on_a_read_only_file_system(what, results, small_disk, tmp_path):
+    place, remount = small_disk
+    remount("size=64m")
+    shutil.copytree(results, place, dirs_exist_ok=True)
+    known = commands(place) | {"train": [*RUNS, "--epochs", 1, "--out", place / "new"]}
+    before = content(place)
+    remount("ro")
+    command = Command(known[what], tmp_path / "log")
+    assert command.wait() == 2, command.said
+    require_one_line(command, str(place), "cannot be written")
+    assert content(place) == before
+    if what == "train":  # a complete run is read, and left as it is, also where nothing can be written
+        run_folder = place / "results/quick/runs/digits/swrn-22-1/cifar/seed0"
+        again = Command([*RUNS, "--epochs", 1, "--out", run_folder], tmp_path / "log")
+        assert again.wait() == 0, again.said
+
+
+@pytest.mark.torture_alone
+@pytest.mark.attack("results moved elsewhere")
+def test_results_that_moved(results, few_cifar, tmp_path):
+    elsewhere = tmp_path / "else where's $(it)"
+    shutil.copytree(results, elsewhere)
+    was = content(results / "results/quick")
+    for what in ("report", "fold"):
+        moved = Command(commands(elsewhere)[what], tmp_path / "log")
+        assert moved.wait() == 0, moved.said
+    now = content(elsewhere / "results/quick")
+    assert now["report.md"] == was["report.md"] and now["report.html"] == was["report.html"]
+    command = [*TRAIN, "--epochs", 2, *few_data(tmp_path, few_cifar)]
+    first = Command([*command, "--out", tmp_path / "a"], tmp_path / "log", prepare=few_images, watched=tmp_path / "a")
+    assert first.wait() == 0
+    half = first.changes - 12
+    killed = Command(
+        [*command, "--out", tmp_path / "b"],
+        tmp_path / "log",
+        prepare=few_images,
+        watched=tmp_path / "b",
+        die_before=half,
+    )
+    killed.wait()
+    assert (tmp_path / "b/checkpoint.pt").exists()
+    (tmp_path / "b").rename(tmp_path / "c")
+    again = Command([*command, "--out", tmp_path / "c"], tmp_path / "log", prepare=few_images)
+    assert again.wait() == 0, again.said
+    require_same(tmp_path / "c", tmp_path / "a")
+
+
+@pytest.mark.attack("a file system that does not rename over a file")
+def test_without_rename_over_the_old_file_stays(tmp_path, monkeypatch):
+    write_text(tmp_path / "file", "old")
+
+    def refused(self, target):
+        raise FileExistsError(17, "File exists", str(target))
+
+    monkeypatch.setattr("pathlib.Path.replace", refused)
+    with pytest.raises(UserError, match=r"file: cannot be written \(File exists\)"):
+        write_text(tmp_path / "file", "new")
+    assert content(tmp_path) == {"file": b"old"}
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
+    for name in (".model.safetensors.123.tmp", ".mine.tmp", "metrics.json", ".a.12.tmp.keep"):
+        (tmp_path / name).write_text("x")
+    remove_leftovers(tmp_path)
+    assert sorted(content(tmp_path)) == [".a.12.tmp.keep", ".mine.tmp", "metrics.json"]

@@ -1,0 +1,102 @@
+"""What is installed: pinned, hashed, in agreement everywhere it is named, and under licences that are listed."""
+
+import importlib.metadata
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent.parent
+LOCK = ROOT / "envs/requirements.lock"
+pytestmark = pytest.mark.attack("supply chain: lock, hashes, constraints, licences")
+
+
+def module():
+    spec = importlib.util.spec_from_file_location("licences", ROOT / "envs/licences.py")
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def locked():
+    return {canonicalize_name(name): version for name, version in module().locked(LOCK).items()}
+
+
+def constraints():
+    lines = (ROOT / "envs/constraints.txt").read_text().splitlines()
+    pairs = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
+    return {canonicalize_name(name): version.split(";")[0].strip() for name, version in pairs}
+
+
+def asked_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    found = list(project["dependencies"])
+    wanted = ["dev", "torture"]
+    for extra in wanted:
+        for each in map(Requirement, extras[extra]):
+            if each.name == project["name"]:
+                wanted += each.extras
+            else:
+                found.append(str(each))
+    return [Requirement(each) for each in found]
+
+
+def test_every_dependency_of_the_project_is_locked_to_a_version_that_it_takes():
+    versions = locked()
+    for requirement in asked_for():
+        assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
+
+
+def test_what_a_locked_package_needs_is_locked_too():
+    versions = locked()
+    for name in versions:
+        for text in importlib.metadata.requires(name) or ():
+            need = Requirement(text)
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                assert need.specifier.contains(versions[canonicalize_name(need.name)], prereleases=True), (name, text)
+
+
+def test_lock_and_constraints_agree():
+    versions, tested = locked(), constraints()
+    assert {name: version for name, version in versions.items() if tested.get(name, version) != version} == {}
+    missing = {requirement.name for requirement in asked_for() if canonicalize_name(requirement.name) not in tested}
+    assert missing == set(), "the constraints leave a version open"
+
+
+def test_each_locked_package_has_hashes_and_nothing_else_is_in_the_lock():
+    text = LOCK.read_text()
+    blocks = re.split(r"\n(?=[A-Za-z0-9])", "\n" + re.sub(r"^#.*\n", "", text, flags=re.M).strip())
+    for block in filter(None, (block.strip() for block in blocks)):
+        lines = [line.strip().rstrip("\\").strip() for line in block.splitlines()]
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+( ; .+)?", lines[0]), lines[0]
+        hashes = [line for line in lines[1:] if not line.startswith("#")]
+        assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", line) for line in hashes), lines[0]
+
+
+def test_no_address_of_a_registry_is_in_the_lock():
+    assert "://" not in LOCK.read_text() and "--index" not in LOCK.read_text()
+
+
+def test_what_is_installed_is_what_is_locked():
+    versions = locked()
+    installed = {name: importlib.metadata.version(name) for name in versions}
+    # A build of one's own tells itself by a local part: torch 2.9.0+cpu.
+    assert {name: found for name, found in installed.items() if found.split("+")[0] != versions[name]} == {}
+
+
+def test_licences_are_listed_as_the_lock_has_them():
+    text = (ROOT / "reports/licences.md").read_text()
+    listed = dict(re.findall(r"^\| ([A-Za-z0-9._-]+) \| ([0-9][^ |]*) \| .+ \|$", text, re.M))
+    assert listed == module().locked(LOCK)
+    assert text == module().table(LOCK), "make lock"
+
+
+def test_whose_licence_is_told_nowhere_is_known():
+    text = (ROOT / "reports/licences.md").read_text()
+    untold = re.findall(r"^\| ([A-Za-z0-9._-]+) \| [^|]+ \| not told \|$", text, re.M)
+    assert untold == ["cuda-toolkit"]  # an empty package that names the parts of CUDA, listed each by itself
