@@ -25,8 +25,8 @@ def same_run(ours, theirs):
 
 
 def submitted(said):
-    """Slurm's ids of the jobs that Snakemake submitted, in order."""
-    return re.findall(r"has been submitted with SLURM jobid (\d+)", said)
+    """Slurm's ids of the jobs that Snakemake submitted, sorted: two threads submit, and tell of it in either order."""
+    return sorted(re.findall(r"has been submitted with SLURM jobid (\d+)", said), key=int)
 
 
 def seconds(job):
