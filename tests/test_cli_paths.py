@@ -99,3 +99,10 @@ def test_killed_in_its_phases_it_ends_with_the_same_bits(recipe, tmp_path):
     subprocess.run([*command, tmp_path / "killed"], check=True, stdout=subprocess.DEVNULL)
     for name in ("model.safetensors", "metrics.json", "similarity.npz", "predictions.npz"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
+
+
+def test_the_loader_of_a_workflow_is_no_matter_of_theirs(recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SOFTSHARE_LOADER", "ffcv")
+    assert main(["train", *TINY, *recipe, "--out", str(tmp_path / "run")]) == 0
+    assert main(["train", *TINY, *recipe, "--loader", "ffcv", "--out", str(tmp_path / "other")]) == 2
+    assert "loader: 'ffcv': are drawn, into memory" in capsys.readouterr().err
