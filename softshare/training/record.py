@@ -88,12 +88,18 @@ def provenance() -> dict[str, Any]:
         versions[package] = importlib.metadata.version(package)
     status = _git("status", "--porcelain")
     return {
-        "argv": sys.argv,
+        "argv": [_program(), *sys.argv[1:]],
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if status is None else bool(status),
         "versions": versions,
         "platform": platform.platform(),
     }
+
+
+def _program() -> str:
+    """The command's name, without the folder that it happens to lie in."""
+    name = Path(sys.argv[0]).name
+    return "softshare" if name == "__main__.py" else name
 
 
 def _git(*arguments: str) -> str | None:

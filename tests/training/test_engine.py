@@ -36,6 +36,7 @@ def test_a_run_leaves_its_folder(job, images, tmp_path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["dataset"]["fingerprint"] == "0" * 64
     assert manifest["settings"]["model"] == "swrn-16-1-1" and manifest["settings"]["dropout"] == 0.3
+    assert "/" not in manifest["argv"][0]
     assert manifest["precision"] == "fp32" and torch.__version__.startswith(manifest["versions"]["torch"])
     assert manifest["peak_memory_bytes"] > 1e7 and manifest["wall_seconds"] >= manifest["device_seconds"] > 0
 
