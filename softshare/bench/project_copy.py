@@ -41,7 +41,8 @@ def project_copy() -> Iterator[Path]:
 def add_scale(copy: Path, seeds: int) -> str:
     """Adds the paper's scale with so many seeds of every run to a copy, and gives its name."""
     scale = read_yaml(copy / "config" / "scales" / "paper.yaml", schema="scale")
-    scale["seeds"] = scale["shortest_paths"]["seeds"] = list(range(seeds))
+    scale["seeds"] = list(range(seeds))
+    scale["shortest_paths"]["seeds"] = list(range(seeds))  # a list of its own: YAML would write an alias
     name = f"paper-{seeds}-seeds"
     (copy / "config" / "scales" / f"{name}.yaml").write_text(yaml.safe_dump(scale), encoding="utf-8")
     return name

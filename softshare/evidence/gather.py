@@ -98,6 +98,11 @@ def find_experiment(plan: Plan, name: str, *kinds: str) -> Experiment:
     return plan.experiment(name)
 
 
+def mixed_between(one: CellEvidence, other: CellEvidence) -> list[str]:
+    """How the complete runs of two cells are not of one kind: no comparison of the two follows from them."""
+    return list(_mixed([_circumstances(record) for record in (*one.complete, *other.complete)]))
+
+
 def cautions_between(one: CellEvidence, other: CellEvidence) -> list[str]:
     """How the circumstances of two cells' complete runs differ: what a comparison of the two should know."""
     records = (*one.complete, *other.complete)

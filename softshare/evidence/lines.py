@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from softshare.evidence.contrast import Contrast, contrast
-from softshare.evidence.gather import CellEvidence, cautions_between
+from softshare.evidence.gather import CellEvidence, cautions_between, mixed_between
 from softshare.evidence.reported import PaperNumber, PaperRow, PaperTable
 from softshare.evidence.verdict import Judgement, judge
 
@@ -112,6 +112,8 @@ def _compared(found: CellEvidence, base: CellEvidence) -> tuple[Contrast | None,
         return None, [f"not held against {base.cell.row}: runs depart from the plan"]
     if found.mixed or base.mixed:
         return None, [f"not held against {base.cell.row}: runs are mixed"]
+    if mixed := mixed_between(found, base):
+        return None, [f"not held against {base.cell.row}: {'; '.join(mixed)}"]
     cautions = [f"with {base.cell.row}: {caution}" for caution in cautions_between(found, base)]
     return contrast(found.errors_by_seed, base.errors_by_seed), cautions
 

@@ -13,7 +13,7 @@ import numpy as np
 from softshare.errors import UserError
 from softshare.evidence.claims.finding import UnansweredError, by_reason
 from softshare.evidence.claims.reading import Claim, Claims
-from softshare.evidence.gather import CellEvidence, cautions_between, gather
+from softshare.evidence.gather import CellEvidence, cautions_between, gather, mixed_between
 from softshare.evidence.similarity import Group, read_similarity
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 from softshare.names import SHORTEST_PATHS, parse_model_name
@@ -73,7 +73,7 @@ class Ground:
         """The runs of two settings of a claim, by the keys that its test names them under.
 
         Raises:
-            UnansweredError: As `runs`, or the same network stands in for both.
+            UnansweredError: As `runs`, the same network stands in for both, or theirs are not of one kind.
         """
         first, second = claim.setting(one), claim.setting(other)
         ours, base = self.scale.stand_in(first), self.scale.stand_in(second)
@@ -85,7 +85,11 @@ class Ground:
         for setting in (first, second):
             if not self.cells[setting].complete:
                 self.runs(setting)
-        return self.runs(first), self.runs(second)
+        found, beside = self.runs(first), self.runs(second)
+        if mixed := mixed_between(found, beside):
+            what = f"the runs of {found.cell.run} and {beside.cell.run} are mixed"
+            raise UnansweredError(Verdict.MIXED, f"{what}: {'; '.join(mixed)}")
+        return found, beside
 
     def require_enough(self, found: CellEvidence, n: int, what: str) -> None:
         """Refuses fewer seeds than a verdict needs.
