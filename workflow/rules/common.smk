@@ -139,7 +139,7 @@ def files_of_run(*names):
 def minutes_of(wildcards, dataset=None):
     """Minutes that a run takes: as forecast (`softshare forecast --out`), otherwise as the scale's file says."""
     dataset = dataset or wildcards.dataset
-    run = f"{dataset}/{wildcards.model}/{wildcards.recipe}/seed{wildcards.seed:q}"
+    run = f"{dataset}/{wildcards.model}/{wildcards.recipe}/seed{wildcards.seed}"
     return MINUTES.get(run, plan.scale.task_of(dataset).minutes_per_run)
 
 
