@@ -89,7 +89,7 @@ def test_two_processes_resume_to_the_bit(trained_by_two, tmp_path):
     process, out = launch(tmp_path, 2, *command), tmp_path / "run"
     while not (out / "history.csv").exists() and process.poll() is None:
         time.sleep(0.02)
-    os.kill(int((out / ".lock").read_text()), signal.SIGKILL)  # the one that writes
+    os.kill(int((out / ".lock").read_text().split()[0]), signal.SIGKILL)  # the one that writes
     process.communicate(timeout=120)
     assert process.returncode != 0 and not (out / "metrics.json").exists() and 1 <= len(history(out)) < 3
     code, _, err = train(tmp_path, 2, *command)
