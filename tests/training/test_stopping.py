@@ -2,6 +2,7 @@
 
 import os
 import platform
+import platform
 import signal
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path):
 
 def test_a_folder_is_held_once_and_given_back(tmp_path):
     with alone_in(tmp_path):
-        assert (tmp_path / LOCK).read_text() == str(os.getpid())
+        assert (tmp_path / LOCK).read_text() == f"{os.getpid()} on {platform.node()}"
         with pytest.raises(UserError, match="another process"), alone_in(tmp_path):
             pass
     assert not (tmp_path / LOCK).exists()
