@@ -2,7 +2,6 @@
 
 import os
 import platform
-import platform
 import signal
 import subprocess
 import sys
