@@ -40,8 +40,9 @@ if WITH_FFCV:
             "../../envs/train.yaml"
         threads: 2
         resources:
-            mem_mb=4000,
-            runtime=30,
+            mem_mb=growing(4000),
+            runtime=growing(30),
+            disk_mb=4000,
         params:
             place=lambda wildcards: config["data"].get(wildcards.dataset),
         shell:
