@@ -29,7 +29,7 @@ lock: $(INSTALLED)  ## envs/requirements.lock and reports/licences.md, anew from
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --no-annotate --no-emit-index-url \
 	  --python-version 3.11.7 --python-platform x86_64-unknown-linux-gnu \
-	  --extra dev --extra torture --constraint envs/constraints.txt --output-file envs/requirements.lock pyproject.toml
+	  --extra dev --constraint envs/constraints.txt --output-file envs/requirements.lock pyproject.toml
 	$(BIN)/python envs/licences.py > reports/licences.md
 
 lint: $(INSTALLED)

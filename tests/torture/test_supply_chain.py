@@ -36,7 +36,7 @@ def asked_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     found = list(project["dependencies"])
-    wanted = ["dev", "torture"]
+    wanted = ["dev"]  # what `make` installs; the constraints pin the rest
     for extra in wanted:
         for each in map(Requirement, extras[extra]):
             if each.name == project["name"]:
