@@ -5,24 +5,27 @@ BIN := $(VENV)/bin
 CORES ?= all
 INSTALLED := $(VENV)/.installed
 
-.PHONY: reproduce test test-fast test-cluster torture lock lint format bench docs ffcv clean
+.PHONY: reproduce test test-fast test-long test-cluster torture lock lint format bench docs ffcv clean
 
 reproduce: $(INSTALLED)  ## install, run the quick scale, name its report
 	$(BIN)/snakemake --cores $(CORES) --quiet rules
 	@echo "report: results/quick/report.html (and report.md beside it)"
 
-test: $(INSTALLED)  ## the whole test suite but the cluster's
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not cluster"
+test: $(INSTALLED)  ## the test suite, but those of test-long and test-cluster
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not long and not cluster"
+
+test-long: $(INSTALLED)  ## a handful that take a minute or two each: compiled training, every conda environment, FFCV
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m long
 
 test-fast: $(INSTALLED)  ## without the slow tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not cluster"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not long and not cluster"
 
 test-cluster: $(INSTALLED)  ## starts a Slurm of one node (root; apt-get install slurm-wlm munge), shows jobs by their ids
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -rs --capture=no
 
 torture: $(INSTALLED)  ## kills, full disks, bad input, hostile files, at full length; ends with a table
 	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[torture]' || true
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not cluster" --torture results/torture.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not long and not cluster" --torture results/torture.md
 
 # Hashes are those of the package index; the versions are the constraints' own.
 lock: $(INSTALLED)  ## envs/requirements.lock and reports/licences.md, anew from pyproject.toml and the constraints

@@ -52,7 +52,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--loader",
-        help="auto, tensor, torchvision or ffcv: what loads images, all to the same bits "
+        help="auto, tensor, torchvision or ffcv: what loads images; all to the same bits but ffcv for photographs "
         "(default: what SOFTSHARE_LOADER names, else auto)",
     )
     parser.add_argument("--beton", type=Path, help="FFCV's file (default: results/data/DATASET.beton)")

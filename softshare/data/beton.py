@@ -86,7 +86,7 @@ def read_beton(path: Path, dataset: str, fingerprint: str) -> Beton:
     Raises:
         UserError: It is missing, truncated, altered, of another version or of another dataset.
     """
-    facts = _read_facts(path)
+    facts = read_facts(path)
     if (facts["dataset"], facts["fingerprint"]) != (dataset, fingerprint):
         found, wanted = (f"{name} ({mark[:12]})" for name, mark in (_of(facts), (dataset, fingerprint)))
         raise UserError(f"holds {found}, not {wanted}", file=path, remedy=_remedy(path, dataset))
@@ -150,7 +150,12 @@ def sha256(path: Path, progress: bool = False) -> str:
     return digest.hexdigest()
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
+def read_facts(path: Path) -> dict[str, Any]:
+    """What `<file>.json` tells of a file, which is not read.
+
+    Raises:
+        UserError: One of the two is missing, or something that has to be told is.
+    """
     if not path.is_file():
         raise UserError("no such file", file=path, remedy="softshare data write DATASET --out FILE makes it")
     told = facts_file(path)

@@ -38,7 +38,7 @@ class Job(Generic[RecipeT]):
     """One run: what is trained, how, and where it computes.
 
     The loader, resolved, and the file that FFCV reads are no part of its identity: all loaders give the same bits, so a
-    run may go on with another one than it began with.
+    run may go on with another one than it began with. But for photographs: what FFCV decodes has pixels of its own.
     """
 
     dataset: str
@@ -56,6 +56,7 @@ class Job(Generic[RecipeT]):
     workers: int = 0  # processes that decode photographs; the bits are the same with any number
     loader: str = "tensor"
     beton: Path = Path()
+    decoding: str = ""  # of photographs by FFCV (`data.ffcv_photographs.decoding_of`); empty: the originals
 
     @property
     def key(self) -> dict[str, Any]:
@@ -68,5 +69,8 @@ class Job(Generic[RecipeT]):
         threads: dict[str, Any] = {"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}
         if self.processes.count > 1:
             threads |= {"processes": self.processes.count, "batch norm": self.batch_norm}
+        decoding = {"decoding": self.decoding} if self.decoding else {}
         arithmetic = {"torch": str(torch.__version__), "compiled synthesis": native.library() is not None}
-        return self.key | self.recipe.settings() | where | threads | arithmetic | {"fingerprint": fingerprint}
+        return (
+            self.key | self.recipe.settings() | where | threads | decoding | arithmetic | {"fingerprint": fingerprint}
+        )

@@ -13,6 +13,7 @@ from softshare.data.augment import Augmentation
 from softshare.data.beton import read_beton
 from softshare.data.ffcv_file import FfcvFile, ffcv_is_installed, require_ffcv
 from softshare.data.ffcv_loader import FfcvLoader
+from softshare.data.ffcv_photographs import FfcvPhotographLoader
 from softshare.data.images import DEFAULT_FOLDER, ImageSet
 from softshare.data.loaders import WHOLE, Loader, Part, TensorLoader, split_validation
 from softshare.data.photograph_loader import PhotographLoader
@@ -76,6 +77,29 @@ def resolve_loader(name: str, device: torch.device, beton: Path) -> str:
     return name
 
 
+def resolve_photograph_loader(name: str, beton: Path) -> str:
+    """Which loader a run on photographs takes; FFCV's pixels differ from torchvision's.
+
+    `auto` takes FFCV where it is installed and a file was written for it: photographs lie in no memory, and it decodes
+    them several times as fast.
+
+    Args:
+        name: `auto` or a loader's name.
+        beton: FFCV's file.
+
+    Raises:
+        UserError: A loader of images in memory, or FFCV, asked for by name, cannot be imported.
+    """
+    if name == "auto":
+        return "ffcv" if ffcv_is_installed() and beton.is_file() else "torchvision"
+    if name not in ("ffcv", "torchvision"):
+        remedy = "auto, torchvision or ffcv"
+        raise UserError("photographs are not loaded so", key="loader", value=name, remedy=remedy)
+    if name == "ffcv":
+        require_ffcv()
+    return name
+
+
 def make_loaders(job: Job[Any], images: Images) -> Loaders:
     """Makes the loaders of a run, on its device, channels last.
 
@@ -84,7 +108,8 @@ def make_loaders(job: Job[Any], images: Images) -> Loaders:
     """
     make = _Loading(job.recipe, images, job.device, job.workers, job.processes.part, job.loader)
     if job.loader == "ffcv":
-        make = replace(make, file=FfcvFile(read_beton(job.beton, job.dataset, images.fingerprint)))
+        crop = job.recipe.crop if isinstance(job.recipe, PhotographRecipe) else None
+        make = replace(make, file=FfcvFile(read_beton(job.beton, job.dataset, images.fingerprint), crop))
     kept, held_out = split_validation(count_of(images, "train"), job.recipe.validation, job.seed)
     validation = make.in_order("train", held_out) if len(held_out) else None
     return Loaders(make.training(kept, job.seed), make.in_order("test"), validation, held_out.tolist())
@@ -134,6 +159,7 @@ class _Loading:
         """Images of a split as they are."""
         if isinstance(self.images, PhotographSet):
             assert isinstance(self.recipe, PhotographRecipe)
+            # From the original files, whatever loads what is trained on: error is that of the paper's protocol.
             return self._photographs(split, chosen, _PHOTOGRAPHS_A_BATCH, resize=self.recipe.resize)
         return self._in_memory(split, chosen, EVALUATION_BATCH)
 
@@ -142,9 +168,12 @@ class _Loading:
         photographs = self.images.train if split == "train" else self.images.validation
         if chosen is not None:
             photographs = photographs.select(chosen.numpy())
-        where: dict[str, Any] = {"device": self.device, "workers": self.workers, "part": self.part}
-        augmentation = self.recipe.augmentation
-        return PhotographLoader(photographs, batch_size=batch_size, augmentation=augmentation, **where, **more)
+        where: dict[str, Any] = {"device": self.device, "part": self.part}
+        settings = {"batch_size": batch_size, "augmentation": self.recipe.augmentation, **where, **more}
+        if self.file is not None and more.get("resize") is None:
+            assert chosen is not None  # the file holds those of training first
+            return FfcvPhotographLoader(self.file, chosen.numpy(), photographs, **settings)
+        return PhotographLoader(photographs, workers=self.workers, **settings)
 
     def _in_memory(self, split: str, chosen: Tensor | None, batch_size: int, **more: Any) -> Loader:
         assert isinstance(self.images, ImageSet)

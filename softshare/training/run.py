@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from softshare.data.ffcv_photographs import decoding_of
 from softshare.data.images import load_images
 from softshare.data.photograph_loader import default_workers
 from softshare.data.photograph_sets import load_photographs
@@ -26,7 +27,7 @@ from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.folding import describe_costs, fold_run, parse_thresholds
 from softshare.training.job import Job
-from softshare.training.loading import Images, default_beton, resolve_loader
+from softshare.training.loading import Images, default_beton, resolve_loader, resolve_photograph_loader
 from softshare.training.path_engine import train_paths
 from softshare.training.path_recipe import PathRecipe
 from softshare.training.photograph_recipe import PhotographRecipe
@@ -68,6 +69,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         raise UserError("is trained by one process", key="dataset", value=SHORTEST_PATHS, remedy="leave torchrun out")
     device = prepare(device_name(arguments.device, processes), arguments.threads)
     beton = arguments.beton or default_beton(arguments.dataset)
+    loader = _loader(arguments, device, beton)
     job: Job = Job(
         dataset=arguments.dataset,
         model=arguments.model,
@@ -82,8 +84,9 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         scale=arguments.scale,
         curves=arguments.tensorboard,
         workers=default_workers() if arguments.workers is None else arguments.workers,
-        loader=_loader(arguments, device, beton),
+        loader=loader,
         beton=beton,
+        decoding=_decoding(loader, arguments.dataset, beton),
     )
     with together(processes, device):
         told = _train(job, arguments)
@@ -99,10 +102,16 @@ def _loader(arguments: argparse.Namespace, device: torch.device, beton: Path) ->
             raise UserError("are drawn, into memory", key="loader", value=named, remedy="auto or tensor")
         return "tensor"
     if arguments.dataset in PHOTOGRAPHS:
-        if named not in (None, "auto", "torchvision"):
-            raise UserError("photographs are not loaded so", key="loader", value=named, remedy="auto or torchvision")
-        return "torchvision"
+        by_environment = os.environ.get("SOFTSHARE_LOADER") or "auto"
+        # Said of all datasets together, it is meant for those that fit into memory.
+        by_environment = "torchvision" if by_environment == "tensor" else by_environment
+        return resolve_photograph_loader(named or by_environment, beton)
     return resolve_loader(named or os.environ.get("SOFTSHARE_LOADER") or "auto", device, beton)
+
+
+def _decoding(loader: str, dataset: str, beton: Path) -> str:
+    """What tells pixels of photographs out of FFCV's file from those of the originals."""
+    return decoding_of(beton) if loader == "ffcv" and dataset in PHOTOGRAPHS else ""
 
 
 def _train(job: Job, arguments: argparse.Namespace) -> str:

@@ -50,7 +50,7 @@ def test_without_conda_on_the_path_it_says_so(path_without):
     assert "--use-conda: there is no conda on the PATH; install Miniforge, or leave the flag out" in said, said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_rule_runs_in_its_environment_and_its_log_says_which(tmp_path, conda):
     for part in ("Snakefile", "config", "workflow", "reports", "envs", "profiles", "softshare"):
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy

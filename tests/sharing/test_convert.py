@@ -145,7 +145,7 @@ def test_autocast_trains_and_equals_the_plain_network():
     torch.testing.assert_close(bank.coefficients.grad, expected, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compile_is_one_graph_with_the_same_gradients():
     model = shared()
     twin = copy.deepcopy(model)

@@ -184,7 +184,7 @@ def test_bf16_trains(job, images, tmp_path):
     assert load_file(tmp_path / "model.safetensors")["stem.weight"].dtype == torch.float32
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compiled_training_resumes_too(job, images, tmp_path, monkeypatch):
     compiled = dataclasses.replace(job, compile=True)
     train(compiled, images, tmp_path / "whole", progress=False)

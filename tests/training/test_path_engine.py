@@ -233,7 +233,7 @@ def test_bf16_trains(job, tmp_path):
     assert np.isfinite(metrics["test"]["loss"]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compiled_training_resumes_too(job, tmp_path, monkeypatch):
     compiled = dataclasses.replace(job, compile=True)
     train_paths(compiled, tmp_path / "whole", progress=False)

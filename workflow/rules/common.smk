@@ -66,7 +66,7 @@ for dataset, path in config["data"].items():
     if path:
         os.environ[f"SOFTSHARE_DATA_{dataset.upper()}"] = path
 
-# The loader likewise, for all give the same bits.
+# The loader likewise, for all give the same bits (of photographs, the manifest tells which).
 os.environ |= {"SOFTSHARE_LOADER": config["loader"]}
 WITH_FFCV = config["loader"] == "ffcv" or (
     config["loader"] == "auto"
@@ -117,7 +117,7 @@ def beton_files():
         [
             f"results/data/{name}.beton"
             for name in plan.datasets
-            if name not in (SHORTEST_PATHS, *PHOTOGRAPHS)
+            if name != SHORTEST_PATHS
         ]
         if WITH_FFCV
         else []

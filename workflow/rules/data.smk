@@ -38,11 +38,18 @@ if WITH_FFCV:
             "results/logs/data/{dataset}.log",
         conda:
             "../../envs/train.yaml"
-        threads: 2
+        threads: lambda wildcards: 16 if wildcards.dataset in PHOTOGRAPHS else 2
         resources:
-            mem_mb=growing(4000),
-            runtime=growing(30),
-            disk_mb=4000,
+            mem_mb=growing(
+                lambda wildcards: 48000 if wildcards.dataset in PHOTOGRAPHS else 4000
+            ),
+            runtime=growing(
+                lambda wildcards: 900 if wildcards.dataset in PHOTOGRAPHS else 30
+            ),
+            # Photographs of at most 500 pixels a side, all as JPEG: some 100 KB each.
+            disk_mb=lambda wildcards: (
+                160000 if wildcards.dataset in PHOTOGRAPHS else 4000
+            ),
         params:
             place=lambda wildcards: config["data"].get(wildcards.dataset),
         shell:
