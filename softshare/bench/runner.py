@@ -1,4 +1,4 @@
-"""Runs benches, holds each number against its bound and writes `bench.csv`."""
+"""Runs benches, holds each number against its bound and writes `bench.csv` and `bench.md`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from softshare.bench.forecasting import bench_forecast, bench_local_run, bench_s
 from softshare.bench.inference import bench_inference, bench_start_from_weights
 from softshare.bench.loading import bench_beton, bench_loading, bench_waiting
 from softshare.bench.measure import Measured
+from softshare.bench.page import bench_page
 from softshare.bench.paths import bench_path_data, bench_path_step, bench_path_throughput
+from softshare.bench.photographs import bench_photographs
 from softshare.bench.report import bench_report
-from softshare.bench.steps import bench_memory, bench_step, step_names
+from softshare.bench.steps import bench_memory, bench_step, bench_throughput, step_names
 from softshare.bench.synthesis import bench_synthesis
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root, read_yaml, write_json, write_text
@@ -37,6 +39,7 @@ BENCHES: dict[str, Callable[[str, int], Iterator[Measured]]] = {
     "loading.speedup": bench_loading,
     "loading.waiting": bench_waiting,
     "loading.beton": bench_beton,
+    "loading.photographs": bench_photographs,
     "memory.swrn-28-10.batch16": bench_memory,
     "inference.swrn-28-2.batch128": bench_inference,
     "inference.swrn-28-10.batch16": bench_inference,
@@ -52,12 +55,14 @@ BENCHES: dict[str, Callable[[str, int], Iterator[Measured]]] = {
     "paths.data": bench_path_data,
     "paths.step.scnn-20": bench_path_step,
     "paths.throughput": bench_path_throughput,
+    "throughput.wrn-28-2.batch128": bench_throughput,
+    "throughput.swrn-28-2-2.batch128": bench_throughput,
     **dict.fromkeys(step_names(), bench_step),
 }
 
 
 def run_benches(out: Path, only: list[str] | None = None, rounds: int | None = None) -> pd.DataFrame:
-    """Measures, prints each row as it comes, and writes `bench.csv` and `manifest.json`.
+    """Measures, prints each row as it comes, and writes `bench.csv`, `bench.md` and `manifest.json`.
 
     Args:
         out: The folder to write to.
@@ -99,6 +104,7 @@ def run_benches(out: Path, only: list[str] | None = None, rounds: int | None = N
         **provenance(),
     }
     write_json(out / "manifest.json", machine)
+    write_text(out / "bench.md", bench_page(table, machine, settings["bounds"]))
     print(tabulate(rows, headers="keys", tablefmt="github"))
     print(f"{machine['device']}, {machine['threads']} threads, {machine['precision']}; written to {out / 'bench.csv'}")
     return table

@@ -17,6 +17,10 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
     parser.add_argument("--only", nargs="+", metavar="NAME", help="benches whose name begins so")
     parser.add_argument("--rounds", type=int, help="measurements of each, at least 5")
+    parser.add_argument(
+        "--profile", metavar="MODEL", help="instead: take a training step apart; leaves a Chrome trace and a page"
+    )
+    parser.add_argument("--batch", type=int, default=128, help="images a step of --profile (default: 128)")
     parser.set_defaults(command=_bench)
 
 
@@ -28,6 +32,12 @@ def _add_survey(commands: argparse._SubParsersAction) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
+    if arguments.profile:
+        from softshare.bench.step_profile import describe_profile, profile_step
+
+        print(describe_profile(profile_step(arguments.profile, arguments.batch, arguments.out)))
+        print(f"\nwritten to {arguments.out}")
+        return
     from softshare.bench import run_benches
 
     run_benches(arguments.out, arguments.only, arguments.rounds)

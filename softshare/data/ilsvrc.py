@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scipy.io import loadmat
-
 from softshare.data.archives import read_archive
 from softshare.errors import UserError
 
@@ -54,6 +52,8 @@ def validation_synsets(folder: Path) -> list[str]:
     Raises:
         UserError: There is no kit, or it is damaged.
     """
+    from scipy.io import loadmat  # slow to import, and few runs need it
+
     source, truth, meta = _devkit(folder)
     try:
         table: Any = loadmat(io.BytesIO(meta), squeeze_me=True, variable_names=["synsets"])["synsets"]

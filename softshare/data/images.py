@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 from dataclasses import dataclass
@@ -9,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from softshare.data.catalogue import FACTS
@@ -80,7 +79,7 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
     if name == "digits":
         classes = tuple(str(digit) for digit in range(10))
         # A mirrored digit is none.
-        return _image_set(name, _digits(), "8x8 digits of scikit-learn", classes, flip=False)
+        return _image_set(name, _digits(cache), "8x8 digits of scikit-learn", classes, flip=False)
     path = path or _named_place(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name
     splits, source = _read(name, Path(path), cache)
     return _image_set(name, splits, source, FACTS[name].classes, flip=True)
@@ -133,8 +132,23 @@ def _read(name: str, path: Path, cache: Path | None) -> tuple[Splits, str]:
     return splits, line
 
 
-def _digits() -> Splits:
+def _digits(cache: Path | None) -> Splits:
+    """scikit-learn's digits; kept, for importing it takes as long as half a run at the quick scale."""
+    if cache is None:
+        return _split_digits()
+    file = cache / f"digits-{importlib.metadata.version('scikit-learn')}.safetensors"
+    if kept := read_cache(file):
+        return kept[0]
+    splits = _split_digits()
+    write_cache(file, splits, "scikit-learn")
+    return splits
+
+
+def _split_digits() -> Splits:
     """The 1,797 real digits, in a fixed split that gives each class its share of the 360 test images."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     digits = load_digits()
     greys = (digits.images.astype(np.int64) * 255 + 8) // 16  # 0 to 16 -> 0 to 255, rounded
     images = torch.from_numpy(greys.astype(np.uint8))[:, None].repeat(1, 3, 1, 1)

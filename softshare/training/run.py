@@ -15,8 +15,6 @@ from softshare.data.photograph_loader import default_workers
 from softshare.data.photograph_sets import load_photographs
 from softshare.data.photographs import PhotographSet
 from softshare.errors import UserError
-from softshare.evidence.fold_figures import write_fold_figures
-from softshare.evidence.folding import read_folding
 from softshare.files import check
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, BottleneckName, parse_model_name, require_fit
 from softshare.plan import load_scale
@@ -25,7 +23,6 @@ from softshare.training.curves import require_tensorboard
 from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision
 from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
-from softshare.training.folding import describe_costs, fold_run, parse_thresholds
 from softshare.training.job import Job
 from softshare.training.loading import Images, default_beton, resolve_loader, resolve_photograph_loader
 from softshare.training.path_engine import train_paths
@@ -196,6 +193,11 @@ def fold_folder(arguments: argparse.Namespace) -> str:
     Raises:
         UserError: A threshold that is none, or no complete run of a shared network.
     """
+    # matplotlib and scipy's statistics, which training does without
+    from softshare.evidence.fold_figures import write_fold_figures
+    from softshare.evidence.folding import read_folding
+    from softshare.training.folding import describe_costs, fold_run, parse_thresholds
+
     (threshold, *more) = parse_thresholds(arguments.threshold)
     if more:
         raise UserError("must be one number", key="threshold", value=arguments.threshold, remedy="see --thresholds")

@@ -38,6 +38,9 @@ def test_rows_are_held_against_their_bounds(tmp_path, monkeypatch):
     assert list(rows[0]) == ["name", "value", "unit", "bound", "holds"]
     assert [row["holds"] for row in rows] == ["no", "yes", ""]
     assert json.loads((tmp_path / "manifest.json").read_text())["precision"] in ("fp32", "bf16")
+    page = (tmp_path / "bench.md").read_text()
+    assert "1 bounds hold, 1 are missed" in page and "| **missed** |" in page
+    assert "Not measured: dry-run.paper.seconds" in page  # what was not run is said
 
 
 def test_every_bound_belongs_to_a_bench():
