@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,6 +40,16 @@ class Stopped(BaseException):
     def __init__(self, number: int) -> None:
         self.number = number
         super().__init__(signal.Signals(number).name)
+
+
+def require_positive(value: float, key: str) -> None:
+    """Refuses what is not above 0, or not finite.
+
+    Raises:
+        UserError: It names the key.
+    """
+    if not 0 < value < math.inf:  # nan is neither
+        raise UserError("must be a finite number above 0", key=key, value=value)
 
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:

@@ -24,12 +24,12 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _status(arguments: argparse.Namespace) -> None:
     import time
 
-    from softshare.errors import UserError
+    from softshare.errors import require_positive
     from softshare.evidence.status import describe_status, read_status
     from softshare.plan import load_plan
 
-    if arguments.watch is not None and arguments.watch <= 0:
-        raise UserError("must be above 0", key="watch", value=arguments.watch)
+    if arguments.watch is not None:
+        require_positive(arguments.watch, "watch")
     plan = load_plan(arguments.scale, arguments.experiments)
     results = arguments.results / arguments.scale
     with contextlib.suppress(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from softshare.data.beton_images import PhotographImages, PhotographSettings, Pi
 from softshare.data.beton_writer import Content, write_beton
 from softshare.data.images import load_images
 from softshare.data.photographs import PhotographSet
-from softshare.errors import UserError
+from softshare.errors import require_positive
 from softshare.files import require_writable
 
 
@@ -35,7 +35,7 @@ def write_images(
     Raises:
         UserError: The dataset cannot be read, or the file not be written.
     """
-    _require_time(limit)
+    require_positive(limit, "time-limit")
     require_writable(out.parent)
     images = load_images(name, source, cache=cache)
     content = Content(
@@ -74,7 +74,7 @@ def write_photographs(
     Raises:
         UserError: A photograph cannot be decoded, or the file not be written.
     """
-    _require_time(limit)
+    require_positive(limit, "time-limit")
     require_writable(out.parent)
     train, test = photographs.train, photographs.validation
     content = Content(
@@ -86,11 +86,6 @@ def write_photographs(
         labels=torch.cat([train.labels, test.labels]).numpy(),
     )
     return write_beton(out, content, limit=limit, threads=threads, progress=progress)
-
-
-def _require_time(limit: float) -> None:
-    if limit <= 0:
-        raise UserError("must be above 0", key="time-limit", value=limit)
 
 
 def _pixels(images: Tensor) -> PixelImages:

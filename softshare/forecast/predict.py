@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from softshare.errors import UserError
+from softshare.errors import require_positive
 from softshare.files import project_root, read_yaml
 from softshare.forecast.counting import Counted, count
 from softshare.forecast.devices import Device, find_device
@@ -161,8 +161,7 @@ def _told(
 ) -> tuple[Ground, dict[Workload, Pace]]:
     """Paces by operations alone."""
     if sustained is not None:
-        if sustained <= 0:
-            raise UserError("must be above 0", key="sustained", value=sustained)
+        require_positive(sustained, "sustained")
         ground = Ground(f"a device that sustains {sustained:g} TFLOP/s", "sustained", precision, "as given", True)
         tflops = sustained
     else:
@@ -178,8 +177,7 @@ def _measured(
     name: str, precision: str, counted: dict[Workload, Counted], runs: dict[Workload, int], seconds: float
 ) -> tuple[Ground, dict[Workload, Pace]]:
     """Paces of a device of this machine."""
-    if seconds <= 0:
-        raise UserError("must be above 0", key="seconds", value=seconds)
+    require_positive(seconds, "seconds")
     keep_freed_memory()
     device = resolve_device(name)
     resolved = resolve_precision(precision, device)
