@@ -4,7 +4,8 @@
 (() => {
   const numbers = JSON.parse(document.getElementById("numbers").textContent);
   const colours = ["#e07a5f", "#3d85c6", "#81b29a", "#b58ec9", "#e2b93b", "#5fa8a0", "#d36fa0", "#9c8a6b", "#7f8fd1", "#a3b85a"];
-  const ways = ["#c1121f", "#2a9d3f", "#1f6fb4", "#c96a00", "#7d4bb0", "#7a4a3a"];
+  const ways = [1, 2, 3, 4, 5, 6].map((index) => `var(--way${index})`);
+  const dashes = ["none", "6 2", "2 2"]; // colour alone tells too little
   const svg = "http://www.w3.org/2000/svg";
 
   function element(name, attributes = {}, text = "") {
@@ -141,8 +142,8 @@
       const stroke = ways[order % ways.length];
       const reach = 56 + 9 * order;
       const [from, to] = source === target ? [middle(source) + 4, middle(target) - 4] : [middle(source), middle(target)];
-      shape(picture, "path", { d: `M48 ${from} H${reach} V${to} H50`, stroke, class: "way" });
-      shape(picture, "path", { d: `M48 ${to} l5 -3 v6 z`, fill: stroke });
+      shape(picture, "path", { d: `M48 ${from} H${reach} V${to} H50`, style: `stroke: ${stroke}; stroke-dasharray: ${dashes[order % 3]}`, class: "way" });
+      shape(picture, "path", { d: `M48 ${to} l5 -3 v6 z`, style: `fill: ${stroke}` });
       shape(picture, "text", { x: reach + 2, y: (from + to) / 2 + 3, class: "times" }, steps.join(", "));
     });
     return picture;

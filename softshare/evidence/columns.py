@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from softshare.evidence.beside import BESIDE
 from softshare.evidence.lines import Line, QuotedLine
-from softshare.evidence.verdict import Judgement
+from softshare.evidence.verdict import FEWEST_SEEDS, Judgement
 from softshare.scales import Setting
 
 DASH = "\N{EN DASH}"
@@ -26,12 +26,15 @@ def shown(line: Line | QuotedLine, beside: list[str], compared: str | None) -> d
         compared: The row that every other row is held against, if any.
     """
     cells = _shown_quoted(line) if isinstance(line, QuotedLine) else _shown(line)
-    verdict = cells.pop("Verdict")
+    # Beside what it judges: a wide table is cut off on its right.
+    verdict, ran = cells.pop("Verdict"), cells.pop("What was run")
     for key in beside:
         cells |= _shown_beside(line, key)
     if compared:
         cells[f"Minus {compared}"] = DASH if isinstance(line, QuotedLine) else _contrast(line)
-    return cells | {"Verdict": verdict}
+    first = {key: cells.pop(key) for key in ("Row", "Dataset", "Error (%)", "Paper")}
+    how_sure = {key: cells.pop(key) for key in ("Difference", "95 % interval", "n")}
+    return first | {"Verdict": verdict} | how_sure | cells | {"What was run": ran}
 
 
 def plain(line: Line | QuotedLine, beside: list[str], compared: str | None) -> dict[str, object]:
@@ -59,7 +62,7 @@ def _shown(line: Line) -> dict[str, str]:
         "Paper": DASH if line.number is None else f"{line.number.value:.{decimals}f}",
         "Difference": DASH if judgement.difference is None else _signed(judgement.difference, decimals),
         "95 % interval": DASH
-        if judgement.interval is None
+        if judgement.interval is None or judgement.n < FEWEST_SEEDS
         else " to ".join(_number(end, decimals) for end in judgement.interval),
         "Verdict": str(judgement.verdict),
     }
@@ -121,7 +124,7 @@ def _contrast(line: Line) -> str:
         return DASH
     how = "Welch" if found.pairs is None else f"{found.pairs} pair{'s' if found.pairs > 1 else ''}"
     interval = "no interval"
-    if found.interval is not None:
+    if found.interval is not None and (found.pairs is None or found.pairs >= FEWEST_SEEDS):
         interval = " to ".join(_signed(end, decimals) for end in found.interval)
     return f"{_signed(found.difference, decimals)} ({interval}; {how})"
 

@@ -44,8 +44,13 @@ def write_fold_figures(folded: FoldedRun, out: Path) -> list[Path]:
     return files
 
 
-def draw_stages(folded: FoldedRun) -> Figure:
-    """A row a stage: unrolled, its layer similarity matrices, folded with the ways back in colour."""
+def draw_stages(folded: FoldedRun, heading: str = "") -> Figure:
+    """A row a stage: unrolled, its layer similarity matrices, folded with the ways back in colour.
+
+    Args:
+        folded: A folded run.
+        heading: What is written above all.
+    """
     chosen = folded.chosen
     heights = [
         _HEADING + _STEP * (folded.own_layers.get(stage, 0) + len(loops.sequence)) + _MARGIN
@@ -55,15 +60,17 @@ def draw_stages(folded: FoldedRun) -> Figure:
     columns = 1 + max(len(names) for names in groups.values())
     lanes = max(len(loops.jumps) for loops in chosen.stages.values())
     width, height = columns * _COLUMN + 1.8 + _LANE * max(lanes, 3), _HEADLINE + sum(heights)
-    figure = Figure(figsize=(width, height))
-    panel = axis(figure, 0, 0, width, height)
-    panel.set(xlim=(0, width), ylim=(0, height))
+    above = 0.24 if heading else 0.0
+    figure = Figure(figsize=(width, height + above))
+    panel = axis(figure, 0, 0, width, height + above)
+    panel.set(xlim=(0, width), ylim=(0, height + above))
     panel.set_axis_off()
+    panel.text(width / 2, height, heading, ha="center", fontsize=9)
     run = folded.run
     name = f"{run['model']} on {run['dataset']}, seed {run['seed']}"
     title = f"{name}, folded at similarity {folded.threshold:g} of {folded.of}"
     panel.text(width / 2, height - 0.25, title, ha="center", fontsize=9)
-    counts = f"{chosen.distinct_layers} layers in place of {chosen.layers}"
+    counts = f"{chosen.distinct_layers} layers in place of {chosen.layers}{_errors(folded)}"
     panel.text(width / 2, height - 0.48, counts, ha="center", fontsize=8)
     legend = "folded: on to the layer below, but along a coloured way once as many layers have run as stand by it"
     panel.text(width / 2, height - 0.68, legend, ha="center", fontsize=7)
@@ -77,6 +84,14 @@ def draw_stages(folded: FoldedRun) -> Figure:
         _draw_folded(panel, loops, own, columns * _COLUMN + 0.8, begin)
         top -= tall
     return figure
+
+
+def _errors(folded: FoldedRun) -> str:
+    """Test error before and after, where this threshold was measured."""
+    for row in folded.costs:
+        if row["threshold"] == folded.threshold:
+            return f"; test error {row['error_before']:.2f} % before, {row['error_after']:.2f} % after"
+    return ""
 
 
 def draw_cost(folded: FoldedRun) -> Figure:
@@ -160,7 +175,10 @@ def _draw_folded(panel: Axes, loops: Loops, own: int, x: float, top: float) -> N
         text = ",".join(map(str, jump.steps)) if jump.times < 5 else f"{jump.steps[0]},...,{jump.steps[-1]}"
         white = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
         colour = _WAYS[order % len(_WAYS)]
-        panel.text(reach, middle, text, fontsize=6, c=colour, ha="center", va="center", bbox=white)
+        if jump.source == jump.target:  # its way is no higher than a label
+            panel.text(reach + 0.04, middle, text, fontsize=6, c=colour, ha="left", va="center")
+        else:
+            panel.text(reach, middle, text, fontsize=6, c=colour, ha="center", va="center", bbox=white)
     if loops.sequence:
         y = place[loops.sequence[-1]]
         _draw_arrow(panel, (x - _BOX_WIDTH / 2, y), (x - _BOX_WIDTH / 2 - 0.3, y), "black")

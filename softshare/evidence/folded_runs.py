@@ -52,7 +52,7 @@ def draw_folding(title: str, runs: Sequence[FoldedCellRun]) -> Figure:
     """The first folded run: unrolled, its layer similarity, folded. Where there is none, a line for each says why."""
     for each in runs:
         if each.folded:
-            figure = draw_stages(each.folded)
+            figure = draw_stages(each.folded, title)
             if each.cell.run != each.cell.paper:
                 wide = figure.get_size_inches()[0]
                 write(figure, wide / 2, 0.12, f"{each.cell.run} in place of {each.cell.paper}", 7)

@@ -122,7 +122,18 @@ def _figure(
                         continue
                     numbers[key] = carried
                 moving.append({"run": str(record.run), "key": key})
-    return {**told, "kind": experiment.kind, "picture": _picture(experiment.name, results), "moving": moving}
+    behind = []
+    if not moving:  # else each run stands by its drawing
+        for found in evidence.cells[experiment.name]:
+            runs = [(str(record.run), f"run-{slug(record.run)}") for record in found.complete]
+            behind += [{"row": found.cell.row, "runs": runs}] if runs else []
+    return {
+        **told,
+        "behind": behind,
+        "kind": experiment.kind,
+        "picture": _picture(experiment.name, results),
+        "moving": moving,
+    }
 
 
 def _carried(record: Record, results: Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from matplotlib.ticker import NullFormatter
 from softshare.evidence.drawing import axis, write
 from softshare.evidence.gather import CellEvidence, Evidence
 from softshare.evidence.reported import PaperTable, read_paper_table
-from softshare.evidence.verdict import Judgement, judge
+from softshare.evidence.verdict import FEWEST_SEEDS, Judgement, judge
 from softshare.names import WideResNetName, parse_model_name
 from softshare.plan import Experiment
 
@@ -87,7 +87,7 @@ def draw_parameters(experiment: Experiment, points: Sequence[Point], scale: str,
         panel = axis(figure, 0.8 + 4.6 * index, 0.6, 3.8, 3.0)
         here = [point for point in points if point.dataset == dataset]
         _draw_panel(panel, here, with_paper)
-        panel.set_title(next((point.dataset_name for point in here), dataset), fontsize=8)
+        panel.set_title(_heading(dataset, here), fontsize=8)
         panel.set_xlabel("parameters (millions)", fontsize=8)
         panel.set_ylabel("test error (%)", fontsize=8)
         panel.tick_params(labelsize=7)
@@ -158,6 +158,14 @@ def _run_point(found: CellEvidence, tables: Sequence[PaperTable]) -> Point:
     )
 
 
+def _heading(dataset: str, points: Sequence[Point]) -> str:
+    """The dataset, and what was run in its place."""
+    name = next((point.dataset_name for point in points), dataset)
+    cells = [point.found.cell for point in points if point.found]
+    ours = sorted({cell.run.dataset for cell in cells if cell.run} - {dataset})
+    return f"{', '.join(ours)} in place of {name}" if ours else name
+
+
 def _family(model: str) -> str:
     name = parse_model_name(model)
     if not isinstance(name, WideResNetName) or not name.shared:
@@ -182,13 +190,14 @@ def _draw_panel(panel: Axes, points: Sequence[Point], with_paper: bool) -> None:
     drawn = False
     for family in dict.fromkeys(point.family for point in points):
         members = [point for point in points if point.family == family]
-        drawn |= _draw_ours(panel, family, members)
+        drawn |= _draw_ours(panel, family, members, named=not with_paper)
         if with_paper:
             drawn |= _draw_papers(panel, family, members)
     if not drawn:
         panel.set(xticks=[], yticks=[])
         panel.text(0.5, 0.5, "not run", ha="center", va="center", fontsize=9, transform=panel.transAxes)
         return
+    panel.margins(0.2, 0.12)  # room for names
     low, high = panel.get_ylim()
     panel.set_ylim(max(low, 0.0), min(high, 100.0))  # two seeds give intervals beyond what an error can be
     panel.set_xscale("log")
@@ -202,8 +211,15 @@ def _draw_panel(panel: Axes, points: Sequence[Point], with_paper: bool) -> None:
     panel.legend(fontsize=6)
 
 
-def _draw_ours(panel: Axes, family: str, members: Sequence[Point]) -> bool:
-    """A line through the family, an interval at each point; whether there was anything to draw."""
+def _draw_ours(panel: Axes, family: str, members: Sequence[Point], named: bool) -> bool:
+    """A line through the family, an interval at each point; whether there was anything to draw.
+
+    Args:
+        panel: Where to draw.
+        family: Such as `WRN`.
+        members: Its points.
+        named: Write at each point what was run: at other scales than the paper's other networks stand in.
+    """
     places = [
         (point.parameters / 1e6, point.ours.mean, point.ours.interval)
         for point in members
@@ -213,10 +229,18 @@ def _draw_ours(panel: Axes, family: str, members: Sequence[Point]) -> bool:
     colour, line, marker = _STYLES.get(family, _OTHERS)
     if places:
         x, y = [place[0] for place in places], [place[1] for place in places]
-        panel.plot(x, y, line, marker=marker, color=colour, ms=4, lw=1.2, label=f"{family}, ours")
+        panel.plot(
+            x, y, ls=line if len(x) > 1 else "none", marker=marker, color=colour, ms=4, lw=1.2, label=f"{family}, ours"
+        )
+    seeds = {point.parameters / 1e6: point.ours.n for point in members if point.parameters and point.ours}
     for millions, _, interval in places:
-        if interval:
+        if interval and seeds[millions] >= FEWEST_SEEDS:  # two seeds give a line that hides the means
             panel.plot([millions, millions], interval, "-", color=colour, lw=0.8)
+    for point in members if named else ():
+        if point.parameters and point.ours and point.ours.mean is not None and point.found and point.found.cell.run:
+            place, text = (point.parameters / 1e6, point.ours.mean), point.found.cell.run.model
+            above = 5 if family == "WRN" else -10  # two families often have points at one place
+            panel.annotate(text, place, (4, above), textcoords="offset points", fontsize=5, color=colour)
     return bool(places)
 
 

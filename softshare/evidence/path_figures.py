@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from softshare.data.path_examples import Examples
@@ -20,6 +22,8 @@ _EXAMPLE, _GAP, _LABEL = 0.95, 0.08, 0.75
 _CURVES, _MATRIX, _HEADLINE, _TITLE, _LINE = 2.5, 1.3, 0.4, 0.5, 0.2
 _LEAST_WIDTH = 7.5
 
+# Beside the colours, which not everyone tells apart.
+_LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"))
 _COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b")
 
 
@@ -112,12 +116,22 @@ def _predicted(predictions: Predictions, phase: int) -> np.ndarray:
 
 
 def _draw_curves(panel: Axes, rows: Sequence[PathRow]) -> None:
-    for row, colour in zip(rows, _colours(rows), strict=True):
+    for row, colour, (style, marker) in zip(rows, _colours(rows), itertools.cycle(_LINES), strict=False):
         if not row.scores:
             continue
         curves = row.stacked("f1").reshape(len(row.scores), -1)  # [seeds, epochs of all phases]
         epochs, mean = np.arange(1, curves.shape[1] + 1), curves.mean(axis=0)
-        panel.plot(epochs, mean, color=colour, lw=1.2, label=f"{row.label} (n = {len(curves)})")
+        panel.plot(
+            epochs,
+            mean,
+            style,
+            marker=marker,
+            markevery=0.1,
+            ms=3,
+            color=colour,
+            lw=1.2,
+            label=f"{row.label} (n = {len(curves)})",
+        )
         if len(curves) > 1:
             sd = curves.std(axis=0, ddof=1)
             panel.fill_between(epochs, mean - sd, mean + sd, color=colour, alpha=0.2, lw=0)
@@ -134,7 +148,7 @@ def _draw_curves(panel: Axes, rows: Sequence[PathRow]) -> None:
     panel.set_ylabel("F1 on the phase's test set", fontsize=8)
     panel.tick_params(labelsize=7)
     panel.grid(alpha=0.3, lw=0.5)
-    panel.legend(fontsize=7, loc="lower left")
+    panel.legend(fontsize=6, loc="lower right", framealpha=0.85)
 
 
 def _draw_matrices(figure: Figure, rows: Sequence[PathRow], top: float) -> None:
@@ -145,6 +159,8 @@ def _draw_matrices(figure: Figure, rows: Sequence[PathRow], top: float) -> None:
         for (trained, tested), value in np.ndenumerate(matrix):
             colour = "black" if value > 0.6 else "white"
             panel.text(tested + 0.5, trained + 0.5, f"{value:.2f}", ha="center", va="center", fontsize=5, color=colour)
+        for place in range(len(matrix)):  # left of these: trained on before
+            panel.add_patch(Rectangle((place, place), 1, 1, fill=False, ec="white", lw=0.8))
         ticks = [place + 0.5 for place in range(len(matrix))]
         names = [str(place + 1) for place in range(len(matrix))]
         panel.set(xlim=(0, len(matrix)), ylim=(len(matrix), 0))

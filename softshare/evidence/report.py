@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from softshare.evidence.claims.judge import judge_claims
+from softshare.evidence.claims.judge import Judged, judge_claims
 from softshare.evidence.claims.writing import to_json
 from softshare.evidence.figures import LEGENDS, shown_numbers
 from softshare.evidence.gather import CellEvidence, Evidence, gather
@@ -88,6 +88,7 @@ def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None)
         "scale": plan.scale,
         "claims": to_json(judged),
         "caveat": _caveat(plan),
+        "without_runs": _without_runs(judged),
         "planned": len(plan.runs),
         "complete": len(complete),
         "absent": evidence.in_state(State.ABSENT),
@@ -115,19 +116,34 @@ def _caveat(plan: Plan) -> str:
     if real:
         return (
             f"Real data ({', '.join(real)}), but smaller networks or shorter training than the paper's. "
-            "No number here is an answer to a number of the paper, and none is compared with one."
+            "No number measured here is an answer to a number of the paper, and none is compared with one."
         )
     return (
         "This scale proves that the machinery works from data to report, and says nothing about CIFAR. "
-        "No number here is an answer to a number of the paper, and none is compared with one."
+        "No number measured here is an answer to a number of the paper, and none is compared with one."
     )
 
 
 def _hours(complete: list[Record], key: str) -> str:
-    hours = sum(record.manifest[key] for record in complete) / 3600
+    seconds = sum(record.manifest[key] for record in complete)
     if not complete:
         return "not run"
-    return f"{hours:.2f}" if hours >= 0.1 else f"{hours:.4f}"
+    return f"{seconds / 3600:.2f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
+def _without_runs(judged: Judged) -> str:
+    """How many verdicts rest on no run: on counts of parameters, simulated starts or the bench."""
+    elsewhere = Counter(
+        each.finding.at.split(",")[0]
+        for each in judged.judged
+        if each.finding.verdict in (Verdict.REPRODUCED, Verdict.CLOSE, Verdict.NOT_REPRODUCED)
+        and each.finding.at != f"scale {judged.scale}"
+    )
+    answered = sum(judged.counts[str(each)] for each in (Verdict.REPRODUCED, Verdict.CLOSE, Verdict.NOT_REPRODUCED))
+    if not elsewhere:
+        return ""
+    told = ", ".join(f"{count} on {what}" for what, count in sorted(elsewhere.items()))
+    return f"Of the {answered} answered with yes or no, {elsewhere.total()} rest on no run of this scale: {told}."
 
 
 def _where(complete: list[Record]) -> dict[str, str]:

@@ -342,3 +342,38 @@ def test_a_damaged_bench_is_told(judge_claim: Judge, tmp_path: Path) -> None:
 )
 def test_the_level_decides(p: float, contrary: float, verdict: str) -> None:
     assert decided(p, contrary, 0.05) is Verdict(verdict)
+
+
+@pytest.mark.parametrize("claim", [VALUE, BELOW, REDUCTION, TIME], ids=lambda claim: claim["kind"])
+@pytest.mark.parametrize("n", [1, 2])
+def test_seeds_too_few_at_another_scale_are_no_reason_to_wait_for_more(
+    claim: dict[str, Any], n: int, make: Make, judge_claim: Judge
+) -> None:
+    for setting in (WIDE, CUT, SWRN, WRN):
+        if load_scale("compact").stand_in(Setting(*setting.split("/"))) is not None:
+            make(setting, [7.1, 7.3][:n], "compact")
+    found = judge_claim(claim, "compact").finding
+    assert found.verdict in ("not comparable", "not run") and "a verdict needs" not in found.sentence
+
+
+def test_what_was_seen_of_too_few_is_told_and_not_tested(make: Make, judge_claim: Judge) -> None:
+    make(SWRN, LOW[:2])
+    make(WRN, HIGH)
+    found = judge_claim(DIRECTION).finding
+    assert found.verdict == "inconclusive" and found.p is None
+    assert found.sentence == "2 of 5 runs of cifar10/swrn-28-10/cifar are complete; a verdict needs 3"
+    wrn = f"{np.mean(HIGH):.2f}"
+    told = (
+        f"seen, not tested: cifar10/swrn-28-10/cifar errs 3.77 % (n = 2), cifar10/wrn-28-10/cifar errs {wrn} % (n = 5)"
+    )
+    assert told in found.notes
+
+
+def test_runs_that_no_experiment_makes_are_not_waited_for(make: Make, judge_claim: Judge) -> None:
+    make(CUT, [7.1], "quick")
+    claim = {"kind": "direction", "lower": CUT, "higher": "cifar10/wrn-28-10/cifar-cutout-dropout"}
+    make(claim["higher"], [7.9], "quick")
+    judged = judge_claim(claim, "quick")
+    assert judged.finding.sentence.startswith("1 of 1 run of ")
+    assert judged.finding.sentence.endswith("are complete; a verdict needs 3, and scale quick plans no more")
+    assert [run["left_out"] for run in judged.runs] == [[], []]

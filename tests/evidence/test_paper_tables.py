@@ -139,8 +139,8 @@ def test_quoted_rows_stand_in_place_and_are_never_judged(make_run: MakeRun, plan
     assert not [line for line in table.lines if line.row.source]
     text = to_markdown(table)
     cells = [cell.strip() for cell in text.splitlines()[4].strip("|").split(" | ")]
-    assert cells[:5] == ["ResNeXt-29 16x64", "CIFAR-10", "68M", DASH, "nothing; quoted: Xie et al. (2017)"]
-    assert cells[5:] == [DASH, DASH, "3.58", DASH, DASH, "quoted"]
+    assert cells[:5] == ["ResNeXt-29 16x64", "CIFAR-10", DASH, "3.58", "quoted"]
+    assert cells[5:] == [DASH, DASH, DASH, "68M", DASH, "nothing; quoted: Xie et al. (2017)"]
     # Whole numbers stay whole where other rows leave their column empty.
     assert ",5,5,3.9," in to_csv(table)
 

@@ -9,9 +9,12 @@ from urllib.parse import unquote
 
 import pytest
 
+from softshare.evidence.claims.judge import judge_claims
+from softshare.evidence.columns import DASH, shown
 from softshare.evidence.figures import write_figure
+from softshare.evidence.gather import gather
 from softshare.evidence.report import write_report
-from softshare.evidence.tables import write_table
+from softshare.evidence.tables import build_table, write_table
 from softshare.plan import Plan, load_plan
 
 MakeRun = Callable[..., Path]
@@ -33,7 +36,7 @@ def test_a_full_report(quick_results: Path, quick_plan: Plan) -> None:
     write_table(quick_plan, "table1", quick_results, quick_results / "tables")
     text = report_of(quick_plan, quick_results)
     assert "| Runs | 11 complete of 11 planned; 0 not run, 0 unusable |" in text
-    assert "| Wall hours | 5.50 |" in text and "| Device hours | 2.75 |" in text
+    assert "| Wall time | 5.50 hours |" in text and "| Device time | 2.75 hours |" in text
     assert "| Device | cpu |" in text and "| Precision | fp32 |" in text and "| Threads | 2 |" in text
     assert "| Versions | numpy 2.3.0; torch 2.9.0 |" in text
     assert "| Code | commit aaaaaaaaaaaa (clean) |" in text
@@ -63,7 +66,7 @@ def test_links_follow_the_reports_place(quick_results: Path, quick_plan: Plan) -
 def test_nothing_ran(tmp_path: Path, paper_plan: Plan) -> None:
     text = report_of(paper_plan, tmp_path)
     assert "0 complete of 51 planned; 51 not run, 0 unusable" in text
-    assert "| Wall hours | not run |" in text and "| Device | not run |" in text
+    assert "| Wall time | not run |" in text and "| Device | not run |" in text
     assert "| not run | 10 |" in text and "Not drawn." in text
     assert not re.search(r"\bnan\b", text) and "None\n" not in text.replace("None.\n", "")
 
@@ -98,3 +101,21 @@ def test_rebuilt_byte_for_byte_wherever_it_lies(make_run: MakeRun, quick_results
 @pytest.mark.parametrize(("scale", "told"), [("compact", "Real data (cifar10)"), ("paper", "what the paper ran")])
 def test_the_caveat_fits_the_scale(scale: str, told: str, tmp_path: Path) -> None:
     assert told in report_of(load_plan(scale, ["table1"]), tmp_path)
+
+
+def test_claims_stand_in_the_report_with_what_was_found(quick_results: Path, quick_plan: Plan) -> None:
+    text = report_of(quick_plan, quick_results)
+    section = text.split("## Claims\n")[1].split("\n## ")[0]
+    claims = judge_claims(quick_plan, quick_results).judged
+    assert section.count("\n| ") == len(claims) + 1  # the heading's row
+    assert "rest on no run of this scale" in text and "on the architecture" in text
+
+
+def test_an_interval_of_two_seeds_is_not_shown(make_run: MakeRun, quick_plan: Plan, tmp_path: Path) -> None:
+    for run in quick_plan.runs:
+        make_run(run, 3.0 + run.seed, "quick")
+    table = build_table(gather(quick_plan, tmp_path), "table1")
+    cells = [shown(line, table.beside, None) for line in table.lines if line.evidence.complete]
+    assert cells and all(row["95 % interval"] == DASH for row in cells if row["n"].startswith("2 of"))
+    assert list(cells[0])[:5] == ["Row", "Dataset", "Error (%)", "Paper", "Verdict"]
+    assert list(cells[0])[-1] == "What was run"

@@ -38,13 +38,15 @@ def judge_cost(claim: Claim, ground: Ground) -> Finding:
 def judge_training_time(claim: Claim, ground: Ground) -> Finding:
     """Whether training takes no more hours than the paper tells, on the device that it tells of."""
     setting, hours, wanted = claim.setting("setting"), claim.test["hours"], claim.test["device"]
-    found = ground.runs(setting)
+    found = ground.runs(setting, enough=False)
     taken = [record.manifest["device_seconds"] / 3600 for record in found.complete]
     devices = sorted({str(record.manifest.get("device")) for record in found.complete})
     sentence = f"{found.cell.run} took {number(max(taken), 2)} hours at most on {', '.join(devices)}"
     on_it = all(wanted.casefold() in device.casefold() for device in devices)
     comparable = found.cell.run == setting and not ground.scale.training and on_it
-    if not comparable:
+    if comparable:
+        ground.require_enough(found, len(taken), "are complete")
+    else:
         sentence += f", which is no answer to {hours:g} hours of the paper's training on a {wanted}"
     return Finding(
         verdict=within(max(taken), hours) if comparable else Verdict.NOT_COMPARABLE,

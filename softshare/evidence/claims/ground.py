@@ -14,6 +14,7 @@ from softshare.errors import UserError
 from softshare.evidence.claims.finding import UnansweredError, by_reason
 from softshare.evidence.claims.reading import Claim, Claims
 from softshare.evidence.gather import CellEvidence, cautions_between, gather, mixed_between
+from softshare.evidence.runfolder import Record
 from softshare.evidence.similarity import Group, read_similarity
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 from softshare.names import SHORTEST_PATHS, parse_model_name
@@ -50,8 +51,8 @@ class Ground:
         """Level of every test."""
         return self.claims.alpha
 
-    def runs(self, setting: Setting) -> CellEvidence:
-        """The runs behind a setting of the paper, if there are enough to be tested.
+    def runs(self, setting: Setting, enough: bool = True) -> CellEvidence:
+        """The runs behind a setting of the paper, if there are enough to be tested (asked for by `enough`).
 
         Raises:
             UnansweredError: None is complete, too few are, they depart from the plan, or are of more than one kind.
@@ -66,10 +67,11 @@ class Ground:
             raise UnansweredError(Verdict.NOT_COMPARABLE, f"runs of {found.cell.run} depart from the plan: {what}")
         if found.mixed:
             raise UnansweredError(Verdict.MIXED, f"the runs of {found.cell.run} are mixed: {'; '.join(found.mixed)}")
-        self.require_enough(found, len(found.complete), "are complete")
+        if enough:
+            self.require_enough(found, len(found.complete), "are complete")
         return found
 
-    def pair(self, claim: Claim, one: str, other: str) -> tuple[CellEvidence, CellEvidence]:
+    def pair(self, claim: Claim, one: str, other: str, enough: bool = True) -> tuple[CellEvidence, CellEvidence]:
         """The runs of two settings of a claim, by the keys that its test names them under.
 
         Raises:
@@ -85,7 +87,7 @@ class Ground:
         for setting in (first, second):
             if not self.cells[setting].complete:
                 self.runs(setting)
-        found, beside = self.runs(first), self.runs(second)
+        found, beside = self.runs(first, enough), self.runs(second, enough)
         if mixed := mixed_between(found, beside):
             what = f"the runs of {found.cell.run} and {beside.cell.run} are mixed"
             raise UnansweredError(Verdict.MIXED, f"{what}: {'; '.join(mixed)}")
@@ -98,8 +100,11 @@ class Ground:
             UnansweredError: So it is.
         """
         if n < FEWEST_SEEDS:
-            total = len(found.records)
-            reason = f"{n} of {total} runs of {found.cell.run} {what}; a verdict needs {FEWEST_SEEDS}"
+            total = len(self._expected(found))
+            runs = "run" if total == 1 else "runs"
+            reason = f"{n} of {total} {runs} of {found.cell.run} {what}; a verdict needs {FEWEST_SEEDS}"
+            if total < FEWEST_SEEDS:
+                reason += f", and scale {self.scale.name} plans no more"
             raise UnansweredError(Verdict.INCONCLUSIVE, reason)
 
     def similarities(self, setting: Setting) -> tuple[CellEvidence, Stored]:
@@ -149,10 +154,19 @@ class Ground:
             "manifests": [(record.folder / "manifest.json").as_posix() for record in found.complete],
             "left_out": [
                 f"seed {record.run.seed}: {record.reason}"
-                for record in found.records
+                for record in self._expected(found)
                 if not record.complete and (found.complete or record.reason != "not run")
             ],
         }
+
+    def seen(self, settings: Iterable[Setting]) -> tuple[str, ...]:
+        """Mean errors behind settings where a test was not made: to be read, not to be relied on."""
+        told = [
+            f"{found.cell.run} errs {np.mean(found.errors):.2f} % (n = {len(found.errors)})"
+            for found in (self.cells[setting] for setting in settings if setting.dataset != SHORTEST_PATHS)
+            if found.errors
+        ]
+        return (f"seen, not tested: {', '.join(dict.fromkeys(told))}",) if told else ()
 
     def notes(self, settings: Iterable[Setting]) -> tuple[str, ...]:
         """What makes the runs behind a claim unlike each other, hard to repeat, or unlike the paper's."""
@@ -164,6 +178,10 @@ class Ground:
             sources = {str(record.manifest["dataset"].get("source")) for record in cell.complete}
             notes += [f"lossy images in place of the original pixels: {each}" for each in sources if "JPEG" in each]
         return tuple(dict.fromkeys(notes))
+
+    def _expected(self, found: CellEvidence) -> list[Record]:
+        """Runs that an experiment of the plan makes, or that are there without."""
+        return [record for record in found.records if record.run in self.planned or record.reason != "not run"]
 
     def _why_none(self, found: CellEvidence) -> str:
         wrong = {record.run.seed: record.reason for record in found.records if record.reason != "not run"}

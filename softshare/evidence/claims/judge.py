@@ -111,7 +111,8 @@ def _found(claim: Claim, ground: Ground) -> Finding:
     try:
         finding = _JUDGES[claim.kind](claim, ground)
     except UnansweredError as error:
-        finding = Finding(error.verdict, error.reason)
+        seen = ground.seen(claim.settings) if error.verdict is Verdict.INCONCLUSIVE else ()
+        finding = Finding(error.verdict, error.reason, notes=seen)
     notes = [*finding.notes, *ground.notes(claim.settings)]
     if claim.unplanned and finding.verdict is Verdict.NOT_RUN:
         notes.append(claim.unplanned)

@@ -45,10 +45,12 @@ def judge_below(claim: Claim, ground: Ground) -> Finding:
     line, whose = _line(claim, ground, "setting", "row"), claim.test["quoted_row"]
     quoted = ground.claims.tables[claim.test["table"]].rows[whose].values[claim.setting("setting").dataset]
     assert quoted is not None  # by read_claims
-    found = one_sample(line.evidence.errors)
     if line.judgement.verdict is Verdict.NOT_COMPARABLE:
-        what = f"{number(found.difference)} % is no answer to {quoted:g} % of {whose}: {_why_not(ground, line)}"
+        ours = line.judgement.mean
+        assert ours is not None  # by _line
+        what = f"{number(ours)} % is no answer to {quoted:g} % of {whose}: {_why_not(ground, line)}"
         raise UnansweredError(Verdict.NOT_COMPARABLE, what)
+    found = one_sample(line.evidence.errors)
     p = found.p_less(quoted)
     verdict = decided(p, found.p_more(quoted), ground.alpha)
     said = {
@@ -76,7 +78,7 @@ def judge_reduction(claim: Claim, ground: Ground) -> Finding:
 
     Both means are noisy, ours and the paper's alike, so the band is far wider than the share's two digits suggest.
     """
-    lower, higher = ground.pair(claim, "lower", "higher")
+    lower, higher = ground.pair(claim, "lower", "higher", enough=False)  # _line asks for it
     lines = [_line(claim, ground, key, f"{key}_row") for key in ("lower", "higher")]
     ours, base = (line.judgement for line in lines)
     paper = lines[1].number
@@ -116,15 +118,17 @@ def _line(claim: Claim, ground: Ground, setting_key: str, row_key: str) -> Line:
     """A setting of the claim as a line of its table; not comparable where what was run is not what the paper ran.
 
     Raises:
-        UnansweredError: There are too few runs.
+        UnansweredError: There are too few runs of what the paper ran; more of anything else would answer nothing.
     """
     setting = claim.setting(setting_key)
     found = ground.table_cell(setting, claim.test[row_key])
     if not found.complete:
         ground.runs(setting)
-    ground.require_enough(found, len(found.complete), "are complete")
     paper_epochs, epochs = (load_recipe(setting.recipe, scale, ground.root)["epochs"] for scale in (None, ground.scale))
-    return judged_line(found, None, ground.claims.tables[claim.test["table"]], (paper_epochs, epochs))
+    line = judged_line(found, None, ground.claims.tables[claim.test["table"]], (paper_epochs, epochs))
+    if line.judgement.verdict is not Verdict.NOT_COMPARABLE:
+        ground.require_enough(found, len(found.complete), "are complete")
+    return line
 
 
 def _why_not(ground: Ground, *lines: Line) -> str:
