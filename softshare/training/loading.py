@@ -80,7 +80,7 @@ def resolve_loader(name: str, device: torch.device, beton: Path) -> str:
 def resolve_photograph_loader(name: str, beton: Path) -> str:
     """Which loader a run on photographs takes; FFCV's pixels differ from torchvision's.
 
-    `auto` takes FFCV where it is installed and a file was written for it: photographs lie in no memory, and FFCV decodes
+    `auto` takes FFCV where it is installed and a file was written for it: photographs lie in no memory, and it decodes
     them the fastest (`softshare bench --only loading.photographs`).
 
     Args:
