@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import math
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,7 +114,8 @@ def read_yaml(path: Path, schema: str | None = None) -> Any:
     """
     try:
         value = yaml.load(_read_text(path), _StrictLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    # A tag that does not fit its value, such as `!!bool "x"`, leaves PyYAML as a fault of its own code.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         problem = str(error).replace(' in "<unicode string>",', " at")
         raise UserError(f"is not YAML ({problem})", file=path) from error
     if schema:
@@ -152,8 +153,8 @@ class _StrictLoader(_YAML_LOADER):  # type: ignore[misc, valid-type]
 
 
 def _non_finite(value: object, key: str = "") -> str | None:
-    """The key of a number that is NaN or infinite, which every bound lets pass."""
-    if isinstance(value, float) and not math.isfinite(value):
+    """The key of a number that is NaN or infinite, which every bound lets pass, or too large to be reckoned with."""
+    if isinstance(value, int | float) and not abs(value) <= sys.float_info.max:
         return key
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     found = (_non_finite(each, f"{key}.{name}" if key else str(name)) for name, each in items)

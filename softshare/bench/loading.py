@@ -49,7 +49,7 @@ def bench_loading(name: str, rounds: int) -> Iterator[Measured]:
             for images, _ in theirs:
                 images.contiguous(memory_format=torch.channels_last)
 
-        functions: dict[str, Callable[[], object]] = {kind: _read(loader) for kind, loader in ours.items()}
+        functions: dict[str, Callable[[], object]] = {kind: reading(loader) for kind, loader in ours.items()}
         seconds = alternate(functions | {"theirs": read_theirs}, rounds)
         for kind in ("tensor", "ffcv"):
             if kind in ours:
@@ -119,7 +119,9 @@ def _loaders(pixels: Tensor, labels: Tensor, folder: Path) -> dict[str, Loader]:
     return loaders
 
 
-def _read(loader: Loader) -> Callable[[], None]:
+def reading(loader: Loader) -> Callable[[], None]:
+    """What reads an epoch of a loader."""
+
     def read() -> None:
         for _ in loader.epoch(0):
             pass

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from softshare.bench.loading import reading
 from softshare.bench.measure import Measured, alternate, paired_ratio
 from softshare.data.beton import read_beton
 from softshare.data.beton_datasets import write_photographs
@@ -45,14 +46,7 @@ def bench_photographs(name: str, rounds: int) -> Iterator[Measured]:
             for images, _ in theirs:
                 images.contiguous(memory_format=torch.channels_last)
 
-        def reading(loader: PhotographLoader) -> Callable[[], None]:
-            def read() -> None:
-                for _ in loader.epoch(0):
-                    pass
-
-            return read
-
-        functions = {kind: reading(loader) for kind, loader in ours.items()}
+        functions: dict[str, Callable[[], object]] = {kind: reading(loader) for kind, loader in ours.items()}
         seconds = alternate(functions | {"imagefolder": read_theirs}, rounds)
     for kind in ours:
         yield Measured(f"{name}.{kind}", paired_ratio(seconds["imagefolder"], seconds[kind]))

@@ -26,16 +26,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"environment: {environment} ({sys.prefix})", file=sys.stderr)
     try:
         arguments.command(arguments)
-    except UserError as error:
+    except BrokenPipeError:
+        sys.stderr.close()
+    except (UserError, OSError) as error:
         if arguments.debug:
             raise
-        print(f"softshare: error: {error}", file=sys.stderr)
+        # Where nobody foresaw it, such as a name that is too long for the file system.
+        known = error if isinstance(error, UserError) else UserError(error.strerror or str(error), file=error.filename)
+        print(f"softshare: error: {known}", file=sys.stderr)
         return 2
     except Stopped as stopped:
         print(f"softshare: stopped by {stopped}; the same command goes on from the last checkpoint", file=sys.stderr)
         return 128 + stopped.number
-    except BrokenPipeError:
-        sys.stderr.close()
     return 0
 
 

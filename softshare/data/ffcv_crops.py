@@ -29,7 +29,7 @@ class GivenCropDecoder(ResizedCropRGBImageDecoder):
 
     @property
     def get_crop_generator(self) -> Any:
-        """None is drawn."""
+        """Abstract in FFCV's decoder; here the order tells the crops and none is drawn."""
         raise NotImplementedError
 
     def generate_code(self) -> Callable[..., np.ndarray]:

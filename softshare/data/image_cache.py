@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import PIL
 import safetensors
@@ -15,6 +17,7 @@ import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
+from softshare.data.scratch import local_copy
 from softshare.data.sources import Source
 from softshare.data.splits import Splits
 from softshare.files import written_whole
@@ -30,7 +33,12 @@ def cache_file(folder: Path, name: str, source: Source) -> Path:
     for path in source.files():
         stat = path.stat()
         stamps.append((path.parent.parent.name, path.parent.name, path.name, stat.st_size, stat.st_mtime_ns))
-    key = [_VERSION, PIL.__version__, source.form, str(source.path.resolve()), stamps]
+    return cache_file_of(folder, name, [PIL.__version__, source.form, str(source.path.resolve()), stamps])
+
+
+def cache_file_of(folder: Path, name: str, made_from: list[Any]) -> Path:
+    """The file in which images are kept that follow from some plain values alone."""
+    key = [_VERSION, *made_from]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     return folder / f"{name}-{digest[:16]}.safetensors"
 
@@ -45,6 +53,19 @@ def read_cache(file: Path) -> tuple[Splits, str] | None:
         return (splits, kept["source"]) if whole and splits.fingerprint() == kept["fingerprint"] else None
     except (OSError, KeyError, ValueError, TypeError, safetensors.SafetensorError):
         return None
+
+
+def kept_or_made(file: Path, make: Callable[[], tuple[Splits, str]]) -> tuple[Splits, str]:
+    """Images and the line on their source, from a file if they are kept there; else they are made and kept.
+
+    Raises:
+        UserError: They cannot be made, or the folder cannot be written.
+    """
+    if kept := read_cache(local_copy(file)):
+        return kept
+    splits, line = make()
+    write_cache(file, splits, line)
+    return splits, line
 
 
 def write_cache(file: Path, splits: Splits, source: str) -> None:

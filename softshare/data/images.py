@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from softshare.data.catalogue import FACTS
-from softshare.data.image_cache import cache_file, read_cache, write_cache
-from softshare.data.scratch import local_copy
+from softshare.data.image_cache import cache_file, cache_file_of, kept_or_made
 from softshare.data.sources import find_source
 from softshare.data.splits import Splits, channel_statistics
 from softshare.errors import UserError, did_you_mean
@@ -79,7 +78,7 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
     if name == "digits":
         classes = tuple(str(digit) for digit in range(10))
         # A mirrored digit is none.
-        return _image_set(name, _digits(cache), "8x8 digits of scikit-learn", classes, flip=False)
+        return _image_set(name, *_read_digits(cache), classes, flip=False)
     path = path or _named_place(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name
     splits, source = _read(name, Path(path), cache)
     return _image_set(name, splits, source, FACTS[name].classes, flip=True)
@@ -122,29 +121,18 @@ def _image_set(name: str, splits: Splits, source: str, classes: tuple[str, ...],
 
 def _read(name: str, path: Path, cache: Path | None) -> tuple[Splits, str]:
     source = find_source(name, path)
-    if cache is None:
-        return source.read()
-    file = cache_file(cache, name, source)
-    if kept := read_cache(local_copy(file)):
-        return kept
-    splits, line = source.read()
-    write_cache(file, splits, line)
-    return splits, line
+    return source.read() if cache is None else kept_or_made(cache_file(cache, name, source), source.read)
 
 
-def _digits(cache: Path | None) -> Splits:
+def _read_digits(cache: Path | None) -> tuple[Splits, str]:
     """scikit-learn's digits; kept, for importing it takes as long as half a run at the quick scale."""
     if cache is None:
-        return _split_digits()
-    file = cache / f"digits-{importlib.metadata.version('scikit-learn')}.safetensors"
-    if kept := read_cache(file):
-        return kept[0]
-    splits = _split_digits()
-    write_cache(file, splits, "scikit-learn")
-    return splits
+        return _digits()
+    made_from = ["scikit-learn", importlib.metadata.version("scikit-learn")]
+    return kept_or_made(cache_file_of(cache, "digits", made_from), _digits)
 
 
-def _split_digits() -> Splits:
+def _digits() -> tuple[Splits, str]:
     """The 1,797 real digits, in a fixed split that gives each class its share of the 360 test images."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -156,4 +144,4 @@ def _split_digits() -> Splits:
     train, test = train_test_split(
         np.arange(len(labels)), test_size=DIGITS_TEST_IMAGES, random_state=0, stratify=digits.target
     )
-    return Splits(images[train], labels[train], images[test], labels[test])
+    return Splits(images[train], labels[train], images[test], labels[test]), "8x8 digits of scikit-learn"

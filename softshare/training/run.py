@@ -35,6 +35,7 @@ from softshare.training.trained import load_trained
 _OVERRIDES = (
     "epochs", "batch_size", "dropout", "coefficients", "recurrence", "validation", "limit", "allow_damaged",
 )  # fmt: skip
+_MOST_THREADS = 1024
 # Of each task: the recipe by default, the schema of its settings, what they become.
 _TASKS: dict[str, tuple[str, str, type[Recipe] | type[PhotographRecipe] | type[PathRecipe]]] = {
     IMAGES: ("cifar", "settings", Recipe),
@@ -224,11 +225,11 @@ def prepare(device_name: str, threads: int | None) -> torch.device:
     """Settles device, threads and memory before anything is computed.
 
     Raises:
-        UserError: No such device, or fewer than one thread.
+        UserError: No such device, or a number of threads that no machine has.
     """
     if threads is not None:
-        if threads < 1:
-            raise UserError("must be at least 1", key="threads", value=threads)
+        if not 1 <= threads <= _MOST_THREADS:
+            raise UserError(f"must be from 1 to {_MOST_THREADS:,}", key="threads", value=threads)
         torch.set_num_threads(threads)
     keep_freed_memory()
     return resolve_device(device_name)

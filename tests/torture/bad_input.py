@@ -68,6 +68,13 @@ RECIPES = {
     "an alias": recipe("&a {dropout: 0.1}\nsource: *a", "is not YAML", "aliases are not read here"),
     "a heap of aliases": recipe("{drops: &a [0.1], similarity_at: [*a, *a]}", "is not YAML", "aliases are not read"),
     "an object of Python": recipe("!!python/object/apply:os.system ['true']", "is not YAML", "python/object"),
+    "a truth that is none": recipe('{nesterov: !!bool "x"}', "is not YAML", "mine.yaml"),
+    "a date that is none": recipe('{optimizer: !!timestamp "x"}', "is not YAML", "mine.yaml"),
+    "a number without digits": recipe('{batch_size: !!int ""}', "is not YAML", "mine.yaml"),
+    "a number beyond all numbers": recipe("{learning_rate: 1" + 400 * "0" + "}", "settings.learning_rate", "finite"),
+    "a number in sixties beyond all numbers": recipe(
+        "{batch_size: 1" + 3000 * ":5" + "}", "settings.batch_size", "finite"
+    ),
     "depth without end": recipe("[" * 5000, "is not YAML", "mine.yaml"),
     "bytes that are no text": Case(
         [*SHARED, "--recipe", "{here}/mine.yaml"], ["mine.yaml", "cannot be read"], write("mine.yaml", b"\xff\xfe\x00")
@@ -142,6 +149,8 @@ OTHERS = {
     "a cache that is a file": Case(
         [*CHECK[:-1], "{here}/file"], ["file", "cannot be written"], lambda f: write("file", "")(f.parent)
     ),
+    "a name too long for the file system": Case([*SHARED, "--out", "{here}/" + 300 * "a"], ["File name too long"]),
+    "threads that no machine has": Case([*SHARED, "--threads", str(10**12)], ["threads", "from 1 to 1,024"]),
     "a file with a null in its name": Case([*SHARED, "--recipe", "a\0.yaml"], ["cannot be read"]),
 }
 
