@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 INSTALLED := $(VENV)/.installed
+# Where envs/requirements.lock is for: exits with 0 there.
+LOCKED := import platform, sys; sys.exit((sys.version_info[:2], sys.platform, platform.machine()) != ((3, 11), "linux", "x86_64"))
 
 .PHONY: reproduce test test-fast test-long test-cluster torture lock lint format bench docs ffcv clean
 
@@ -24,7 +26,8 @@ test-cluster: $(INSTALLED)  ## starts a Slurm of one node (root; apt-get install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -rs --capture=no
 
 torture: $(INSTALLED)  ## kills, full disks, bad input, hostile files, at full length; ends with a table
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[torture]' || true
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[torture]' || \
+	  echo 'atheris, which feeds parsers, cannot be installed here: the table will say so'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not long and not cluster" --torture results/torture.md
 
 # Hashes are those of the package index; the versions are the constraints' own.
@@ -61,12 +64,17 @@ ffcv: $(INSTALLED)  ## FFCV, whose Debian packages must be there: see README
 		--no-deps ffcv numba llvmlite opencv-python-headless
 	$(BIN)/python -c 'import ffcv'
 
-$(INSTALLED): pyproject.toml envs/constraints.txt
+$(INSTALLED): pyproject.toml envs/constraints.txt envs/requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "softshare needs Python 3.11 or newer; name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	# torch by itself first: with a version given, pip takes a build that lies at hand.
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch torchvision
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[dev]'
+	# By hashes where they are known; elsewhere the same versions, torch by itself first: then pip takes a build at hand.
+	if $(BIN)/python -c '$(LOCKED)'; then \
+	  $(BIN)/python -m pip install --quiet --require-hashes --requirement envs/requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --no-deps --editable .; \
+	else \
+	  $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch torchvision && \
+	  $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[dev]'; \
+	fi
 	touch $@
 
 clean:

@@ -24,7 +24,7 @@ class UserError(Exception):
         remedy: str | None = None,
     ) -> None:
         place = [str(part) for part in (file, key) if part]
-        shown = [] if value is _UNSET else [_shorten(repr(value))]
+        shown = [] if value is _UNSET else [shorten(repr(value))]
         line = ": ".join([*place, *shown, problem])
         if remedy:
             line += f"; {remedy}"
@@ -59,5 +59,6 @@ def did_you_mean(value: object, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
-def _shorten(text: str, limit: int = 120) -> str:
+def shorten(text: str, limit: int = 120) -> str:
+    """A text cut to a number of characters."""
     return text if len(text) <= limit else text[: limit - 3] + "..."

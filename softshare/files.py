@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -79,6 +81,18 @@ def require_writable(folder: Path) -> None:
         raise UserError(f"cannot be written ({error.strerror or error})", file=folder) from error
 
 
+def plain_file(path: Path) -> Path:
+    """The path itself, refused where a pipe, a socket or a device stands: to read one may never end.
+
+    Raises:
+        OSError: What stands there is neither a plain file nor a folder, or nothing does.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "is no plain file", str(path))
+    return path
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
     with written_whole(path) as temporary:
@@ -101,9 +115,28 @@ def read_json(path: Path) -> Any:
         UserError: The file is missing or not JSON.
     """
     try:
-        return json.loads(_read_text(path))
+        return parse_json(_read_text(path))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"is not JSON ({error})", file=path, remedy="is it truncated?") from error
+        remedy = None if "stands there twice" in str(error) else "is it truncated?"
+        raise UserError(f"is not JSON ({error})", file=path, remedy=remedy) from error
+
+
+def parse_json(text: str) -> Any:
+    """JSON without a key twice, of which Python takes the last.
+
+    Raises:
+        ValueError: It is not JSON, or a key stands there twice.
+    """
+    return json.loads(text, object_pairs_hook=_without_twice)
+
+
+def _without_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands there twice")
+    return value
 
 
 def read_yaml(path: Path, schema: str | None = None) -> Any:
@@ -213,8 +246,9 @@ def _validator(schema: str) -> Any:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return plain_file(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError("no such file", file=path) from error
     except (OSError, ValueError) as error:  # of bytes that are no text, or a path that can be none
-        raise UserError(f"cannot be read ({error})", file=path) from error
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise UserError(f"cannot be read ({reason})", file=path) from error

@@ -7,10 +7,11 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from softshare import __version__
 from softshare.cli import data, evidence, forecast, measuring, runs, watching
-from softshare.errors import Stopped, UserError
+from softshare.errors import Stopped, UserError, shorten
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,8 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what was wrong; argparse would print every option that there is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"softshare: error: {shorten(' '.join(message.split()), 240)}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="softshare", description="Soft parameter sharing, and its reproduction.")
+    parser = _Parser(prog="softshare", description="Soft parameter sharing, and its reproduction.")
     parser.add_argument("--version", action="version", version=f"softshare {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

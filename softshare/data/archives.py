@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from softshare.errors import UserError
+from softshare.files import plain_file
 
 # The largest form of CIFAR is about 190 MB. A source that holds far more is something else, or a trap; photographs in
 # such number are read where they lie (`photograph_index`).
@@ -68,7 +69,7 @@ def read_archive(path: Path, wanted: Callable[[str], bool], if_too_large: str | 
     if if_too_large:
         files.if_too_large = if_too_large
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(plain_file(path)) as archive:
             for member in archive:
                 name = str(PurePosixPath(member.name))
                 if not member.isfile() or not wanted(name):
@@ -106,7 +107,7 @@ def read_folder(root: Path, patterns: Iterable[str], wanted: Callable[[str], boo
     for path in wanted_paths(root, patterns, wanted):
         try:
             files.make_room(path.stat().st_size)
-            files.contents[path.relative_to(root).as_posix()] = path.read_bytes()
+            files.contents[path.relative_to(root).as_posix()] = plain_file(path).read_bytes()
         except OSError as error:
             raise UserError(f"cannot be read ({error.strerror or error})", file=path) from error
     return files

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from softshare.errors import UserError
-from softshare.files import read_json
+from softshare.files import plain_file, read_json
 
 VERSION = 2
 RAW, JPEG = 1, 0
@@ -104,7 +104,7 @@ def read_structure(path: Path, facts: dict[str, Any]) -> Beton:
         UserError: The file cannot be read, or anything in it points where nothing can lie.
     """
     try:
-        size = path.stat().st_size
+        size = plain_file(path).stat().st_size
         if size != facts["bytes"]:
             remedy = "is it truncated?" if size < facts["bytes"] else "was something added to it?"
             raise UserError(f"has {size:,} bytes, not {facts['bytes']:,}", file=path, remedy=remedy)
@@ -138,7 +138,7 @@ def sha256(path: Path, progress: bool = False) -> str:
     """
     digest = hashlib.sha256()
     try:
-        size = path.stat().st_size
+        size = plain_file(path).stat().st_size
         silent = not progress or size < 1 << 32
         with path.open("rb") as file, tqdm(total=size, unit="B", unit_scale=True, desc=f"checking {path.name}",
                                            leave=False, disable=silent or None) as bar:  # fmt: skip

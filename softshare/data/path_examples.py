@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from softshare.data.grids import MAX_SIDE, pack, shortest_path_points, single_cells, unpack
-from softshare.data.seeding import epoch_seed
+from softshare.data.seeding import LARGEST_SEED, epoch_seed
 from softshare.errors import UserError, did_you_mean
 
 Paths = Literal["all", "one"]
@@ -92,11 +92,11 @@ def draw_examples(
         count: How many; by default what the settings tell of the split.
 
     Raises:
-        UserError: No such phase or split, a seed below 0, no examples asked for, or settings under which
+        UserError: No such phase or split, a seed that is none, no examples asked for, or settings under which
             hardly any grid has two points with a path between them.
     """
     _require_whole("phase", phase, 1, len(settings.windows))
-    _require_whole("seed", seed, 0)
+    _require_whole("seed", seed, 0, LARGEST_SEED)
     if split not in get_args(Split):
         raise UserError("unknown split", key="split", value=split, remedy=did_you_mean(split, get_args(Split)))
     count = {"train": settings.train, "test": settings.test}[split] if count is None else count

@@ -14,6 +14,7 @@ import numpy as np
 from softshare.data.archives import read_archive
 from softshare.data.photograph_files import FolderStore, MemoryStore, Store, TarStore
 from softshare.errors import UserError
+from softshare.files import plain_file
 
 _SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp")
 
@@ -84,7 +85,7 @@ class _Members:
 def _index_of_tar(source: Path, of_tars: bool) -> Index:
     members = _Members()
     try:
-        with tarfile.open(source, "r:") as archive:
+        with tarfile.open(plain_file(source), "r:") as archive:
             for member in archive:
                 name = str(PurePosixPath(member.name))
                 if not of_tars:
@@ -118,7 +119,7 @@ def _files_below(root: Path) -> Iterator[str]:
 
 def _is_compressed(source: Path) -> bool:
     try:
-        with source.open("rb") as file:
+        with plain_file(source).open("rb") as file:
             head = file.read(6)
     except FileNotFoundError as error:
         raise UserError("no such file", file=source) from error

@@ -4,6 +4,20 @@ from __future__ import annotations
 
 import hashlib
 
+from softshare.errors import UserError
+
+LARGEST_SEED = 2**32 - 1
+
+
+def require_seed(seed: int) -> None:
+    """Refuses a seed that is none.
+
+    Raises:
+        UserError: It is not from 0 to `LARGEST_SEED`.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(f"must be a whole number from 0 to {LARGEST_SEED:,}", key="seed", value=seed)
+
 
 def epoch_seed(seed: int, epoch: int, purpose: str) -> int:
     """A seed for one use of randomness in one epoch, the same in every process and on every machine.

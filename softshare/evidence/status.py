@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from softshare.files import plain_file
 from softshare.plan import Plan, Run
 from softshare.recipes import load_recipe
 
@@ -125,7 +126,7 @@ def _holder(folder: Path, rows: list[dict[str, str]]) -> str | None:
     """Who trains in a folder, in words; None where nobody does."""
     lock = folder / ".lock"
     try:
-        words = lock.read_text(encoding="utf-8").split()
+        words = plain_file(lock).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError):
         return None
     process, host = (words[0] if words else "?"), (words[-1] if len(words) > 1 else platform.node())
@@ -160,7 +161,7 @@ def _silent_seconds(folder: Path) -> float:
 
 def _history(file: Path) -> list[dict[str, str]]:
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
+        with plain_file(file).open(encoding="utf-8", newline="") as lines:
             return list(csv.DictReader(lines))
     except (OSError, UnicodeDecodeError, csv.Error):
         return []
@@ -169,7 +170,7 @@ def _history(file: Path) -> list[dict[str, str]]:
 def _last_line(log: Path) -> str | None:
     """The last line of a log that says something; None where there is no log."""
     try:
-        with log.open("rb") as file:
+        with plain_file(log).open("rb") as file:
             file.seek(max(log.stat().st_size - _LOG_TAIL, 0))
             text = file.read().decode("utf-8", "replace")
     except OSError:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from softshare.data.loaders import Loader
 from softshare.errors import UserError
+from softshare.files import plain_file
 from softshare.training.device import autocast
 from softshare.training.processes import ALONE, Processes
 
@@ -97,10 +98,12 @@ def load_weights(model: nn.Module, file: Path) -> nn.Module:
         UserError: No such file, a truncated one, or the weights of another model.
     """
     try:
-        state = load_file(file)
+        state = load_file(plain_file(file))
         model.load_state_dict(state)
     except FileNotFoundError as error:
         raise UserError("no such file", file=file, remedy="is the run complete?") from error
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror or error})", file=file) from error
     except SafetensorError as error:
         raise UserError(f"cannot be read ({error})", file=file, remedy="is it truncated?") from error
     except RuntimeError as error:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from softshare.errors import UserError
-from softshare.files import require_writable
+from softshare.files import plain_file, require_writable
 
 try:
     import fcntl
@@ -31,7 +31,11 @@ def alone_in(folder: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+    try:
+        file = (plain_file(folder / LOCK) if (folder / LOCK).exists() else folder / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", file=folder / LOCK) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

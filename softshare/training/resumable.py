@@ -64,7 +64,7 @@ def train_to_the_end(
     identity, first = job.identity(fingerprint), job.processes.first
     if (metrics := metrics_if_complete(out, files, identity)) is not None:
         return metrics
-    with alone_in(out) if first else contextlib.nullcontext(), stops_cleanly():
+    with stops_cleanly(), alone_in(out) if first else contextlib.nullcontext():
         # Another process may have finished it since.
         if job.processes.count == 1 and (metrics := metrics_if_complete(out, files, identity)) is not None:
             return metrics

@@ -14,6 +14,7 @@ from softshare.data.images import load_images
 from softshare.data.photograph_loader import default_workers
 from softshare.data.photograph_sets import load_photographs
 from softshare.data.photographs import PhotographSet
+from softshare.data.seeding import require_seed
 from softshare.errors import UserError
 from softshare.files import check
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, BottleneckName, parse_model_name, require_fit
@@ -58,8 +59,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     _require_sharing_fits(arguments.model, recipe)
     if arguments.tensorboard:
         require_tensorboard()
-    if arguments.seed < 0:
-        raise UserError("must be a whole number from 0", key="seed", value=arguments.seed)
+    require_seed(arguments.seed)
     if on_paths and arguments.data:
         raise UserError("are drawn, not read", key="data", value=str(arguments.data), remedy="leave it out")
     processes = named_by_torchrun()

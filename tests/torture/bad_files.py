@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 from PIL import Image
-from spoiling import SHARED, Case, arrays, cut, edit, flip, flip_byte, tensors, write
+from spoiling import SHARED, Case, arrays, cut, edit, flip, flip_byte, pipe, tensors, twice, write
 
 EVALUATE = ["evaluate", "{run}", "--device", "cpu"]
 FOLD = ["fold", "{run}", "--device", "cpu", "--reestimate-on", "0"]
@@ -88,6 +88,18 @@ RUNS = {
     "a threshold in words": Case([*FOLD, "--threshold", "high"], ["thresholds: 'high'", "for instance 0.8"]),
     "a threshold that is nan": Case([*FOLD, "--threshold", "nan"], ["nan", "threshold"]),
     "thresholds without end": Case([*FOLD, "--thresholds", "0:1:1e-300"], ["thresholds", "0:1:1e-300"]),
+    "metrics that name the model twice": Case(
+        EVALUATE, ["metrics.json", "the key 'model' stands there twice"], twice("metrics.json", "model")
+    ),
+    **{
+        f"a pipe for {name}": Case(command, [name, "is no plain file"], pipe(name))
+        for name, command in {
+            "metrics.json": EVALUATE,
+            "manifest.json": EVALUATE,
+            "model.safetensors": EVALUATE,
+            "similarity.npz": SIMILARITY,
+        }.items()
+    },
     "other settings in the same folder": Case(
         [*SHARED, "--seed", "5", "--out", "{run}"], ["manifest.json", "seed", "was left by a run with 0"]
     ),
@@ -107,6 +119,8 @@ CHECKPOINTS = {
     "a checkpoint that is a folder": Case(
         RESUME, [FILE, "cannot be read"], lambda f: ((f / FILE).unlink(), (f / FILE).mkdir())
     ),
+    "a checkpoint that is a pipe": Case(RESUME, [FILE, "is no plain file"], pipe(FILE)),
+    "a lock that is a pipe": Case(RESUME, [".lock", "is no plain file"], pipe(".lock")),
     "a checkpoint of another model": Case(
         [*RESUME, "--model", "wrn-16-1"], [FILE, "model", "'swrn-16-1-1'", "'wrn-16-1'"]
     ),
@@ -164,5 +178,9 @@ IMAGES = {
     "a class too many": Case(CHECK, ["unknown class"], lambda f: shutil.copytree(f / "train/cat", f / "train/tiger")),
     "a class too few": Case(CHECK, ["train/dog"], lambda f: shutil.rmtree(f / "train/dog")),
     "no test images": Case(CHECK, ["test"], lambda f: shutil.rmtree(f / "test")),
+    "an image that is a pipe": Case(CHECK, ["4 train images of 'cat', not 5"], pipe(ONE)),
+    "an archive that is a pipe": Case(
+        ["data", "check", "cifar10", "--data", "{cifar}/a.tar", "--cache", "{here}/cache"], ["a.tar"], pipe("a.tar")
+    ),
     "a bomb of pixels": Case(CHECK, [ONE], write(ONE, bomb(20_000))),
 }

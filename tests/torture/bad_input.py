@@ -7,7 +7,7 @@ and count in the same table.
 import re
 
 from bad_files import CHECK, CHECKPOINTS, FILE, IMAGES, RUNS
-from spoiling import SHARED, TRAIN, Case, write
+from spoiling import SHARED, TRAIN, Case, pipe, write
 
 __all__ = ["CASES", "FILE", "SHARED", "placed"]
 
@@ -80,6 +80,9 @@ RECIPES = {
         [*SHARED, "--recipe", "{here}/mine.yaml"], ["mine.yaml", "cannot be read"], write("mine.yaml", b"\xff\xfe\x00")
     ),
     "an empty file": Case([*SHARED, "--recipe", "{here}/mine.yaml"], ["mine.yaml", "object"], write("mine.yaml", "")),
+    "a pipe for a recipe": Case(
+        [*SHARED, "--recipe", "{here}/mine.yaml"], ["mine.yaml", "is no plain file"], pipe("mine.yaml")
+    ),
     "a folder for a recipe": Case(
         [*SHARED, "--recipe", "{here}/mine.yaml"], ["mine.yaml", "cannot be read"], write("mine.yaml/x", "")
     ),
@@ -151,6 +154,17 @@ OTHERS = {
     ),
     "a name too long for the file system": Case([*SHARED, "--out", "{here}/" + 300 * "a"], ["File name too long"]),
     "threads that no machine has": Case([*SHARED, "--threads", str(10**12)], ["threads", "from 1 to 1,024"]),
+    "a seed below 0": Case([*SHARED, "--seed", "-1"], ["seed: -1", "from 0 to 4,294,967,295"]),
+    "a seed beyond every generator's": Case([*SHARED, "--seed", str(10**30)], ["seed: 1000", "4,294,967,295"]),
+    "a seed of more digits than Python reads": Case([*SHARED, "--seed", 5000 * "1"], ["--seed", "invalid int value"]),
+    "a seed in words": Case([*SHARED, "--seed", "first"], ["--seed", "'first'", "softshare train --help"]),
+    "a preview of a seed that is none": Case(
+        ["data", "shortest-paths", "--preview", "{here}/a.png", "--seed", str(10**30)], ["seed", "4294967295"]
+    ),
+    "an option that is none": Case([*SHARED, "--lr", "1"], ["unrecognized arguments: --lr 1"]),
+    "a command that is none": Case(["trian"], ["'trian'"]),
+    "no command": Case([], ["required: COMMAND"]),
+    "a model that is not named": Case(["train", "--dataset", "digits", "--out", "{here}/out"], ["required: --model"]),
     "a file with a null in its name": Case([*SHARED, "--recipe", "a\0.yaml"], ["cannot be read"]),
 }
 

@@ -1,6 +1,7 @@
 """What a case of bad input is, and ways to spoil a file or folder."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,26 @@ def write(name, content):
             (folder / name).write_bytes(content)
         else:
             (folder / name).write_text(content)
+
+    return spoil
+
+
+def pipe(name):
+    """Puts a pipe in a file's place: who opens it waits for ever."""
+
+    def spoil(folder):
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+
+    return spoil
+
+
+def twice(name, key):
+    """Has a JSON file name its key twice."""
+
+    def spoil(folder):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text.replace("{", f'{{"{key}": null, ', 1))
 
     return spoil
 

@@ -1,5 +1,6 @@
 """Bad input at the command line: one line, exit status 2, nothing half-written, no traceback."""
 
+import contextlib
 import shutil
 import signal
 import time
@@ -44,19 +45,43 @@ def test_one_line_and_nothing_is_written(case, originals, few_cifar, tmp_path, c
     if bad.spoil:
         bad.spoil(place)
     command = placed(bad.command, {name: tmp_path / name for name in ("run", "killed", "cifar")} | {"here": tmp_path})
-    if command[0] == "train" and "--out" not in command:
+    if command[:1] == ["train"] and "--out" not in command:
         command += ["--out", str(tmp_path / "out")]
     before = content(tmp_path)
-    assert main(command) == 2
+    with not_for_ever():
+        assert status_of(command) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and said.startswith("softshare: error: "), said
     assert all(part in said for part in bad.said), said
     assert content(tmp_path) == before, "something was written"
 
 
+def status_of(command):
+    try:
+        return main(command)
+    except SystemExit as left:  # argparse's way
+        return left.code
+
+
+@contextlib.contextmanager
+def not_for_ever(seconds=120):
+    """Ends what waits for bytes that never come."""
+
+    def stop(*_):
+        raise AssertionError(f"hung for {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def content(folder):
     return {
-        path.relative_to(folder): path.read_bytes() if path.is_file() else None
+        path.relative_to(folder): path.read_bytes() if path.is_file() else None  # nor of a pipe
         for path in folder.rglob("*")
         if not path.is_dir() or path.is_symlink()
     }

@@ -106,7 +106,7 @@ def test_a_path_of_data_that_would_be_a_command(value, project):
 
 
 @pytest.mark.torture_alone
-@pytest.mark.attack("SIGKILL and SIGINT of snakemake, started again")
+@pytest.mark.attack("SIGKILL, SIGTERM and SIGINT of snakemake, started again")
 def test_snakemake_killed_and_started_again(project, tmp_path, record_property):
     begun = time.monotonic()
     status, said = snakemake(project)
@@ -118,12 +118,14 @@ def test_snakemake_killed_and_started_again(project, tmp_path, record_property):
     run_folder = results / "tiny/runs/digits/swrn-16-1-1/cifar/seed0"
     whole = {name: (run_folder / name).read_bytes() for name in names}
     figure = content(results / "tiny/figures")
-    # Of snakemake alone, whose job goes on; of all its processes; and as Ctrl-C does.
+    # Of snakemake alone, whose job may go on; of all its processes; as Ctrl-C does; and as a cluster or `kill` does.
     tries = [
         (0.45, signal.SIGKILL, False),
         (0.6, signal.SIGKILL, True),
         (0.75, signal.SIGKILL, False),
         (0.6, signal.SIGINT, True),
+        (0.6, signal.SIGTERM, False),
+        (0.7, signal.SIGTERM, True),
     ]
     for done, (part, number, group) in enumerate(tries):
         record_property("survived", done)

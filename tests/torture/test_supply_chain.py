@@ -2,7 +2,10 @@
 
 import importlib.metadata
 import importlib.util
+import platform
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -76,6 +79,15 @@ def test_each_locked_package_has_hashes_and_nothing_else_is_in_the_lock():
         assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+( ; .+)?", lines[0]), lines[0]
         hashes = [line for line in lines[1:] if not line.startswith("#")]
         assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", line) for line in hashes), lines[0]
+
+
+def test_make_installs_by_hashes_on_the_platform_that_the_lock_is_for():
+    text = (ROOT / "Makefile").read_text()
+    guard = re.search(r"^LOCKED := (.+)$", text, re.M)[1]
+    here = (sys.version_info[:2], sys.platform, platform.machine()) == ((3, 11), "linux", "x86_64")
+    assert (subprocess.run([sys.executable, "-c", guard], check=False).returncode == 0) == here
+    assert "--require-hashes --requirement envs/requirements.lock" in text
+    assert "--python-version 3.11" in text and "--python-platform x86_64-unknown-linux-gnu" in text
 
 
 def test_no_address_of_a_registry_is_in_the_lock():
