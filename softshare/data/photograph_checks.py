@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from softshare.data.ilsvrc import PhotographFacts
+from softshare.data.photograph_decoding import decoded
 from softshare.data.photographs import Photographs
 from softshare.errors import UserError, did_you_mean
 from softshare.files import read_json, write_json
 
-FORMATS = ("JPEG", "PNG", "BMP")
 _CHUNK = 64
 
 
@@ -108,18 +106,6 @@ class KeptChecks:
         """
         if self.file is not None:
             write_json(self.file, found)
-
-
-def decoded(content: bytes) -> Image.Image:
-    """A photograph in RGB; PNG and CMYK, of which ImageNet has a few under the name of JPEG, too.
-
-    Raises:
-        Exception: It is damaged; a damaged image fails in any way there is.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # damaged EXIF, of which ImageNet has some, and sizes beyond 89 megapixels
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-        return image.convert("RGB")
 
 
 class _Chunks(Dataset):

@@ -15,6 +15,7 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
+from softshare.data.native_colours import colour_sums, serves, transformed
 from softshare.data.photograph_augment import JITTER, LIGHTING, MIRRORED, ORDER, PhotographAugmentation
 
 # Of fb.resnet.torch, over ImageNet's training photographs, in units of [0, 1].
@@ -43,13 +44,11 @@ def augment_colours(
     Returns:
         float32 [B, 3, H, W] on the images' device and in their memory format.
     """
-    if augmentation.mirror:
-        mirrored = torch.from_numpy(chance[:, MIRRORED] < 0.5).to(images.device)
-        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    mirrored = chance[:, MIRRORED] < 0.5 if augmentation.mirror else np.zeros(len(images), bool)
     # Sums of bytes are whole numbers: exact, in whatever order a device adds them.
-    sums = images.sum((2, 3), dtype=torch.int64).cpu().numpy()
-    means = sums / (255.0 * images.shape[2] * images.shape[3])
-    return _transformed(images, *colour_maps(means, chance, augmentation))
+    sums = colour_sums(images) if serves(images) else images.sum((2, 3), dtype=torch.int64)
+    means = sums.cpu().numpy() / (255.0 * images.shape[2] * images.shape[3])
+    return _transformed(images, mirrored, *colour_maps(means, chance, augmentation))
 
 
 def normalise_photographs(images: Tensor) -> Tensor:
@@ -57,7 +56,7 @@ def normalise_photographs(images: Tensor) -> Tensor:
     count = len(images)
     matrices = np.broadcast_to(np.diag(1 / np.array(STD)) / 255, (count, 3, 3))
     shifts = np.broadcast_to(-np.array(MEAN) / np.array(STD), (count, 3))
-    return _transformed(images, matrices, shifts)
+    return _transformed(images, np.zeros(count, bool), matrices, shifts)
 
 
 def colour_maps(
@@ -96,12 +95,17 @@ def colour_maps(
     return matrices * scale[:, None] / 255, (shifts - np.array(MEAN)) * scale
 
 
-def _transformed(images: Tensor, matrices: np.ndarray, shifts: np.ndarray) -> Tensor:
+def _transformed(images: Tensor, mirrored: np.ndarray, matrices: np.ndarray, shifts: np.ndarray) -> Tensor:
+    mirror = torch.from_numpy(mirrored).to(images.device)
     matrix = torch.from_numpy(np.ascontiguousarray(matrices, np.float32)).to(images.device)
     shift = torch.from_numpy(np.ascontiguousarray(shifts, np.float32)).to(images.device)
+    if serves(images):
+        return transformed(images, mirror, matrix, shift)
+    images = torch.where(mirror[:, None, None, None], images.flip(3), images) if mirrored.any() else images
     pixels = images.to(torch.float32)
-    # Elementwise, not a matrix product: that would round to TF32 or bf16 where those are switched on.
+    # Not a matrix product, which would round to TF32 or bf16 where those are switched on; nor `addcmul`, which rounds
+    # once where the compiled code rounds twice.
     result = pixels[:, 0:1] * matrix[:, :, 0, None, None]
-    result.addcmul_(pixels[:, 1:2], matrix[:, :, 1, None, None])
-    result.addcmul_(pixels[:, 2:3], matrix[:, :, 2, None, None])
+    for channel in (1, 2):
+        result.add_(pixels[:, channel : channel + 1] * matrix[:, :, channel, None, None])
     return result.add_(shift[:, :, None, None]).contiguous(memory_format=torch.channels_last)

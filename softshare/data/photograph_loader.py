@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from softshare.data.loaders import WHOLE, Part, require_images_for_all
 from softshare.data.photograph_augment import PhotographAugmentation, centred, chances, crop_boxes, cropped
-from softshare.data.photograph_checks import decoded
 from softshare.data.photograph_colours import augment_colours, normalise_photographs
+from softshare.data.photograph_decoding import decoded
 from softshare.data.photographs import Photographs
 from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
@@ -90,18 +89,18 @@ class Crops:
         """
         chosen, chance = self.order[self.places(batch)].tolist(), self.chances(batch)
         side = self.augmentation.crop
-        pixels = np.empty((len(chosen), side, side, 3), np.uint8)
+        pixels = torch.empty(len(chosen), side, side, 3, dtype=torch.uint8)
         for row, index in enumerate(chosen):
             image = self._decoded(index)
             if self.resize is not None:
                 pixels[row] = centred(image, self.resize, side, self.augmentation.interpolation)
             else:
-                width, height = np.array(image.size).reshape(2, 1)
+                height, width = np.array(image.shape[:2]).reshape(2, 1)
                 (box,) = crop_boxes(chance[row : row + 1], width, height, self.augmentation)
                 pixels[row] = cropped(image, box, self.augmentation)
-        return torch.from_numpy(pixels)
+        return pixels
 
-    def _decoded(self, index: int) -> Image.Image:
+    def _decoded(self, index: int) -> Tensor:
         content = self.photographs.read(index)
         try:
             return decoded(content)
@@ -157,6 +156,7 @@ class PhotographLoader:
         self.workers = workers
         self.shuffle = shuffle
         self.part = part
+        self._processes: DataLoader | None = None
 
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
@@ -174,6 +174,8 @@ class PhotographLoader:
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch, counted from 0: images float32 [B, 3, H, W] and labels int64 [B].
 
+        One epoch is read at a time; another one begun ends it.
+
         Raises:
             UserError: A photograph cannot be read or decoded, or a worker process died.
         """
@@ -189,19 +191,25 @@ class PhotographLoader:
                 yield augment_colours(images, crops.chances(batch), self.augmentation), labels
 
     def _decoded(self, crops: Crops) -> Iterator[Tensor]:
-        batches = iter(
-            DataLoader(
-                _Batches(crops),
+        if self._processes is None:
+            # Kept from epoch to epoch: to start them takes as long as to decode some hundred photographs.
+            workers = min(self.workers, len(crops))
+            self._processes = DataLoader(
+                _Batches(self),
                 batch_size=None,
-                num_workers=min(self.workers, len(crops)),
+                sampler=_Epoch(len(crops)),
+                num_workers=workers,
+                persistent_workers=workers > 0,
                 pin_memory=self.device.type == "cuda",
                 worker_init_fn=_leave_interrupts,
             )
-        )
+        self._processes.sampler.number = crops.epoch  # type: ignore[attr-defined]
+        batches = iter(self._processes)
         while True:
             try:
                 batch = next(batches, None)
             except RuntimeError as error:
+                self._processes = None
                 problem = f"a process that decodes died ({error})"
                 remedy = "fewer --workers (0 = none), more memory, or a larger /dev/shm"
                 raise UserError(problem, key="workers", value=self.workers, remedy=remedy) from error
@@ -215,17 +223,35 @@ class PhotographLoader:
 class _Batches(Dataset):
     """Batches for `DataLoader`; an error is handed over whole, for raised in a worker it would lose its one line."""
 
-    def __init__(self, crops: Crops) -> None:
-        self.crops = crops
+    def __init__(self, loader: PhotographLoader) -> None:
+        self.loader = loader
+        self.crops: Crops | None = None
 
     def __len__(self) -> int:
-        return len(self.crops)
+        return len(self.loader)
 
-    def __getitem__(self, batch: int) -> Tensor | UserError:
+    def __getitem__(self, key: tuple[int, int]) -> Tensor | UserError:
+        epoch, batch = key
+        if self.crops is None or self.crops.epoch != epoch:
+            self.crops = self.loader.crops(epoch)
         try:
             return self.crops.pixels(batch)
         except UserError as error:
             return error
+
+
+class _Epoch(Sampler[tuple[int, int]]):
+    """The batches of the epoch whose number it is told, as (epoch, batch)."""
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+        self.number = 0
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter([(self.number, batch) for batch in range(self.batches)])
+
+    def __len__(self) -> int:
+        return self.batches
 
 
 def _leave_interrupts(_: int) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from softshare.data import native_colours
 from softshare.data.photograph_augment import (
     CHANCES,
     JITTER,
@@ -130,15 +131,67 @@ def test_without_any_strength_only_the_normalising_is_left():
 def test_a_test_photograph_is_scaled_by_its_shorter_side_and_cut_at_its_centre():
     pixels = np.zeros((100, 400, 3), np.uint8)
     pixels[:, 190:210] = 255  # a bar in the middle
-    for image in (Image.fromarray(pixels), Image.fromarray(pixels.transpose(1, 0, 2).copy())):
+    for image in (torch.from_numpy(pixels), torch.from_numpy(pixels.transpose(1, 0, 2).copy())):
         result = centred(image, 50, 40, "bicubic")
-        assert result.shape == (40, 40, 3)
-        across = result.mean((0 if image.width > image.height else 1, 2))
+        assert result.shape == (40, 40, 3) and result.dtype == torch.uint8
+        across = result.float().mean((0 if image.shape[1] > image.shape[0] else 1, 2))
         assert (across[16:24] > 200).all() and (across[:12] < 5).all() and (across[28:] < 5).all()
 
 
 def test_a_crop_is_its_part_scaled():
     pixels = np.zeros((60, 80, 3), np.uint8)
     pixels[20:50, 10:40] = (10, 200, 30)
-    part = cropped(Image.fromarray(pixels), np.array([10, 20, 40, 50]), dataclasses.replace(PAPER, crop=16))
-    assert part.shape == (16, 16, 3) and (part == (10, 200, 30)).all()
+    part = cropped(torch.from_numpy(pixels), np.array([10, 20, 40, 50]), dataclasses.replace(PAPER, crop=16))
+    assert part.shape == (16, 16, 3) and (part == torch.tensor([10, 200, 30])).all()
+
+
+def waves(width, height):
+    """A smooth photograph, as photographs are."""
+    x, y = np.meshgrid(np.linspace(0, 9, width), np.linspace(0, 7, height))
+    return np.stack([127 * (1 + np.sin(x + shift) * np.cos(y - shift)) for shift in (0, 1, 2)], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@given(st.integers(3, 300), st.integers(3, 300), st.integers(8, 64))
+def test_a_crop_is_scaled_as_pillow_scales(interpolation, width, height, side):
+    pixels = waves(width, height)
+    augmentation = PhotographAugmentation(crop=side, interpolation=interpolation)
+    ours = cropped(torch.from_numpy(pixels), np.array([1, 0, width - 1, height]), augmentation).numpy()
+    part = Image.fromarray(pixels[:, 1 : width - 1])
+    theirs = np.asarray(part.resize((side, side), Image.Resampling[interpolation.upper()]))
+    assert ours.shape == theirs.shape and np.abs(ours.astype(int) - theirs).max() <= 2
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 90), st.integers(1, 90))
+def test_the_central_crop_is_pillow_s_also_beyond_the_photograph(width, height, resize, crop):
+    pixels = waves(width, height)
+    ours = centred(torch.from_numpy(pixels), resize, crop, "bilinear").numpy()
+    scale = resize / min(width, height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = round((size[0] - crop) / 2), round((size[1] - crop) / 2)
+    image = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
+    theirs = np.asarray(image.crop((left, top, left + crop, top + crop)))
+    assert np.abs(ours.astype(int) - theirs).max() <= 2
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 5), st.booleans(), st.integers(0, 100))
+def test_compiled_colours_are_those_of_torch(height, width, count, mirror, seed):
+    if native_colours.library() is None:
+        pytest.skip("no C compiler")
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, height, width, 3), generator=generator, dtype=torch.uint8).permute(
+        0, 3, 1, 2
+    )
+    chance, augmentation = chances(seed, 0, 0, count), dataclasses.replace(PAPER, mirror=mirror)
+    compiled, plain = augment_colours(images, chance, augmentation), normalise_photographs(images)
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr(native_colours, "library", lambda: None)
+        assert torch.equal(compiled, augment_colours(images, chance, augmentation))
+        assert torch.equal(plain, normalise_photographs(images))
+    assert compiled.stride() == torch.empty(images.shape).to(memory_format=torch.channels_last).stride()
+
+
+def test_the_sum_of_a_large_bright_photograph_does_not_overflow():
+    images = torch.full((1, 3000, 3000, 3), 255, dtype=torch.uint8).permute(0, 3, 1, 2)
+    if native_colours.serves(images):
+        assert native_colours.colour_sums(images).tolist() == [[255 * 9_000_000] * 3]
