@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,13 @@ class _Unpickler(pickle.Unpickler):
             ) from None
 
 
+def _require_small_memo(content: bytes) -> None:
+    # Python makes room for every number of a memo below the largest: five bytes may ask for gigabytes.
+    for operation, number, _ in pickletools.genops(content):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and (number or 0) > len(content):
+            raise pickle.UnpicklingError(f"numbers an object {number}")
+
+
 def read_pickle(content: bytes, where: str) -> dict[str, Any]:
     """Reads a pickled dictionary of numbers, strings, lists and arrays of whole numbers.
 
@@ -113,6 +121,7 @@ def read_pickle(content: bytes, where: str) -> dict[str, Any]:
     """
     remedy = "is it truncated?"
     try:
+        _require_small_memo(content)
         value = _Unpickler(content, where).load()
     except UserError:
         raise

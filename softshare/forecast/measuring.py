@@ -97,14 +97,16 @@ def measure_paces(
         key=lambda work: counted[work].example_flops,
     )
     rate = _first_rate(first, counted[first], device, precision)
-    for work in by_bill:
+    for place, work in enumerate(by_bill):
         left = deadline - time.perf_counter()
+        fair = left / (len(by_bill) - place)
         batch = _affordable_batch(work, counted[work], rate, max(_SHARE * left, min(left, _ENOUGH_SECONDS)))
         if batch is not None:
-            paces[work] = _measure(work, counted[work], batch, device, precision, max(_SHARE * left, _ENOUGH_SECONDS))
+            most = max(_SHARE * left, _ENOUGH_SECONDS, fair)
+            paces[work] = _measure(work, counted[work], batch, device, precision, fair, most)
             rate = counted[work].training_flops(work.batch_size) / paces[work].step_seconds
     if not paces:
-        paces[first] = _measure(first, counted[first], _SMALL_BATCH, device, precision, 0.0)
+        paces[first] = _measure(first, counted[first], _SMALL_BATCH, device, precision, 0.0, 0.0)
     return {work: paces.get(work) or _scaled(work, counted, paces) for work in counted}
 
 
@@ -134,8 +136,14 @@ def _epoch_flops(work: Workload, cost: Counted, batch: int) -> int:
     return cost.training_flops(batch) + _evaluated(work, batch) * cost.forward_flops
 
 
-def _measure(work: Workload, cost: Counted, batch: int, device: torch.device, precision: str, seconds: float) -> Pace:
-    """Times epochs of a step or more until they tell enough, or the time is over."""
+def _measure(
+    work: Workload, cost: Counted, batch: int, device: torch.device, precision: str, fair: float, most: float
+) -> Pace:
+    """Times epochs of a step or more for so many seconds, and until they tell enough or `most` are over.
+
+    A machine that others share, or that grows warm, changes its speed within seconds: what is not needed for the
+    others is used, and a whole run goes at the mean pace, not at the median one.
+    """
     _set_threads(work, device)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -144,10 +152,10 @@ def _measure(work: Workload, cost: Counted, batch: int, device: torch.device, pr
         steps = max(1, min(work.train_examples // batch, int(_ENOUGH_SECONDS / _ENOUGH_TIMES / first)))
         training = _start(work, batch, steps * batch, device, precision, Path(folder))
         times: list[tuple[float, float]] = []
-        while not times or (time.perf_counter() - began < seconds and not _enough(times)):
+        while not times or _goes_on(times, time.perf_counter() - began, fair, most):
             times += _timed(training, 1)
-    step = statistics.median(train for train, _ in times) / steps
-    evaluation = statistics.median(evaluate for _, evaluate in times) / _evaluated(work, batch)
+    step = statistics.mean(train for train, _ in times) / steps
+    evaluation = statistics.mean(evaluate for _, evaluate in times) / _evaluated(work, batch)
     how = "measured"
     if batch != work.batch_size:
         step *= cost.training_flops(work.batch_size) / cost.training_flops(batch)
@@ -160,8 +168,9 @@ def _set_threads(work: Workload, device: torch.device) -> None:
         torch.set_num_threads(min(work.threads, os.cpu_count() or 1))
 
 
-def _enough(times: list[tuple[float, float]]) -> bool:
-    return len(times) >= _ENOUGH_TIMES and sum(map(sum, times)) >= _ENOUGH_SECONDS
+def _goes_on(times: list[tuple[float, float]], gone: float, fair: float, most: float) -> bool:
+    enough = len(times) >= _ENOUGH_TIMES and sum(map(sum, times)) >= _ENOUGH_SECONDS
+    return gone < most and (gone < fair or not enough)
 
 
 def _timed(training: Resumable[Any], epochs: int) -> list[tuple[float, float]]:

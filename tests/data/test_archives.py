@@ -128,6 +128,11 @@ class TestPickles:
         with pytest.raises(UserError, match="a file"):
             read_pickle(pickle.dumps({"data": values}, 4), "a file")
 
+    @pytest.mark.parametrize("number", [b"r\xff\xff\xff\x7f", b"p2147483647\n"])
+    def test_few_bytes_that_ask_for_gigabytes(self, number):
+        with pytest.raises(UserError, match="numbers an object 2147483647"):
+            read_pickle(b"\x80\x02}" + number + b".", "a file")
+
     @pytest.mark.parametrize("protocol", range(2, 6))
     @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
     @pytest.mark.parametrize("order", ["C", "F"])

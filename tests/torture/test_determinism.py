@@ -95,7 +95,7 @@ def test_another_number_of_threads_is_another_run(few_cifar, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.attack("a loss that is no number")
-@pytest.mark.parametrize("task", ["images", "paths"])
+@pytest.mark.parametrize("task", ["images", "test images", "paths"])
 def test_a_loss_that_is_no_number_names_epoch_and_step_and_leaves_no_number(task, few_cifar, tmp_path):
     mine = tmp_path / "mine.yaml"
     if task == "paths":
@@ -105,8 +105,11 @@ def test_a_loss_that_is_no_number_names_epoch_and_step_and_leaves_no_number(task
         )
     else:
         command = [*TRAIN, "--epochs", 3, *few_data(tmp_path, few_cifar)]
-        mine.write_text("extends: cifar\nsettings: {learning_rate: 1.0e+38}\n")
+        # The test images are met first where all images are one batch.
+        batch_size = 64 if task == "test images" else 9
+        mine.write_text(f"extends: cifar\nsettings: {{learning_rate: 1.0e+38, batch_size: {batch_size}}}\n")
     made = Command([*command, "--recipe", mine, "--out", tmp_path / "run"], tmp_path / "log", prepare=few_images)
     assert made.wait() == 2
-    assert made.said.count("\n") == 1 and "is no number at epoch 1, step " in made.said, made.said
+    place = "epoch 1" if task == "test images" else "is no number at epoch 1, step 2"
+    assert made.said.count("\n") == 1 and "is no number" in made.said and place in made.said, made.said
     assert not (tmp_path / "run/metrics.json").exists()
