@@ -22,6 +22,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+# Without contraction each operation is rounded on its own, as torch rounds them on every device.
+ROUNDED_AS_TORCH = ("-O3", "-march=native", "-ffp-contract=off")
+
+
+def library_beside(module: str, flags: tuple[str, ...]) -> Callable[[], ctypes.CDLL | None]:
+    """A function that gives the library of a module's own source, compiled when it is first asked for.
+
+    Args:
+        module: The module's `__file__`; its source bears the same name and ends in `.c`.
+        flags: As of `compiled_library`.
+    """
+    return functools.cache(lambda: compiled_library(Path(module).with_suffix(".c"), flags))
+
 
 def compiled_library(source: Path, flags: tuple[str, ...]) -> ctypes.CDLL | None:
     """A source as a loaded library; None where there is no compiler, or none is wanted.

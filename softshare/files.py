@@ -117,7 +117,7 @@ def read_json(path: Path) -> Any:
     try:
         return parse_json(_read_text(path))
     except (ValueError, RecursionError) as error:
-        remedy = None if "stands there twice" in str(error) else "is it truncated?"
+        remedy = "is it truncated?" if isinstance(error, json.JSONDecodeError) else None
         raise UserError(f"is not JSON ({error})", file=path, remedy=remedy) from error
 
 

@@ -6,7 +6,6 @@ FFCV's own random crops come from numba's generator: with two workers no seed ma
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from ffcv.fields.rgb_image import IMAGE_MODES, ResizedCropRGBImageDecoder
@@ -22,15 +21,11 @@ class GivenCropDecoder(ResizedCropRGBImageDecoder):
     An order's rows tell both: the photograph's number, then top, left, height and width of the rectangle.
     """
 
-    scale = ratio = None
+    # Abstract in FFCV's decoder, or asked for by it; here the order tells the crops and none is drawn.
+    scale = ratio = get_crop_generator = None
 
     def __init__(self, side: int) -> None:
         super().__init__((side, side))
-
-    @property
-    def get_crop_generator(self) -> Any:
-        """Abstract in FFCV's decoder; here the order tells the crops and none is drawn."""
-        raise NotImplementedError
 
     def generate_code(self) -> Callable[..., np.ndarray]:
         """What numba compiles: it knows the names and the subset of Python that FFCV's own decoders are written in."""

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import functools
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from softshare.compiled import address, compiled_library, in_threads
+from softshare.compiled import ROUNDED_AS_TORCH, address, in_threads, library_beside
 
-_SOURCE = Path(__file__).with_name("native_colours.c")
-# No contraction: each operation is rounded on its own, on every device.
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=off")
+library = library_beside(__file__, ROUNDED_AS_TORCH)
 # Below so many pixels a thread's start costs more than it saves.
 _SHARE = 1 << 16
-
-
-@functools.cache
-def library() -> ctypes.CDLL | None:
-    """The compiled code; None where there is no compiler, or none is wanted."""
-    return compiled_library(_SOURCE, _FLAGS)
 
 
 def serves(images: Tensor) -> bool:

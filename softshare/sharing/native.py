@@ -7,18 +7,15 @@ C runs at the speed of memory.
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from softshare.compiled import address, compiled_library, in_threads
+from softshare.compiled import address, in_threads, library_beside
 
 _TYPES = {torch.float32: 0, torch.bfloat16: 1}
-_SOURCE = Path(__file__).with_name("native.c")
-_FLAGS = ("-O3", "-march=native", "-fopenmp-simd", "-ffp-contract=fast")
+library = library_beside(__file__, ("-O3", "-march=native", "-fopenmp-simd", "-ffp-contract=fast"))
 # Below this many numbers a thread's start costs more than it saves.
 _SHARE = 1 << 17
 
@@ -78,12 +75,6 @@ def gradients(coefficients: Tensor, templates: Tensor, rows: Sequence[Tensor]) -
     in_threads(part, templates.shape[1], _SHARE // 8, multiple=16)
     total = torch.stack([partial[first] for first in sorted(partial)]).sum(0)
     return total.to(coefficients.dtype), for_templates
-
-
-@functools.cache
-def library() -> ctypes.CDLL | None:
-    """The compiled code; None where there is no compiler, or none is wanted."""
-    return compiled_library(_SOURCE, _FLAGS)
 
 
 def _rows(tensors: Sequence[Tensor]) -> ctypes.Array:

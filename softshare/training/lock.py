@@ -32,7 +32,9 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
         return
     try:
-        file = (plain_file(folder / LOCK) if (folder / LOCK).exists() else folder / LOCK).open("a+", encoding="utf-8")
+        with contextlib.suppress(FileNotFoundError):
+            plain_file(folder / LOCK)
+        file = (folder / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot be written ({error.strerror})", file=folder / LOCK) from error
     with file:

@@ -179,9 +179,8 @@ def test_compiled_colours_are_those_of_torch(height, width, count, mirror, seed)
     if native_colours.library() is None:
         pytest.skip("no C compiler")
     generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(0, 256, (count, height, width, 3), generator=generator, dtype=torch.uint8).permute(
-        0, 3, 1, 2
-    )
+    pixels = torch.randint(0, 256, (count, height, width, 3), generator=generator, dtype=torch.uint8)
+    images = pixels.permute(0, 3, 1, 2)
     chance, augmentation = chances(seed, 0, 0, count), dataclasses.replace(PAPER, mirror=mirror)
     compiled, plain = augment_colours(images, chance, augmentation), normalise_photographs(images)
     with pytest.MonkeyPatch.context() as without:
