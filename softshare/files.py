@@ -11,6 +11,7 @@ import re
 import stat
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from softshare.errors import UserError, did_you_mean
+
+# Bytes of a file that is read as text; of arrays, unpacked; of weights and checkpoints.
+LARGEST_TEXT, LARGEST_ARRAYS, LARGEST_WEIGHTS = 64_000_000, 512_000_000, 8_000_000_000
 
 # libyaml's where PyYAML was built with it: a report reads recipes hundreds of times, and it is some ten times faster.
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -39,11 +43,14 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`, flushed to disk and renamed to it only if the block succeeds.
 
     Raises:
-        UserError: The folder cannot be written.
+        UserError: The folder cannot be written, or what stands there is no plain file: a link, a pipe, a device or a
+            folder is not replaced.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            raise UserError("is no plain file, and is not replaced", file=path, remedy="name another path")
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -81,15 +88,35 @@ def require_writable(folder: Path) -> None:
         raise UserError(f"cannot be written ({error.strerror or error})", file=folder) from error
 
 
-def plain_file(path: Path) -> Path:
+def plain_file(path: Path, most: int | None = None) -> Path:
     """The path itself, refused where a pipe, a socket or a device stands: to read one may never end.
 
+    Args:
+        path: To be read.
+        most: Bytes that it may have; None = any number.
+
     Raises:
-        OSError: What stands there is neither a plain file nor a folder, or nothing does.
+        OSError: What stands there is neither a plain file nor a folder, or too large, or nothing does.
     """
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    found = path.stat()
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         raise OSError(errno.EINVAL, "is no plain file", str(path))
+    if most is not None and found.st_size > most:
+        raise OSError(errno.EFBIG, f"{found.st_size:,} bytes, and {most:,} are the most", str(path))
+    return path
+
+
+def small_zip(path: Path, most: int) -> Path:
+    """The path itself, refused where a zip, such as numpy's npz, would unpack to more bytes.
+
+    Raises:
+        OSError: It is no plain file, or too large.
+        zipfile.BadZipFile: It is no zip.
+    """
+    with zipfile.ZipFile(plain_file(path, most)) as packed:
+        size = sum(each.file_size for each in packed.infolist())
+    if size > most:
+        raise OSError(errno.EFBIG, f"{size:,} bytes unpacked, and {most:,} are the most", str(path))
     return path
 
 
@@ -246,7 +273,7 @@ def _validator(schema: str) -> Any:
 
 def _read_text(path: Path) -> str:
     try:
-        return plain_file(path).read_text(encoding="utf-8")
+        return plain_file(path, LARGEST_TEXT).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError("no such file", file=path) from error
     except (OSError, ValueError) as error:  # of bytes that are no text, or a path that can be none

@@ -12,13 +12,15 @@ from typing import NoReturn
 from softshare import __version__
 from softshare.cli import data, evidence, forecast, measuring, runs, watching
 from softshare.errors import Stopped, UserError, shorten
+from softshare.stopping import stops_cleanly
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Returns:
-        0; 2 where the input was at fault (the one line on standard error tells how); 128 + the signal that stopped it.
+        0; 2 where the input was at fault or memory too small (the one line on standard error tells how); 128 + the
+        signal that stopped it.
     """
     arguments = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -26,20 +28,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     if environment := os.environ.get("SOFTSHARE_ENVIRONMENT"):  # told by those of envs/, for a job's log to tell
         print(f"environment: {environment} ({sys.prefix})", file=sys.stderr)
     try:
-        arguments.command(arguments)
+        with stops_cleanly():
+            arguments.command(arguments)
     except BrokenPipeError:
         sys.stderr.close()
-    except (UserError, OSError) as error:
-        if arguments.debug:
+    except Stopped as stopped:
+        print(f"softshare: stopped by {stopped}; {arguments.if_stopped}", file=sys.stderr)
+        return 128 + stopped.number
+    except Exception as error:
+        known = _known(error)
+        if known is None or arguments.debug:
             raise
-        # Where nobody foresaw it, such as a name that is too long for the file system.
-        known = error if isinstance(error, UserError) else UserError(error.strerror or str(error), file=error.filename)
         print(f"softshare: error: {known}", file=sys.stderr)
         return 2
-    except Stopped as stopped:
-        print(f"softshare: stopped by {stopped}; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 128 + stopped.number
     return 0
+
+
+def _known(error: Exception) -> UserError | None:
+    """An error that is not the program's fault, as a line; None for any other."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, OSError):  # where nobody foresaw it, such as a name that is too long for the file system
+        return UserError(error.strerror or str(error), file=error.filename)
+    # torch's own, on a GPU and on a CPU; a report loads no torch to ask for its type.
+    if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+        return UserError(
+            f"memory is too small ({shorten(' '.join(str(error).split()))})",
+            remedy="give a smaller --batch-size, or take a device with more",
+        )
+    if isinstance(error, MemoryError):
+        return UserError("memory is too small", remedy="is a file far larger than it should be? --debug tells where")
+    return None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="softshare", description="Soft parameter sharing, and its reproduction.")
     parser.add_argument("--version", action="version", version=f"softshare {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(if_stopped="nothing is left half-written")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for each in (runs, data, evidence, measuring, forecast, watching):
         each.add_commands(commands)

@@ -52,6 +52,7 @@ def _data_check(arguments: argparse.Namespace) -> None:
     from softshare.files import write_json
     from softshare.names import PHOTOGRAPHS
 
+    _workers(arguments)
     source, facts = (_photographs if arguments.dataset in PHOTOGRAPHS else _images)(arguments)
     if arguments.out:
         write_json(arguments.out, facts)
@@ -104,9 +105,9 @@ def _load_photographs(arguments: argparse.Namespace) -> PhotographSet:
 
 
 def _workers(arguments: argparse.Namespace) -> int:
-    from softshare.data.photograph_loader import default_workers
+    from softshare.data.photograph_loader import workers_of
 
-    return default_workers() if arguments.workers is None else arguments.workers
+    return workers_of(arguments.workers)
 
 
 def _data_write(arguments: argparse.Namespace) -> None:
@@ -115,10 +116,10 @@ def _data_write(arguments: argparse.Namespace) -> None:
     from softshare.names import PHOTOGRAPHS
 
     progress = not arguments.quiet
+    how = PhotographSettings(arguments.side, arguments.jpeg_share, arguments.jpeg_quality)
+    threads = max(1, _workers(arguments))
     if arguments.dataset in PHOTOGRAPHS:
-        how = PhotographSettings(arguments.side, arguments.jpeg_share, arguments.jpeg_quality)
         photographs = _load_photographs(arguments)
-        threads = max(1, _workers(arguments))
         facts = write_photographs(
             photographs, arguments.out, how, limit=arguments.time_limit, threads=threads, progress=progress
         )

@@ -60,7 +60,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--tensorboard", action="store_true", help="also leave event files in OUT/tensorboard")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)
-    parser.set_defaults(command=_train)
+    parser.set_defaults(command=_train, if_stopped="the same command goes on from the last checkpoint")
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
@@ -94,7 +94,7 @@ def _add_fold(commands: argparse._SubParsersAction) -> None:
         type=int,
         default=10_000,
         metavar="IMAGES",
-        help="training images that batch norm's statistics are estimated on anew; 0 = not (default: 10000)",
+        help="training images (or all) that batch norm's statistics are estimated on anew; 0 = not (default: 10000)",
     )
     parser.add_argument("--out", type=Path, help="folder to write to (default: RUN/folding)")
     parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (default: auto)")

@@ -6,6 +6,7 @@ lead astray; links and devices are passed over.
 
 from __future__ import annotations
 
+import contextlib
 import lzma
 import tarfile
 import zlib
@@ -13,12 +14,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from softshare.data.tar_streams import BoundedReader, open_decompressed
 from softshare.errors import UserError
 from softshare.files import plain_file
 
 # The largest form of CIFAR is about 190 MB. A source that holds far more is something else, or a trap; photographs in
 # such number are read where they lie (`photograph_index`).
 MOST_BYTES = 1 << 30
+_MOST_UNPACKED = 4 * MOST_BYTES  # with all that is passed over
 
 
 @dataclass
@@ -69,7 +72,10 @@ def read_archive(path: Path, wanted: Callable[[str], bool], if_too_large: str | 
     if if_too_large:
         files.if_too_large = if_too_large
     try:
-        with tarfile.open(plain_file(path)) as archive:
+        with (
+            contextlib.closing(BoundedReader(open_decompressed(path), _MOST_UNPACKED)) as reader,
+            tarfile.open(fileobj=reader, mode="r:") as archive,  # type: ignore[call-overload]
+        ):
             for member in archive:
                 name = str(PurePosixPath(member.name))
                 if not member.isfile() or not wanted(name):
@@ -77,10 +83,11 @@ def read_archive(path: Path, wanted: Callable[[str], bool], if_too_large: str | 
                 files.make_room(member.size)
                 content = archive.extractfile(member)
                 assert content is not None  # as for every regular file
-                files.contents[name] = content.read()
+                with reader.allowing(member.size):
+                    files.contents[name] = content.read()
             # A tar archive ends before its compressed file does, and only there stands the checksum.
-            while archive.fileobj and archive.fileobj.read(1 << 20):
-                pass
+            while reader.read(1 << 20):
+                reader.seek(reader.tell())
     except FileNotFoundError as error:
         raise UserError("no such file", file=path) from error
     except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:

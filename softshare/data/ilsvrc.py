@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from softshare.data.archives import read_archive
+from softshare.data.archives import read_archive, read_folder
 from softshare.errors import UserError
 
 TRAIN_TAR = "ILSVRC2012_img_train.tar"
@@ -68,7 +68,8 @@ def _devkit(folder: Path) -> tuple[Path, bytes, bytes]:
     """Where the kit lies, its ground truth, its table of synsets."""
     for root in (folder / _DEVKIT, folder):
         if (root / _TRUTH).is_file() and (root / _META).is_file():
-            return root, (root / _TRUTH).read_bytes(), (root / _META).read_bytes()
+            files = read_folder(root, (_TRUTH, _META), lambda name: True)
+            return root, files.contents[_TRUTH], files.contents[_META]
     for archive in (folder / f"{_DEVKIT}.tar.gz", folder / f"{_DEVKIT}.tar"):
         if archive.is_file():
             files = read_archive(archive, lambda name: name.endswith((_TRUTH, _META)))

@@ -20,7 +20,7 @@ from safetensors.torch import save as save_safetensors
 from softshare.data.scratch import local_copy
 from softshare.data.sources import Source
 from softshare.data.splits import Splits
-from softshare.files import plain_file, written_whole
+from softshare.files import LARGEST_WEIGHTS, plain_file, written_whole
 
 # Raise it when the same files would be decoded to other tensors.
 _VERSION = 1
@@ -46,7 +46,9 @@ def cache_file_of(folder: Path, name: str, made_from: list[Any]) -> Path:
 def read_cache(file: Path) -> tuple[Splits, str] | None:
     """The images in a file and the line on their source; None if they are not there as they were kept."""
     try:
-        content = plain_file(file).read_bytes()  # once: what is opened twice may be replaced in between
+        content = plain_file(
+            file, LARGEST_WEIGHTS
+        ).read_bytes()  # once: what is opened twice may be replaced in between
         splits = Splits(**load_safetensors(content))
         kept = _metadata(content)
         whole = all(getattr(splits, part).dtype == _dtype(part) for part in _PARTS)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from softshare.errors import UserError
-from softshare.files import plain_file
+from softshare.files import LARGEST_ARRAYS, plain_file
 
 
 class Store(Protocol):
@@ -43,7 +43,7 @@ class FolderStore:
     def read(self, index: int) -> bytes:
         """As of `Store`."""
         try:
-            return plain_file(self.root / self.paths[index]).read_bytes()
+            return plain_file(self.root / self.paths[index], LARGEST_ARRAYS).read_bytes()
         except OSError as error:
             raise UserError(f"cannot be read ({error.strerror or error})", file=self.where(index)) from error
 

@@ -8,11 +8,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import numpy as np
 
 from softshare.data.archives import read_archive
 from softshare.data.photograph_files import FolderStore, MemoryStore, Store, TarStore
+from softshare.data.tar_streams import BoundedReader, is_compressed
 from softshare.errors import UserError
 from softshare.files import plain_file
 
@@ -85,7 +87,10 @@ class _Members:
 def _index_of_tar(source: Path, of_tars: bool) -> Index:
     members = _Members()
     try:
-        with tarfile.open(plain_file(source), "r:") as archive:
+        with (
+            plain_file(source).open("rb") as file,
+            tarfile.open(fileobj=BoundedReader(file), mode="r:") as archive,  # type: ignore[call-overload]
+        ):
             for member in archive:
                 name = str(PurePosixPath(member.name))
                 if not of_tars:
@@ -103,8 +108,8 @@ def _index_of_tar(source: Path, of_tars: bool) -> Index:
     return Index(source, members.paths, store)
 
 
-def _add_members_of(inside: object, label: str, before: int, members: _Members) -> None:
-    with tarfile.open(fileobj=inside, mode="r:") as archive:  # type: ignore[call-overload]
+def _add_members_of(inside: IO[bytes], label: str, before: int, members: _Members) -> None:
+    with tarfile.open(fileobj=BoundedReader(inside), mode="r:") as archive:  # type: ignore[call-overload]
         for member in archive:
             members.add(f"{label}/{PurePosixPath(member.name).name}", member, before)
 
@@ -119,10 +124,8 @@ def _files_below(root: Path) -> Iterator[str]:
 
 def _is_compressed(source: Path) -> bool:
     try:
-        with plain_file(source).open("rb") as file:
-            head = file.read(6)
+        return is_compressed(source)
     except FileNotFoundError as error:
         raise UserError("no such file", file=source) from error
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror or error})", file=source) from error
-    return head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ"))

@@ -25,7 +25,7 @@ from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 
 # More processes than that wait for each other's memory.
-_MOST_WORKERS = 16
+_MOST_WORKERS, _LARGEST_NUMBER = 16, 1024
 
 
 def default_workers() -> int:
@@ -36,6 +36,19 @@ def default_workers() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
     return min(max(1, cores // max(1, int(beside) if beside.isdecimal() else 1)), _MOST_WORKERS)
+
+
+def workers_of(asked: int | None) -> int:
+    """Processes that decode: as many as are asked for, else as this machine has cores for.
+
+    Raises:
+        UserError: A number that no machine has.
+    """
+    if asked is None:
+        return default_workers()
+    if not 0 <= asked <= _LARGEST_NUMBER:
+        raise UserError(f"must be from 0 to {_LARGEST_NUMBER:,}", key="workers", value=asked)
+    return asked
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from softshare.evidence.gather import CellEvidence
 from softshare.evidence.path_scores import PathScores, read_path_scores
 from softshare.evidence.runfolder import Record
 from softshare.evidence.statistics import mean_interval
-from softshare.files import plain_file
+from softshare.files import LARGEST_ARRAYS, small_zip
 from softshare.scales import Setting
 
 
@@ -86,7 +86,7 @@ def read_predictions(file: Path) -> Predictions:
         UserError: The file is missing, damaged, or its arrays do not fit each other.
     """
     try:
-        with np.load(plain_file(file), allow_pickle=False) as stored:
+        with np.load(small_zip(file, LARGEST_ARRAYS), allow_pickle=False) as stored:
             found = Predictions(stored["inputs"], stored["labels"], stored["probabilities"])
         phases, count, channels, *grid = found.inputs.shape
         if channels != 2 or len(grid) != 2:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from softshare.evidence.checks import UnusableError, check_number
-from softshare.files import plain_file
+from softshare.files import LARGEST_TEXT, plain_file
 
 # history.csv and metrics.json tell of the same evaluations: the same numbers, read back.
 _ROUNDING = 1e-9
@@ -89,7 +89,7 @@ def read_path_scores(history: Path, metrics: dict[str, Any], settings: dict[str,
 
 def _read_history(file: Path, phases: int, epochs: int) -> np.ndarray:
     try:
-        with plain_file(file).open(encoding="utf-8", newline="") as lines:
+        with plain_file(file, LARGEST_TEXT).open(encoding="utf-8", newline="") as lines:
             rows = [(int(row["epoch"]), int(row["phase"]), float(row["test_f1"])) for row in csv.DictReader(lines)]
     except FileNotFoundError:
         raise UnusableError("history.csv is missing") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from softshare.errors import UserError
 from softshare.evidence.gather import gather
 from softshare.evidence.runfolder import Record, State
-from softshare.files import write_json
+from softshare.files import require_writable, write_json
+from softshare.lock import locked
 from softshare.plan import Plan
 
 # Of the scale, and of each complete run; weights and checkpoints stay behind.
@@ -94,9 +96,16 @@ def _copy_whole(named: dict[Path, Path], told: dict[str, Any], out: Path) -> Non
 
     Between two renames, if a kill comes just then, what stood there lies in `<out>.before`; the next call takes it up.
     """
+    require_writable(out.parent)
+    with locked(out.with_name(f".{out.name}.lock"), out, "published"):
+        _replace(named, told, out)
+
+
+def _replace(named: dict[Path, Path], told: dict[str, Any], out: Path) -> None:
     fresh, before = out.with_name(f".{out.name}.new"), out.with_name(f"{out.name}.before")
+    if os.path.lexists(out) and (out.is_symlink() or not out.is_dir()):
+        raise UserError("is no folder, and is not replaced", file=out, remedy="name another")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         if before.is_dir() and not out.exists():
             before.rename(out)
         for left in (fresh, before):  # by a call that was killed

@@ -10,7 +10,7 @@ from typing import Any
 
 from softshare.evidence.checks import UnusableError, check_number
 from softshare.evidence.path_scores import planned_epochs, read_path_scores
-from softshare.files import parse_json, plain_file
+from softshare.files import LARGEST_TEXT, parse_json, plain_file
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import Run
 
@@ -96,7 +96,7 @@ def read_run(results: Path, run: Run) -> Record:
 
 def _read_object(file: Path) -> dict[str, Any]:
     try:
-        value = parse_json(plain_file(file).read_text(encoding="utf-8"))
+        value = parse_json(plain_file(file, LARGEST_TEXT).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnusableError(f"{file.name} is missing: the run has not finished") from None
     except (ValueError, RecursionError):
@@ -150,7 +150,7 @@ def _check_manifest(manifest: dict[str, Any], metrics: dict[str, Any], run: Run)
 
 def _check_history(file: Path, metrics: dict[str, Any]) -> None:
     try:
-        with plain_file(file).open(encoding="utf-8", newline="") as lines:
+        with plain_file(file, LARGEST_TEXT).open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines))
         last = float(rows[-1]["test_error"]) if rows and rows[-1].get("test_error") else None
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from softshare.errors import UserError
-from softshare.files import plain_file
+from softshare.files import LARGEST_ARRAYS, small_zip
 
 _ROUNDING = 1e-3
 
@@ -46,7 +46,7 @@ def read_similarity(file: Path) -> Similarity:
         UserError: The file is damaged, or its arrays do not fit each other.
     """
     try:
-        with np.load(plain_file(file), allow_pickle=False) as stored:
+        with np.load(small_zip(file, LARGEST_ARRAYS), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         epochs = tuple(int(epoch) for epoch in arrays["epochs"].ravel())
         names = [str(name) for name in arrays["groups"].ravel()]
@@ -69,7 +69,7 @@ def read_coefficients(file: Path) -> dict[str, tuple[np.ndarray, tuple[int, ...]
     """
     similarity = read_similarity(file)
     found = {}
-    with np.load(plain_file(file), allow_pickle=False) as stored:
+    with np.load(small_zip(file, LARGEST_ARRAYS), allow_pickle=False) as stored:
         for group in similarity.groups:
             if f"{group.name}/weight_shape" in stored.files:
                 shape = tuple(int(size) for size in stored[f"{group.name}/weight_shape"].ravel())

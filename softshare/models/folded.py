@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from softshare.errors import UserError
-from softshare.files import plain_file, written_whole
+from softshare.files import LARGEST_WEIGHTS, plain_file, written_whole
 from softshare.models.factory import create_model
 from softshare.sharing import Folding, TiedBank, banks
 from softshare.sharing.folding import describe_folding, make_loops
@@ -78,7 +78,7 @@ def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module
     """
     file = Path(file)
     try:
-        with safe_open(plain_file(file), framework="pt") as stored:
+        with safe_open(plain_file(file, LARGEST_WEIGHTS), framework="pt") as stored:
             description = json.loads((stored.metadata() or {})["softshare"])
         named = bool(description["model"])
         missing = {"ties", "settings", "dtype"} - set(description)

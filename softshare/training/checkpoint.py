@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from softshare.errors import UserError
-from softshare.files import plain_file, written_whole
+from softshare.files import LARGEST_WEIGHTS, plain_file, written_whole
 
 CHECKPOINT = "checkpoint.pt"
 _MAGIC = b"softshare checkpoint 1\n"
@@ -45,7 +45,7 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | No
         UserError: It is truncated, altered, forged, or of another run; the first setting that differs is named.
     """
     try:
-        raw = plain_file(path).read_bytes()
+        raw = plain_file(path, LARGEST_WEIGHTS).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -25,29 +25,48 @@ class Curves:
         folder: To write to.
 
     Raises:
-        UserError: TensorBoard is not installed.
+        UserError: TensorBoard is not installed, or the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         require_tensorboard()
         from torch.utils.tensorboard import SummaryWriter
 
-        for earlier in folder.glob("events.out.tfevents.*"):
-            earlier.unlink()
-        self._writer = SummaryWriter(str(folder))
+        self._folder = folder
+        with self._told():
+            for earlier in folder.glob("events.out.tfevents.*"):
+                earlier.unlink()
+            self._writer = SummaryWriter(str(folder))
         self._written = 0
 
     def extend(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Writes those rows of a history, one an epoch, that are not written yet."""
-        for row in history[self._written :]:
-            for key in row.keys() - set(_NO_CURVES):
-                self._writer.add_scalar(key, row[key], row["epoch"])
-        self._written = len(history)
-        self._writer.flush()
+        """Writes those rows of a history, one an epoch, that are not written yet.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        with self._told():
+            for row in history[self._written :]:
+                for key in row.keys() - set(_NO_CURVES):
+                    self._writer.add_scalar(key, row[key], row["epoch"])
+            self._written = len(history)
+            self._writer.flush()
 
     def close(self) -> None:
-        """Ends the file."""
-        self._writer.close()
+        """Ends the file; what was lost of it on a full disk is written anew when the run starts again."""
+        with contextlib.suppress(OSError):
+            self._writer.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"cannot be written ({error.strerror or error})",
+                file=self._folder,
+                remedy="check the folder and the disk",
+            ) from error
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from softshare.data.loaders import Loader
 from softshare.errors import UserError
-from softshare.files import plain_file
+from softshare.files import LARGEST_WEIGHTS, plain_file
 from softshare.training.device import autocast
 from softshare.training.processes import ALONE, Processes
 
@@ -98,7 +98,7 @@ def load_weights(model: nn.Module, file: Path) -> nn.Module:
         UserError: No such file, a truncated one, or the weights of another model.
     """
     try:
-        state = load_file(plain_file(file))
+        state = load_file(plain_file(file, LARGEST_WEIGHTS))
         model.load_state_dict(state)
     except FileNotFoundError as error:
         raise UserError("no such file", file=file, remedy="is the run complete?") from error

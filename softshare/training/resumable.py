@@ -23,6 +23,7 @@ from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import remove_leftovers, write_json
 from softshare.sharing import recurrence_penalty
+from softshare.stopping import stops_cleanly
 from softshare.training.batch_norm import synchronise_batch_norm
 from softshare.training.checkpoint import CHECKPOINT, REMEDY, load_checkpoint, save_checkpoint
 from softshare.training.complete import FILES, metrics_if_complete
@@ -31,7 +32,6 @@ from softshare.training.device import autocast, compiled, describe_device, peak_
 from softshare.training.job import Job, RecipeT
 from softshare.training.lock import alone_in
 from softshare.training.record import SimilarityRecord, provenance, save_history, save_weights
-from softshare.training.stopping import stops_cleanly
 from softshare.training.walltime import minutes_of_this_job, require_epoch_fits
 
 

@@ -11,7 +11,7 @@ import torch
 
 from softshare.data.ffcv_photographs import decoding_of
 from softshare.data.images import load_images
-from softshare.data.photograph_loader import default_workers
+from softshare.data.photograph_loader import workers_of
 from softshare.data.photograph_sets import load_photographs
 from softshare.data.photographs import PhotographSet
 from softshare.data.seeding import require_seed
@@ -81,7 +81,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         batch_norm=arguments.batch_norm,
         scale=arguments.scale,
         curves=arguments.tensorboard,
-        workers=default_workers() if arguments.workers is None else arguments.workers,
+        workers=workers_of(arguments.workers),
         loader=loader,
         beton=beton,
         decoding=_decoding(loader, arguments.dataset, beton),

@@ -16,7 +16,7 @@ import softshare.evidence
 from softshare.errors import UserError
 from softshare.evidence.gather import CellEvidence, find_experiment, gather
 from softshare.evidence.runfolder import State, read_run
-from softshare.plan import Plan, Run, Setting
+from softshare.plan import Plan, Run, Setting, load_plan
 
 RUN = Run(Setting("cifar10", "wrn-28-10", "cifar"), 0)
 MakeRun = Callable[..., Path]
@@ -192,3 +192,13 @@ def test_evidence_needs_no_torch() -> None:
     ]
     found = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+@pytest.mark.attack("files that are, or say they are, far too large")
+@pytest.mark.parametrize("name", ["metrics.json", "manifest.json", "history.csv"])
+def test_a_terabyte_in_a_run_s_folder_is_not_read(name, tmp_path, make_run):
+    run = load_plan("quick", ["table1"]).runs[0]
+    with (make_run(run, 3.0, scale="quick") / name).open("wb") as file:
+        file.truncate(1 << 40)  # of nothing: it takes no place on the disk
+    record = read_run(tmp_path, run)
+    assert record.state is State.UNUSABLE and name in record.reason and "cannot be read" in record.reason

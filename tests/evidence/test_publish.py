@@ -1,7 +1,10 @@
 """What is published: all that a reader needs, nothing heavy, nothing from uncommitted changes."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -127,3 +130,31 @@ def test_a_folder_that_was_not_published_is_refused(tmp_path, capsys):
     assert "did you mean 'table1'" in capsys.readouterr().err
     assert main(["report", "--out", "elsewhere"]) == 2
     assert "is for --from alone" in capsys.readouterr().err
+
+
+@pytest.mark.attack("outputs where a link, a pipe, a socket or a folder stands")
+@pytest.mark.parametrize("place", [os.mkfifo, lambda path: path.symlink_to(path.parent), lambda path: path.touch()])
+def test_what_is_no_folder_is_not_replaced(place, plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    place(out)
+    before = out.lstat()
+    with pytest.raises(UserError, match="quick: is no folder, and is not replaced; name another"):
+        publish(plan, results, out)
+    assert out.lstat() == before and [path.name for path in out.parent.iterdir()] == ["quick"]
+
+
+@pytest.mark.attack("several processes that publish into one folder")
+def test_one_publishes_and_the_others_are_refused(plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    files = publish(plan, results, out)
+    told = ["softshare", "publish", "--scale", "quick", "--experiments", "table1", "--allow-dirty"]
+    command = [sys.executable, "-m", *told, "--results", results.parent, "--out", out.parent]
+    (results.parent / "quick").symlink_to(results)
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    ended = [(process.communicate(timeout=120)[1], process.returncode) for process in started]
+    assert 0 in [status for _, status in ended], ended
+    for said, status in ended:
+        busy = status == 2 and said.count("\n") == 1 and "quick: process:" in said and "is being published" in said
+        assert status == 0 or busy, said
+    there = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+    assert there == sorted(files) and [path.name for path in out.parent.iterdir()] == ["quick"]

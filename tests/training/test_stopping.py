@@ -11,8 +11,8 @@ import time
 import pytest
 
 from softshare.errors import Stopped, UserError
+from softshare.stopping import stops_cleanly
 from softshare.training.lock import LOCK, alone_in
-from softshare.training.stopping import stops_cleanly
 
 COMMAND = [sys.executable, "-m", "softshare", "train", "--model", "swrn-16-1-1", "--dataset", "digits", "--quiet"]
 COMMAND += ["--threads", "1", "--device", "cpu"]

@@ -124,6 +124,21 @@ def beton_files():
     )
 
 
+def lacking(*endings):
+    """Datasets of which a file is missing, as a wildcard may match them."""
+    return (
+        "|".join(
+            name
+            for name in plan.datasets
+            if name != SHORTEST_PATHS
+            and not all(
+                Path("results/data", name + ending).is_file() for ending in endings
+            )
+        )
+        or "none"
+    )
+
+
 def files_of(experiments, *names):
     """The named files of every run that experiments show and that can be made."""
     runs = sorted({run for experiment in experiments for run in experiment.runs})

@@ -1,8 +1,12 @@
+# Only of datasets that are not there: what is, is whole, for it is renamed when it is. (A job that is run again keeps
+# Snakemake from looking at what comes after it, where that takes its file as `ancient`: it would end with nothing made.)
 rule dataset:
     output:
         "results/data/{dataset}.json",
     log:
         "results/logs/data/{dataset}.log",
+    wildcard_constraints:
+        dataset=lacking(".json"),
     conda:
         "../../envs/train.yaml"
     # Every photograph is decoded once.
@@ -15,9 +19,6 @@ rule dataset:
             lambda wildcards: 600 if wildcards.dataset in PHOTOGRAPHS else 30
         ),
         disk_mb=4000,
-    params:
-        # Looked at anew when it lies elsewhere.
-        place=lambda wildcards: config["data"].get(wildcards.dataset),
     shell:
         "python -m softshare data check {wildcards.dataset:q}"
         " --cache results/data/cache --out {output:q} > {log:q} 2>&1"
@@ -36,6 +37,8 @@ if WITH_FFCV:
             told="results/data/{dataset}.beton.json",
         log:
             "results/logs/data/{dataset}.log",
+        wildcard_constraints:
+            dataset=lacking(".json", ".beton", ".beton.json"),
         conda:
             "../../envs/train.yaml"
         threads: lambda wildcards: 16 if wildcards.dataset in PHOTOGRAPHS else 2
@@ -50,8 +53,6 @@ if WITH_FFCV:
             disk_mb=lambda wildcards: (
                 160000 if wildcards.dataset in PHOTOGRAPHS else 4000
             ),
-        params:
-            place=lambda wildcards: config["data"].get(wildcards.dataset),
         shell:
             "(python -m softshare data check {wildcards.dataset:q} --cache results/data/cache --out {output[0]:q} &&"
             " python -m softshare data write {wildcards.dataset:q} --cache results/data/cache --quiet"

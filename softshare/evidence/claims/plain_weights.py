@@ -12,7 +12,7 @@ from softshare.evidence.claims.finding import Finding, UnansweredError, by_reaso
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.verdict import Verdict
-from softshare.files import plain_file
+from softshare.files import LARGEST_WEIGHTS, plain_file
 
 # The layers that would share templates: a stage's 3x3 convolutions but the first block's (section 4.1).
 _LAYER = re.compile(r"(stage\d+)\.[1-9]\d*\.conv[12]\.weight")
@@ -58,7 +58,7 @@ def largest_similarity(file: Path) -> float:
         ValueError: It holds no two such layers, or weights that are NaN.
     """
     stages: dict[str, list[str]] = {}
-    with safe_open(plain_file(file), framework="np") as weights:
+    with safe_open(plain_file(file, LARGEST_WEIGHTS), framework="np") as weights:
         for name in sorted(weights.keys()):
             if match := _LAYER.fullmatch(name):
                 stages.setdefault(match[1], []).append(name)

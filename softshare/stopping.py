@@ -1,4 +1,4 @@
-"""A stop on request: SIGTERM and SIGINT end a run at once and cleanly; what it lost is an epoch at most."""
+"""A stop on request: SIGTERM and SIGINT end a command at once and cleanly; what a training lost is an epoch at most."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""One process at a time at what two would spoil: a run's folder, a published scale."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from softshare.errors import UserError
+from softshare.files import plain_file
+
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def locked(lock: Path, folder: Path, busy: str) -> Iterator[None]:
+    """Holds a lock for this process. It ends with the process, however that ends: none is left behind.
+
+    Args:
+        lock: A file that tells who holds it; removed at the end.
+        folder: What is held, for a message.
+        busy: What the other process does, for a message.
+
+    Raises:
+        UserError: Another process holds it, or the file cannot be written.
+    """
+    if fcntl is None:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(_opened(lock))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it may have removed it since it was opened, and a third have made it anew.
+            while not _is_at(file, lock):
+                file = stack.enter_context(_opened(lock))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise UserError(
+                f"is being {busy} by another process",
+                file=folder,
+                key="process",
+                value=holder,
+                remedy="wait, or stop it",
+            ) from None
+        except OSError:  # a file system without locks
+            yield
+            return
+        file.truncate(0)
+        file.write(f"{os.getpid()} on {platform.node()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                lock.unlink()
+
+
+def _opened(lock: Path) -> TextIO:
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            plain_file(lock)
+        return lock.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", file=lock) from error
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,69 @@
+"""What stands where an output is to go, and is no plain file: it stays as it is."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from softshare.cli import main
+from softshare.errors import UserError
+from softshare.files import write_json, written_whole
+
+pytestmark = pytest.mark.attack("outputs where a link, a pipe, a socket or a folder stands")
+
+
+def place_link(path):
+    target = path.with_name("of-another")
+    target.write_text("mine")
+    path.symlink_to(target)
+
+
+def place_socket(path):
+    with socket.socket(socket.AF_UNIX) as listening:
+        here = Path.cwd()
+        os.chdir(path.parent)  # the path of a socket may have some hundred characters
+        listening.bind(path.name)
+        os.chdir(here)
+
+
+PLACED = {
+    "link": place_link,
+    "link to nothing": lambda path: path.symlink_to(path.with_name("nothing")),
+    "pipe": os.mkfifo,
+    "socket": place_socket,
+    "folder": lambda path: path.mkdir(),
+}
+
+
+def kept(path):
+    """What tells that nobody changed a path."""
+    found = path.lstat()
+    return found.st_ino, found.st_mode, path.readlink() if path.is_symlink() else None
+
+
+@pytest.mark.parametrize("what", PLACED)
+def test_it_is_not_replaced(what, tmp_path):
+    path = tmp_path / "out.json"
+    PLACED[what](path)
+    before = kept(path)
+    with pytest.raises(UserError, match=r"out.json: is no plain file, and is not replaced; name another path"):
+        write_json(path, {})
+    with pytest.raises(UserError, match="is no plain file"), written_whole(path):
+        pytest.fail("nothing is made that has no place")
+    assert kept(path) == before and not list(tmp_path.glob(".*"))
+    assert what != "link" or (tmp_path / "of-another").read_text() == "mine"
+
+
+@pytest.mark.parametrize("what", ["link", "pipe"])
+@pytest.mark.parametrize(
+    "command", [["data", "check", "digits", "--out"], ["data", "shortest-paths", "--examples", "1", "--preview"]]
+)
+def test_the_commands_say_so_in_one_line(command, what, tmp_path, capsys):
+    path = tmp_path / "out.png"
+    PLACED[what](path)
+    before = kept(path)
+    assert main([*command, str(path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "out.png: is no plain file, and is not replaced" in said
+    assert kept(path) == before
