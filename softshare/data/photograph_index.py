@@ -109,7 +109,7 @@ def _index_of_tar(source: Path, of_tars: bool) -> Index:
 
 
 def _add_members_of(inside: IO[bytes], label: str, before: int, members: _Members) -> None:
-    with tarfile.open(fileobj=BoundedReader(inside), mode="r:") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=BoundedReader(inside), mode="r:") as archive:
         for member in archive:
             members.add(f"{label}/{PurePosixPath(member.name).name}", member, before)
 
