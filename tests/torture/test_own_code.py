@@ -15,9 +15,9 @@ ATTACK = "our own code, line by line, for what unpickles, evaluates or opens a s
 ALLOWED = {
     ("softshare/data/safe_pickle.py", "pickle"): "import pickle",
     ("softshare/data/safe_pickle.py", "pickletools"): "import pickletools",
-    ("softshare/data/safe_pickle.py", "pickle.UnpicklingError"): "pickle.UnpicklingError(",
+    ("softshare/data/safe_pickle.py", "pickle.UnpicklingError"): "",
     ("softshare/data/safe_pickle.py", "pickle.Unpickler"): "class _Unpickler(pickle.Unpickler)",  # with stand-ins
-    ("softshare/data/safe_pickle.py", "pickletools.genops"): "pickletools.genops(content)",  # reads and runs nothing
+    ("softshare/data/safe_pickle.py", "pickletools.genops"): "genops(",  # reads and runs nothing
     ("softshare/files.py", "yaml.load"): "_StrictLoader",  # a SafeLoader
     ("softshare/training/checkpoint.py", "torch.load"): "weights_only=True",
     ("softshare/compiled.py", "ctypes.CDLL"): "_compiled(",  # by itself, in a folder of the user's own
