@@ -43,6 +43,10 @@ WORDS = [
     b'""',
     b"true",
     b"99999999999999999999",
+    400 * b"9",  # more than a float holds
+    5000 * b"9",  # more than Python reads
+    "\N{ARABIC-INDIC DIGIT THREE}".encode(),
+    b"\x1b[2J",
     b"&a",
     b"*a",
     b"!!",
