@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 from softshare.errors import UserError
 from softshare.files import read_json
@@ -31,7 +33,14 @@ def read_minutes(results: Path) -> dict[str, float]:
     try:
         if content["basis"] == "peak":
             return {}
-        return {row["run"]: float(row["wall_seconds"]) / 60 for row in content["runs"]}
-    except (KeyError, TypeError, ValueError) as error:
+        return dict(map(_minutes, content["runs"]))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         remedy = "delete it, or write it anew with `softshare forecast --out`"
         raise UserError(f"is no forecast ({error!r})", file=file, remedy=remedy) from None
+
+
+def _minutes(row: dict[str, Any]) -> tuple[str, float]:
+    run, seconds = row["run"], float(row["wall_seconds"])
+    if not isinstance(run, str) or not 0 <= seconds < math.inf:  # NaN is neither
+        raise ValueError(f"run {run!r} takes {seconds} s")
+    return run, seconds / 60

@@ -13,7 +13,8 @@ from softshare.errors import UserError
 
 SLURM_PROFILE = "profiles/slurm/config.yaml"
 
-_MINUTES = re.compile(r"(?:(?P<days>\d+)-)?(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d+)$")
+_PART = "[0-9]{1,9}"  # not \d, which takes the digits of every script
+_MINUTES = re.compile(rf"(?:(?P<days>{_PART})-)?(?:(?P<hours>{_PART}):)?(?P<minutes>{_PART}):(?P<seconds>{_PART})$")
 
 
 @dataclass(frozen=True, order=True)

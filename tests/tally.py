@@ -1,49 +1,32 @@
 """`make torture`: the attacks among the tests at their full length, and a table of what was tried and what survived.
 
 A test is part of an attack by the mark `attack(name)`. An argument `attempt` runs it several times: a few in the
-suite, all of them with `--torture` (mark `attempts(suite, torture)`). A test that makes many tries by itself records
-their number as the property `tries`.
+suite, all of them with `--torture` (mark `attempts(suite, torture)`). A test that makes many tries by itself counts
+them with the fixture `tries`; `tally_table` tells what becomes of them where it fails.
 """
 
+import contextlib
 import platform
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tabulate import tabulate
+from tally_table import rows_of, table_of
 
 __all__ = [
     "full",
     "pytest_addoption",
     "pytest_collection_modifyitems",
-    "pytest_configure",
     "pytest_generate_tests",
     "pytest_terminal_summary",
+    "tries",
 ]
-
-REPORTED = pytest.StashKey["dict[str, Row]"]()
-
-
-@dataclass
-class Row:
-    """An attack, as far as it got."""
-
-    tries: int = 0
-    survived: int = 0
-    seconds: float = 0.0
-    not_run: list[str] = field(default_factory=list)
 
 
 def pytest_addoption(parser):
     parser.addoption(
         "--torture", type=Path, metavar="TABLE", help="run the attacks alone, at full length, and write their table"
     )
-
-
-def pytest_configure(config):
-    config.stash[REPORTED] = defaultdict(Row)
 
 
 def pytest_generate_tests(metafunc):
@@ -72,30 +55,53 @@ def full(request):
     return request.config.getoption("--torture") is not None
 
 
+class Tries:
+    """Counts the tries of a test while it makes them, so that one that fails midway has told of all before."""
+
+    def __init__(self, properties):
+        self._properties = properties
+        self._tell(0, 0)
+
+    @contextlib.contextmanager
+    def one(self):
+        """A try: it has survived where the block ends without an error."""
+        self._tell(self.made + 1, self.survived)
+        yield
+        self._tell(self.made, self.survived + 1)
+
+    def each(self, things):
+        """Yields things, a try each: it has survived where the next one is asked for."""
+        for thing in things:
+            with self.one():
+                yield thing
+
+    def add(self, made, survived):
+        """Counts tries that were made elsewhere, such as in a process of their own."""
+        self._tell(self.made + made, self.survived + survived)
+
+    def _tell(self, made, survived):
+        self.made, self.survived = made, survived
+        others = [each for each in self._properties if each[0] not in ("tries", "survived")]
+        self._properties[:] = [*others, ("tries", made), ("survived", survived)]
+
+
+@pytest.fixture
+def tries(request):
+    """Counts the tries of a test that makes many."""
+    return Tries(request.node.user_properties)
+
+
 def pytest_terminal_summary(terminalreporter, config):
     file = config.getoption("--torture")
     if file is None or hasattr(config, "workerinput"):  # of several processes the one that heard of all tests
         return
-    rows = config.stash[REPORTED]
-    for outcome in ("passed", "failed", "error", "skipped"):
-        for report in terminalreporter.getreports(outcome):
-            properties = dict(getattr(report, "user_properties", ()))
-            if "attack" not in properties:
-                continue
-            row = rows[properties["attack"]]
-            if outcome == "skipped":
-                reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-                row.not_run.append(reason.removeprefix("Skipped: "))
-            elif report.when == "call" or outcome != "passed":
-                tries = properties.get("tries", 1)
-                row.tries += tries
-                row.survived += tries if outcome == "passed" else properties.get("survived", 0)
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            attack = dict(getattr(report, "user_properties", ())).get("attack")
-            if attack and hasattr(report, "duration"):
-                rows[attack].seconds += report.duration
-    table = _table(rows)
+    reports = [
+        (outcome, report)
+        for outcome, found in terminalreporter.stats.items()
+        for report in found
+        if outcome in ("", "passed", "failed", "error", "skipped")  # "": of setting up and tearing down
+    ]
+    table = table_of(rows_of(reports))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(
         f"{table}\n\n{time.strftime('%Y-%m-%d')}, {platform.platform()}, Python {platform.python_version()}.\n"
@@ -103,13 +109,3 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.section("torture")
     terminalreporter.write_line(table)
     terminalreporter.write_line(f"written to {file}")
-
-
-def _table(rows):
-    cells = [
-        [name, row.tries, row.survived, "; ".join(sorted(set(row.not_run))) or "-", round(row.seconds)]
-        for name, row in sorted(rows.items())
-    ]
-    total = [sum(row.tries for row in rows.values()), sum(row.survived for row in rows.values())]
-    cells.append(["all", *total, "", round(sum(row.seconds for row in rows.values()))])
-    return tabulate(cells, ["attack", "tries", "survived", "not run", "seconds"], tablefmt="pipe")

@@ -24,6 +24,14 @@ def test_a_peak_sets_no_limit(tmp_path):
     assert read_minutes(tmp_path) == {}
 
 
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-1", "1e999", "1" + 400 * "0", "null", '"NaN"'])
+def test_a_time_that_is_none_is_refused(tmp_path, seconds):
+    text = json.dumps({"basis": "measured", "runs": [ROW]}).replace("120", seconds)
+    (tmp_path / "forecast.json").write_text(text)
+    with pytest.raises(UserError, match=r"forecast\.json: is no forecast .*; delete it, or write it anew"):
+        read_minutes(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["{}", "[]", '{"basis": "measured", "runs": [{}]}', "nonsense"])
 def test_what_is_no_forecast_is_refused(tmp_path, text):
     (tmp_path / "forecast.json").write_text(text)

@@ -95,7 +95,9 @@ def test_slurm_s_times_are_minutes(days, hours, minutes, seconds):
         assert minutes_of(f"{hours}:{minutes:02}:{seconds:02}\n") == whole
 
 
-@pytest.mark.parametrize("time", ["infinite", "UNLIMITED", "NOT_SET", "", "n/a"])
+@pytest.mark.parametrize(
+    "time", ["infinite", "UNLIMITED", "NOT_SET", "", "n/a", "\u0663:00", 400 * "9" + ":00", 5000 * "9" + ":00"]
+)
 def test_what_is_no_time_is_no_limit(time):
     assert minutes_of(time) is None
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import math
 import os
 import platform
+import re
 import statistics
 import time
 from dataclasses import dataclass
@@ -118,7 +120,8 @@ def _with_history(told: RunStatus, rows: list[dict[str, str]]) -> RunStatus:
             score = f"{name} {float(last[key]):.4g}{unit}"
     with contextlib.suppress(KeyError, TypeError, ValueError):
         taken = [float(row["seconds"]) + float(row.get("evaluation_seconds") or 0.0) for row in rows]
-        left = statistics.median(taken) * max(told.epochs - len(rows), 0)
+        pace = statistics.median(taken) * max(told.epochs - len(rows), 0)
+        left = pace if 0 <= pace < math.inf else None  # of a history that nobody can have written
     return RunStatus(told.run, told.stand, told.epoch, told.epochs, loss, score, left, log=told.log)
 
 
@@ -129,7 +132,7 @@ def _holder(folder: Path, rows: list[dict[str, str]]) -> str | None:
         words = plain_file(lock).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError):
         return None
-    process, host = (words[0] if words else "?"), (words[-1] if len(words) > 1 else platform.node())
+    process, host = (words[0] if words else "?"), (_printable(words[-1]) if len(words) > 1 else platform.node())
     if host == platform.node():
         return f"process {process}" if _is_alive(process) else None
     silent = _silent_seconds(folder)
@@ -142,6 +145,8 @@ def _holder(folder: Path, rows: list[dict[str, str]]) -> str | None:
 
 def _is_alive(process: str) -> bool:
     """Whether a process of this machine is there. Its lock is not asked: that would hold off one that starts."""
+    if not re.fullmatch(r"[1-9][0-9]*", process):  # 0 and below stand for groups of processes
+        return False
     try:
         os.kill(int(process), 0)
     except PermissionError:
@@ -176,7 +181,12 @@ def _last_line(log: Path) -> str | None:
     except OSError:
         return None
     lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return _printable(lines[-1]) if lines else ""
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would obey in place of showing it."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _minutes(seconds: float) -> str:

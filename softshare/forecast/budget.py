@@ -6,6 +6,7 @@ solves exactly; only where it does not end within its time is the answer the bes
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,11 +44,11 @@ def parse_budget(text: str) -> float:
     """Hours of a device from `20h`, `90m` or `2d`.
 
     Raises:
-        UserError: It is none of these, or nothing.
+        UserError: It is none of these, or nothing, or beyond all numbers.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", text.strip())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([mhd])", text.strip())
     hours = float(match[1]) * _HOURS[match[2]] if match else 0.0
-    if hours <= 0:
+    if not 0 < hours < math.inf:
         raise UserError("is no budget", key="budget", value=text, remedy="for instance 20h, 90m or 2d")
     return hours
 

@@ -94,6 +94,29 @@ def test_a_history_that_cannot_be_read_harms_nothing(at, text):
     assert "running" in describe_status([found], "quick")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-30", "1e308"])
+def test_a_pace_that_is_none_tells_no_time_that_is_left(at, seconds):
+    found = at(history=HISTORY.replace("30.0", seconds), lock=f"{os.getpid()} on {platform.node()}")
+    assert found.stand is Stand.RUNNING and found.seconds_left is None
+
+
+@pytest.mark.parametrize("process", ["0", "-1", f"+{os.getpid()}", f"0{os.getpid()}", 5000 * "9"])
+def test_a_lock_that_names_no_process_holds_nothing(at, process):
+    """0 and below stand for groups of processes, which are always there."""
+    assert at(history=HISTORY, lock=f"{process} on {platform.node()}", checkpoint="x").stand is Stand.STOPPED
+
+
+def test_nothing_is_told_that_a_terminal_would_obey(at):
+    found = at("a \x1b[31mred\x07 line\n", history=HISTORY, lock="1 on \x1b[2Jelsewhere", checkpoint="x", age=4000)
+    assert found.stand is Stand.STOPPED and found.why == "a ?[31mred? line"
+    assert "\x1b" not in describe_status([found], "quick")
+
+
+def test_nor_by_a_lock(at):
+    found = at(history=HISTORY, lock="1 on \x1b[2Jelsewhere", checkpoint="x", age=60)
+    assert found.stand is Stand.RUNNING and found.why.startswith("on ?[2Jelsewhere")
+
+
 def test_status_loads_no_torch():
     code = "import sys, softshare.evidence.status; assert not {'torch', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

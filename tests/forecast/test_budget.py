@@ -43,7 +43,7 @@ def test_budgets_are_read(text, hours):
     assert parse_budget(text) == hours
 
 
-@pytest.mark.parametrize("text", ["20", "h", "-3h", "0h", "three days"])
+@pytest.mark.parametrize("text", ["20", "h", "-3h", "0h", "three days", "nanh", "\u0663h", 400 * "9" + "h"])
 def test_what_is_no_budget_is_refused(text):
     with pytest.raises(UserError, match="is no budget"):
         parse_budget(text)

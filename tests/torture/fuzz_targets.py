@@ -6,12 +6,11 @@ import json
 import pickle
 import shutil
 import tarfile
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
 
+import fuzz_jobs
 import numpy as np
 import torch
+from fuzz_target import PLACE, Target, written
 
 from softshare.data.archives import read_archive
 from softshare.data.catalogue import FACTS
@@ -28,29 +27,6 @@ from softshare.names import parse_model_name, require_fit
 from softshare.plan import Experiment, Plan, Run, Setting, load_plan, load_scale
 from softshare.recipes import load_recipe
 from softshare.training.checkpoint import _header, load_checkpoint
-from softshare.training.folding import parse_thresholds
-
-PLACE = Path(tempfile.mkdtemp(prefix="fuzz-"))
-
-
-@dataclass(frozen=True)
-class Target:
-    """A parser.
-
-    Attributes:
-        read: What is done with the bytes; it may raise `UserError` and nothing else.
-        good: Bytes that it takes without an error, to begin from.
-    """
-
-    read: object
-    good: bytes
-
-
-def _file(name, content):
-    path = PLACE / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
 
 
 def _name(content):
@@ -61,7 +37,7 @@ def _name(content):
 
 
 def _recipe(content):
-    load_recipe(str(_file("recipe.yaml", content)))
+    load_recipe(str(written("recipe.yaml", content)))
 
 
 def _project():
@@ -105,11 +81,7 @@ def _run_folder(name):
             folder.mkdir(parents=True)
         for each, good in _RUN_FILES.items():
             (folder / each).write_bytes(content if each == name else good)
-        cell = load_plan("quick", ["table1"]).experiments[0]
-        one = Plan(
-            load_scale("quick"), (Experiment(cell.name, "table", "", tuple(c for c in cell.cells if RUN in c.runs)),)
-        )
-        gather(one, PLACE / "results")
+        gather(_one_run(), PLACE / "results")
 
     return read
 
@@ -137,7 +109,7 @@ def _run_files():
 
 
 def _similarity(content):
-    read_coefficients(_file("similarity.npz", content))
+    read_coefficients(written("similarity.npz", content))
 
 
 def _good_similarity():
@@ -149,7 +121,7 @@ def _good_similarity():
 
 
 def _folding(content):
-    read_folding(_file("folding.json", content))
+    read_folding(written("folding.json", content))
 
 
 _FOLDING = {
@@ -165,15 +137,15 @@ _FOLDING = {
 
 
 def _folded(content):
-    load_folded(_file("folded.safetensors", content))
+    load_folded(written("folded.safetensors", content))
 
 
 def _checkpoint(content):
-    load_checkpoint(_file("checkpoint.pt", content), {"seed": 0})
+    load_checkpoint(written("checkpoint.pt", content), {"seed": 0})
 
 
 def _forged_checkpoint(content):
-    load_checkpoint(_file("checkpoint.pt", _header(content) + content), {"seed": 0})
+    load_checkpoint(written("checkpoint.pt", _header(content) + content), {"seed": 0})
 
 
 def _torch_bytes():
@@ -187,11 +159,11 @@ def _pickle(content):
 
 
 def _archive(content):
-    read_archive(_file("a.tar", content), lambda name: True)
+    read_archive(written("a.tar", content), lambda name: True)
 
 
 def _cifar(content):
-    Source(_file("cifar.tar", content), "archive", FACTS["cifar10"]).read()
+    Source(written("cifar.tar", content), "archive", FACTS["cifar10"]).read()
 
 
 def _tar():
@@ -205,11 +177,7 @@ def _tar():
 
 
 def _json(content):
-    read_json(_file("any.json", content))
-
-
-def _thresholds(content):
-    parse_thresholds(content.decode("utf-8", "replace"))
+    read_json(written("any.json", content))
 
 
 def _config(name):
@@ -243,7 +211,7 @@ TARGETS = {
     "archives": Target(_archive, _tar()),
     "CIFAR": Target(_cifar, _tar()),
     "JSON": Target(_json, b'{"a": [1, 2.5, null]}'),
-    "thresholds": Target(_thresholds, b"0.5:1.0:0.05"),
+    **fuzz_jobs.TARGETS,
 }
 
 

@@ -105,9 +105,25 @@ def test_a_path_of_data_that_would_be_a_command(value, project):
     assert not list(project.parent.rglob("it-ran"))
 
 
+def kill_before_its_end(project, instant, number, group):
+    """Starts Snakemake and ends it by a signal while its figure is not there; where that was late, again, sooner."""
+    while instant > 1:
+        shutil.rmtree(project / "results", ignore_errors=True)
+        shutil.rmtree(project / ".snakemake", ignore_errors=True)
+        process = snakemake(project, wait=False)
+        time.sleep(instant)
+        if at_work := process.poll() is None and not (project / FIGURE).exists():
+            (os.killpg if group else os.kill)(process.pid, number)
+        if process.wait(timeout=300) != 0:
+            assert at_work, "Snakemake failed by itself"
+            return
+        instant *= 0.8
+    raise AssertionError("no instant at which Snakemake was at work")
+
+
 @pytest.mark.torture_alone
 @pytest.mark.attack("SIGKILL, SIGTERM and SIGINT of snakemake, started again")
-def test_snakemake_killed_and_started_again(project, tmp_path, record_property):
+def test_snakemake_killed_and_started_again(project, tmp_path, tries):
     begun = time.monotonic()
     status, said = snakemake(project)
     seconds = time.monotonic() - begun
@@ -119,7 +135,7 @@ def test_snakemake_killed_and_started_again(project, tmp_path, record_property):
     whole = {name: (run_folder / name).read_bytes() for name in names}
     figure = content(results / "tiny/figures")
     # Of snakemake alone, whose job may go on; of all its processes; as Ctrl-C does; and as a cluster or `kill` does.
-    tries = [
+    instants = [
         (0.45, signal.SIGKILL, False),
         (0.6, signal.SIGKILL, True),
         (0.75, signal.SIGKILL, False),
@@ -127,14 +143,8 @@ def test_snakemake_killed_and_started_again(project, tmp_path, record_property):
         (0.6, signal.SIGTERM, False),
         (0.7, signal.SIGTERM, True),
     ]
-    for done, (part, number, group) in enumerate(tries):
-        record_property("survived", done)
-        shutil.rmtree(results)
-        shutil.rmtree(project / ".snakemake")
-        process = snakemake(project, wait=False)
-        time.sleep(part * seconds)
-        (os.killpg if group else os.kill)(process.pid, number)
-        process.wait(timeout=300)
+    for part, number, group in tries.each(instants):
+        kill_before_its_end(project, part * seconds, number, group)
         snakemake(project, "--unlock")
         for _ in range(6):  # while the orphan trains, its folder is refused to others
             status, said = snakemake(project)
@@ -145,4 +155,3 @@ def test_snakemake_killed_and_started_again(project, tmp_path, record_property):
         assert status == 0, said
         assert {name: (run_folder / name).read_bytes() for name in names} == whole
         assert content(results / "tiny/figures") == figure
-    record_property("tries", len(tries))
