@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from pathlib import Path
+
+_LONGEST_WATCH = 86400  # seconds
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -22,21 +23,33 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _status(arguments: argparse.Namespace) -> None:
+    from softshare.errors import Stopped
+
+    try:
+        _look(arguments)
+    except Stopped:  # so a watch ends
+        if arguments.watch is None:
+            raise
+
+
+def _look(arguments: argparse.Namespace) -> None:
     import time
 
-    from softshare.errors import require_positive
+    from softshare.errors import UserError, require_positive
     from softshare.evidence.status import describe_status, read_status
     from softshare.plan import load_plan
 
     if arguments.watch is not None:
         require_positive(arguments.watch, "watch")
+        if arguments.watch > _LONGEST_WATCH:
+            remedy = f"at most {_LONGEST_WATCH}, a day"
+            raise UserError("is too many seconds", key="watch", value=arguments.watch, remedy=remedy)
     plan = load_plan(arguments.scale, arguments.experiments)
     results = arguments.results / arguments.scale
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            text = describe_status(read_status(plan, results), plan.scale.name, not arguments.brief)
-            clear = "\033[H\033[2J" if arguments.watch is not None and sys.stdout.isatty() else ""
-            print(clear + text, flush=True)
-            if arguments.watch is None:
-                return
-            time.sleep(arguments.watch)
+    while True:
+        text = describe_status(read_status(plan, results), plan.scale.name, not arguments.brief, results)
+        clear = "\033[H\033[2J" if arguments.watch is not None and sys.stdout.isatty() else ""
+        print(clear + text, flush=True)
+        if arguments.watch is None:
+            return
+        time.sleep(arguments.watch)

@@ -97,7 +97,7 @@ def _index_of_tar(source: Path, of_tars: bool) -> Index:
                     members.add(name, member)
                 elif member.isreg() and name.endswith(".tar") and (inside := archive.extractfile(member)):
                     _add_members_of(inside, PurePosixPath(name).stem, member.offset_data, members)
-                archive.members = []  # type: ignore[attr-defined]  # or a million of them would be kept
+                archive.members = []  # or a million of them would be kept
         if max((o + s for o, s in zip(members.offsets, members.sizes, strict=True)), default=0) > source.stat().st_size:
             raise EOFError("it ends within a photograph")
     except FileNotFoundError as error:
@@ -109,7 +109,7 @@ def _index_of_tar(source: Path, of_tars: bool) -> Index:
 
 
 def _add_members_of(inside: IO[bytes], label: str, before: int, members: _Members) -> None:
-    with tarfile.open(fileobj=BoundedReader(inside), mode="r:") as archive:
+    with tarfile.open(fileobj=BoundedReader(inside), mode="r:") as archive:  # type: ignore[call-overload]
         for member in archive:
             members.add(f"{label}/{PurePosixPath(member.name).name}", member, before)
 

@@ -18,18 +18,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from softshare.files import plain_file
+from softshare.errors import UserError, shorten
+from softshare.evidence.ending import End, read_ending
+from softshare.evidence.runfolder import State, read_run
+from softshare.files import LARGEST_TEXT, plain_file
 from softshare.plan import Plan, Run
 from softshare.recipes import load_recipe
 
-_LOG_TAIL = 4096  # bytes
+_LONGEST_REASON = 400  # characters
 # A run that wrote nothing for so many epochs, and for so long, is taken for dead where its lock cannot be asked.
 _SILENT_EPOCHS, _SILENT_SECONDS = 5.0, 900.0
 _SCORES = {"test_error": ("test error", " %"), "test_f1": ("test F1", "")}
 
 
 class Stand(StrEnum):
-    """Where a run stands."""
+    """Where a run stands: done where the report can use it, stopped where it was asked to end or was killed unseen."""
 
     DONE = "done"
     RUNNING = "running"
@@ -44,13 +47,13 @@ class RunStatus:
 
     Attributes:
         run: The run.
-        stand: Where it stands; `stopped` is a run that goes on from its checkpoint when it is started again.
+        stand: Where it stands.
         epoch: Epochs trained so far.
         epochs: Of the whole training.
         loss: Mean training loss of the last epoch.
         score: On the test set after the last epoch, in words.
         seconds_left: That training takes for the epochs left, at the median pace so far; evaluation is not in it.
-        why: What is known beside: the host, or the last line of the log.
+        why: What is known beside: the host, or the line of the log that tells how it ended, and from where it goes on.
         log: The run's log, if it has one.
     """
 
@@ -73,8 +76,11 @@ def read_status(plan: Plan, results: Path) -> list[RunStatus]:
         results: `results/<scale>`.
 
     Raises:
-        UserError: A recipe that cannot be read.
+        UserError: A recipe that cannot be read, or no folder where results should lie.
     """
+    for place in (results.parent, results, results / "runs"):
+        if place.exists() and not place.is_dir():
+            raise UserError("is no folder", file=place, key="results", remedy="name the folder that holds the scales")
     epochs = {recipe: _epochs(recipe, plan) for recipe in plan.recipes}
     return [_status(run, epochs[run.setting.recipe], results) for run in plan.runs]
 
@@ -88,22 +94,36 @@ def _status(run: Run, epochs: int, results: Path) -> RunStatus:
     folder = results / "runs" / run.folder
     log = results / "logs" / "train" / f"{run}.log"
     rows = _history(folder / "history.csv")
-    said = _last_line(log)
-    told = RunStatus(run, Stand.NOT_STARTED, len(rows), epochs, log=log if said is not None else None)
+    told = RunStatus(run, Stand.NOT_STARTED, len(rows), epochs, log=log if log.is_file() else None)
     if rows:
         told = _with_history(told, rows)
-    if (folder / "metrics.json").is_file():
+    written = (folder / "metrics.json").exists()
+    record = read_run(results, run) if written else None
+    if record is not None and record.complete:
         return _with(told, Stand.DONE, "")
     holder = _holder(folder, rows)
     if holder is not None:
         return _with(told, Stand.RUNNING, holder)
-    if (folder / "checkpoint.pt").is_file():
-        if said and "softshare: error:" in said:
-            return _with(told, Stand.FAILED, said)
-        return _with(told, Stand.STOPPED, said or "its log says nothing")
-    if said is not None:
-        return _with(told, Stand.FAILED, said or "its log is empty")
-    return told
+    if record is not None and record.state is State.UNUSABLE:
+        return _with(told, Stand.FAILED, f"unusable: {record.reason}")
+    return _ended(told, (folder / "checkpoint.pt").is_file())
+
+
+def _ended(told: RunStatus, checkpoint: bool) -> RunStatus:
+    """A run that has no numbers and that nobody trains: by what its log says, if it has one."""
+    ending = read_ending(told.log) if told.log else None
+    if ending is None:
+        return _with(told, Stand.STOPPED, "it has no log") if checkpoint else told
+    line = _printable(shorten(ending.line, _LONGEST_REASON))
+    if ending.end is End.FAILED:
+        return _with(
+            told, Stand.FAILED, line + ("; goes on from its checkpoint when started again" if checkpoint else "")
+        )
+    if checkpoint:
+        return _with(told, Stand.STOPPED, line or "its log says nothing")
+    if ending.end is End.STOPPED:
+        return _with(told, Stand.STOPPED, f"{line}; it has no checkpoint yet and starts again from the beginning")
+    return _with(told, Stand.FAILED, line or "its log is empty")
 
 
 def _with(told: RunStatus, stand: Stand, why: str) -> RunStatus:
@@ -129,7 +149,7 @@ def _holder(folder: Path, rows: list[dict[str, str]]) -> str | None:
     """Who trains in a folder, in words; None where nobody does."""
     lock = folder / ".lock"
     try:
-        words = plain_file(lock).read_text(encoding="utf-8").split()
+        words = plain_file(lock, LARGEST_TEXT).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError):
         return None
     process, host = (words[0] if words else "?"), (_printable(words[-1]) if len(words) > 1 else platform.node())
@@ -166,22 +186,10 @@ def _silent_seconds(folder: Path) -> float:
 
 def _history(file: Path) -> list[dict[str, str]]:
     try:
-        with plain_file(file).open(encoding="utf-8", newline="") as lines:
+        with plain_file(file, LARGEST_TEXT).open(encoding="utf-8", newline="") as lines:
             return list(csv.DictReader(lines))
     except (OSError, UnicodeDecodeError, csv.Error):
         return []
-
-
-def _last_line(log: Path) -> str | None:
-    """The last line of a log that says something; None where there is no log."""
-    try:
-        with plain_file(log).open("rb") as file:
-            file.seek(max(log.stat().st_size - _LOG_TAIL, 0))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return None
-    lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    return _printable(lines[-1]) if lines else ""
 
 
 def _printable(text: str) -> str:
@@ -195,16 +203,19 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def describe_status(found: list[RunStatus], scale: str, everything: bool = True) -> str:
+def describe_status(found: list[RunStatus], scale: str, everything: bool = True, results: Path | None = None) -> str:
     """The runs as a table, under a line that counts them.
 
     Args:
         found: The runs.
         scale: Name of the scale.
         everything: Also runs that are done or not started.
+        results: `results/<scale>`; told if it is not there.
     """
     counts = {stand: sum(each.stand is stand for each in found) for stand in Stand}
     head = f"scale {scale}: {len(found)} runs: " + ", ".join(f"{n} {stand}" for stand, n in counts.items() if n)
+    if results is not None and not results.exists():
+        head += f" (no folder {results} yet)"
     quiet = () if everything else (Stand.DONE, Stand.NOT_STARTED)
     rows = [_row(each) for each in found if each.stand not in quiet]
     if not rows:

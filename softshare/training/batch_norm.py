@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
 
 
 def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
@@ -32,10 +33,10 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(images)
         values = images.float()
         here = values.new_tensor([values.numel() / values.shape[1]])
-        count = all_reduce(here)
-        mean = all_reduce(values.sum((0, 2, 3))) / count  # [C]
+        count = _sum(here)
+        mean = _sum(values.sum((0, 2, 3))) / count  # [C]
         centred = values - mean[:, None, None]
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / count
+        variance = _sum(centred.square().sum((0, 2, 3))) / count
         self._remember(mean.detach(), variance.detach() * count / (count - 1))
         scale = (variance + self.eps).rsqrt() * self.weight
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(images.dtype)
@@ -46,3 +47,21 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
         momentum = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, momentum)
         self.running_var.lerp_(variance, momentum)
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum over all processes. Each one's loss depends on it, so its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        total = values.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _sum(gradient)
+
+
+def _sum(values: Tensor) -> Tensor:
+    return _SumOverProcesses.apply(values)

@@ -2,12 +2,18 @@
 
 import os
 import platform
+import shutil
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from softshare.bench.run_folders import write_run_folders
+from softshare.cli import main
+from softshare.evidence.runfolder import read_run
 from softshare.evidence.status import Stand, describe_status, read_status
 from softshare.plan import load_plan
 
@@ -47,8 +53,30 @@ def test_nothing_there_is_not_started(plan, tmp_path):
     assert describe_status(found, "quick").startswith(f"scale quick: {len(found)} runs: {len(found)} not started")
 
 
-def test_a_complete_run_is_done(at):
-    assert at(history=HISTORY, metrics="{}", log_text="all well\n").stand is Stand.DONE
+def test_runs_are_done_where_the_report_can_use_them(plan, tmp_path):
+    write_run_folders(plan, tmp_path)
+    spoilt, other, cut = plan.runs[:3]
+    (tmp_path / "runs" / spoilt.folder / "metrics.json").write_text("{}")
+    (tmp_path / "runs" / cut.folder / "history.csv").unlink()
+    shutil.copy(tmp_path / "runs" / cut.folder / "metrics.json", tmp_path / "runs" / other.folder / "metrics.json")
+    for found in read_status(plan, tmp_path):
+        record = read_run(tmp_path, found.run)
+        assert (found.stand is Stand.DONE) == record.complete, found
+        if not record.complete:
+            assert (found.stand, found.why) == (Stand.FAILED, f"unusable: {record.reason}")
+    found = {each.run: each for each in read_status(plan, tmp_path)}
+    assert {run for run, each in found.items() if each.stand is Stand.FAILED} == {spoilt, other, cut}
+    assert "belongs to another run" in found[other].why and "history.csv is missing" in found[cut].why
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "nonsense", '{"epochs": 8', "\x00"])
+def test_metrics_that_nobody_can_use_are_not_those_of_a_run_that_is_done(at, text):
+    found = at(history=HISTORY, metrics=text, log_text="all well\n")
+    assert found.stand is Stand.FAILED and found.why.startswith("unusable: m")
+
+
+def test_metrics_that_nobody_can_use_may_be_made_anew_just_now(at):
+    assert at(history=HISTORY, metrics="{}", lock=f"{os.getpid()} on {platform.node()}").stand is Stand.RUNNING
 
 
 def test_a_run_whose_process_is_there_is_running(at):
@@ -87,6 +115,28 @@ def test_an_error_stands_before_a_checkpoint(at):
     assert found.stand is Stand.FAILED and "no number" in found.why
 
 
+OOM = "Traceback (most recent call last):\n  File 'run.py'\ntorch.OutOfMemoryError: CUDA out of memory.\n"
+
+
+def test_a_run_that_failed_says_that_it_goes_on_from_its_checkpoint(at):
+    found = at(OOM, history=HISTORY, checkpoint="x")
+    assert found.stand is Stand.FAILED
+    assert found.why == "torch.OutOfMemoryError: CUDA out of memory.; goes on from its checkpoint when started again"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "softshare: stopped by SIGTERM; the same command goes on from the last checkpoint\n",
+        "slurmstepd: error: *** JOB 1 ON n CANCELLED AT 2026-01-02T03:04:05 DUE TO TIME LIMIT ***\n",
+    ],
+)
+def test_a_run_that_was_ended_before_its_first_checkpoint_has_not_failed(at, said):
+    found = at(said)
+    assert found.stand is Stand.STOPPED
+    assert found.why == f"{said.strip()}; it has no checkpoint yet and starts again from the beginning"
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "epoch,train_loss\n1,\n", "\x00\x01"])
 def test_a_history_that_cannot_be_read_harms_nothing(at, text):
     found = at(history=text, lock=f"{os.getpid()} on {platform.node()}")
@@ -122,13 +172,35 @@ def test_status_loads_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_watching_ends_cleanly(monkeypatch, tmp_path, capsys):
-    from softshare.cli import main
+def test_a_folder_that_is_not_there_yet_is_told(tmp_path, capsys):
+    asked = ["status", "--scale", "quick", "--experiments", "table1", "--results"]
+    assert main([*asked, str(tmp_path / "none")]) == 0
+    assert f"(no folder {tmp_path / 'none' / 'quick'} yet)" in capsys.readouterr().out.splitlines()[0]
+    (tmp_path / "quick").mkdir()
+    assert main([*asked, str(tmp_path)]) == 0
+    assert "yet" not in capsys.readouterr().out
 
-    def interrupted(_):
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(time, "sleep", interrupted)
+@pytest.mark.parametrize("name", ["", "quick", "quick/runs"])
+@pytest.mark.parametrize("make", [Path.touch, os.mkfifo])
+def test_what_is_no_folder_is_refused(make, name, tmp_path, capsys):
+    place = tmp_path / "results" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    make(place)
+    assert main(["status", "--scale", "quick", "--results", str(tmp_path / "results")]) == 2
+    assert f"softshare: error: {place}: results: is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_watching_ends_quietly(number, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(time, "sleep", lambda _: os.kill(os.getpid(), number))
     assert main(["status", "--watch", "--results", str(tmp_path), "--experiments", "table1"]) == 0
-    assert "not started" in capsys.readouterr().out
-    assert main(["status", "--watch", "0", "--results", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert "not started" in out and not err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e15", "86401"])
+def test_nobody_watches_for_so_long(seconds, tmp_path, capsys):
+    assert main(["status", "--watch", seconds, "--results", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("softshare: error: watch: ")
