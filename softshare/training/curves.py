@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
+import platform
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,13 +33,17 @@ class Curves:
 
     def __init__(self, folder: Path) -> None:
         require_tensorboard()
-        from torch.utils.tensorboard import SummaryWriter
+        # Not torch's SummaryWriter: it writes from a thread, whose errors come late or never.
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
         self._folder = folder
         with self._told():
+            folder.mkdir(parents=True, exist_ok=True)
             for earlier in folder.glob("events.out.tfevents.*"):
                 earlier.unlink()
-            self._writer = SummaryWriter(str(folder))
+            name = f"events.out.tfevents.{int(time.time())}.{platform.node()}.{os.getpid()}.0"
+            self._writer = RecordWriter((folder / name).open("wb"))
+            self._write(file_version="brain.Event:2")
         self._written = 0
 
     def extend(self, history: Sequence[Mapping[str, Any]]) -> None:
@@ -45,12 +52,19 @@ class Curves:
         Raises:
             UserError: The folder cannot be written.
         """
+        from torch.utils.tensorboard.summary import scalar
+
         with self._told():
             for row in history[self._written :]:
                 for key in row.keys() - set(_NO_CURVES):
-                    self._writer.add_scalar(key, row[key], row["epoch"])
+                    self._write(step=row["epoch"], summary=scalar(key, row[key]))
             self._written = len(history)
             self._writer.flush()
+
+    def _write(self, **content: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._writer.write(Event(wall_time=time.time(), **content).SerializeToString())
 
     def close(self) -> None:
         """Ends the file; what was lost of it on a full disk is written anew when the run starts again."""

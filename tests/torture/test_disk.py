@@ -209,3 +209,22 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
         (tmp_path / name).write_text("x")
     remove_leftovers(tmp_path)
     assert sorted(content(tmp_path)) == [".a.12.tmp.keep", ".mine.tmp", "metrics.json"]
+
+
+@pytest.mark.slow
+@pytest.mark.attack("disk full while a run writes (checkpoint, history, weights, metrics)")
+@pytest.mark.parametrize("kilobytes", [0, 4])
+def test_event_files_on_a_disk_that_is_full(kilobytes, small_disk, few_cifar, tmp_path):
+    pytest.importorskip("tensorboard")
+    place, remount = small_disk
+    remount(f"size={kilobytes + 8}k")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/tensorboard").symlink_to(place)  # the run itself has room
+    (place / "filling").write_bytes(bytes(8 << 10))
+    command = [*TRAIN, "--epochs", 12, *few_data(tmp_path, few_cifar), "--tensorboard", "--out", tmp_path / "run"]
+    first = Command(command, tmp_path / "first", prepare=few_images)
+    assert first.wait() == 2, "the disk did not fill" if first.process.exitcode == 0 else first.said
+    require_one_line(first, "tensorboard", "No space left")
+    remount("size=20m")
+    again = Command(command, tmp_path / "again", prepare=few_images)
+    assert again.wait() == 0, again.said
