@@ -13,6 +13,7 @@ from softshare import __version__
 from softshare.cli import data, evidence, forecast, measuring, runs, watching
 from softshare.errors import Stopped, UserError, shorten
 from softshare.stopping import stops_cleanly
+from softshare.telling import is_first_process, tell
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log is read while the run goes on
-    if environment := os.environ.get("SOFTSHARE_ENVIRONMENT"):  # told by those of envs/, for a job's log to tell
+    environment = os.environ.get("SOFTSHARE_ENVIRONMENT")  # told by those of envs/, for a job's log to tell
+    if environment and is_first_process():
         print(f"environment: {environment} ({sys.prefix})", file=sys.stderr)
     try:
         with stops_cleanly():
@@ -33,13 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
     except Stopped as stopped:
-        print(f"softshare: stopped by {stopped}; {arguments.if_stopped}", file=sys.stderr)
+        tell(f"softshare: stopped by {stopped}; {arguments.if_stopped}")
         return 128 + stopped.number
     except Exception as error:
         known = _known(error)
         if known is None or arguments.debug:
             raise
-        print(f"softshare: error: {known}", file=sys.stderr)
+        tell(f"softshare: error: {known}")
         return 2
     return 0
 
@@ -65,7 +67,11 @@ class _Parser(argparse.ArgumentParser):
     """Says in one line what was wrong; argparse would print every option that there is."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"softshare: error: {shorten(' '.join(message.split()), 240)}; see {self.prog} --help\n")
+        if message.endswith("expected one argument"):
+            # `--budget -3h`: argparse takes a value that begins so for an option.
+            message += " (a value that begins with - is given as --NAME=VALUE)"
+        tell(f"softshare: error: {shorten(' '.join(message.split()), 240)}; see {self.prog} --help")
+        sys.exit(2)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -34,7 +34,7 @@ def _time(content):
 
 
 def _forecast(content):
-    found = read_minutes(written("forecast/forecast.json", content).parent)
+    found = read_minutes(written("forecast/forecast.json", content).parent, False).minutes
     assert all(isinstance(run, str) and _is_time(minutes) for run, minutes in found.items())
 
 
@@ -79,7 +79,7 @@ _STATUS_FILES = {
     ".lock": f"4194305 on {platform.node()}".encode(),  # a process that cannot be
     "log": b"epoch 1\nsoftshare: stopped by SIGTERM; the same command goes on from the last checkpoint\n",
 }
-_FORECAST = {"basis": "measured", "runs": [{"run": "digits/wrn-16-1/cifar/seed0", "wall_seconds": 120}]}
+_FORECAST = {"basis": "measured", "cores": 2, "runs": [{"run": "digits/wrn-16-1/cifar/seed0", "wall_seconds": 120}]}
 TARGETS = {
     "budgets": Target(_budget, b"20.5h"),
     "times of Slurm": Target(_time, b"2-12:30:00"),
