@@ -41,6 +41,11 @@ class Stopped(BaseException):
         self.number = number
         super().__init__(signal.Signals(number).name)
 
+    @property
+    def line(self) -> str:
+        """What the command line says of it."""
+        return f"softshare: stopped by {self}; the same command goes on from the last checkpoint"
+
 
 def require_positive(value: float, key: str) -> None:
     """Refuses what is not above 0, or not finite.

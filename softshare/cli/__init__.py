@@ -12,6 +12,7 @@ from typing import NoReturn
 from softshare import __version__
 from softshare.cli import data, evidence, forecast, measuring, runs, watching
 from softshare.errors import Stopped, UserError, shorten
+from softshare.telling import is_first_process, tell
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log is read while the run goes on
-    if environment := os.environ.get("SOFTSHARE_ENVIRONMENT"):  # told by those of envs/, for a job's log to tell
+    environment = os.environ.get("SOFTSHARE_ENVIRONMENT")  # told by those of envs/, for a job's log to tell
+    if environment and is_first_process():
         print(f"environment: {environment} ({sys.prefix})", file=sys.stderr)
     try:
         arguments.command(arguments)
@@ -34,10 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         # Where nobody foresaw it, such as a name that is too long for the file system.
         known = error if isinstance(error, UserError) else UserError(error.strerror or str(error), file=error.filename)
-        print(f"softshare: error: {known}", file=sys.stderr)
+        tell(f"softshare: error: {known}")
         return 2
     except Stopped as stopped:
-        print(f"softshare: stopped by {stopped}; the same command goes on from the last checkpoint", file=sys.stderr)
+        tell(stopped.line)
         return 128 + stopped.number
     return 0
 
@@ -46,7 +48,11 @@ class _Parser(argparse.ArgumentParser):
     """Says in one line what was wrong; argparse would print every option that there is."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"softshare: error: {shorten(' '.join(message.split()), 240)}; see {self.prog} --help\n")
+        if message.endswith("expected one argument"):
+            # `--budget -3h`: argparse takes a value that begins so for an option.
+            message += " (a value that begins with - is given as --NAME=VALUE)"
+        tell(f"softshare: error: {shorten(' '.join(message.split()), 240)}; see {self.prog} --help")
+        sys.exit(2)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Several processes that train one network, a GPU each: `torchrun -m softshare train ...`.
+"""Several processes that train one network, a GPU each, as `training.launch` or `torchrun` starts them.
 
 Each process takes its part of every batch (`data.loaders.Part`), so that a batch is as large, and an epoch sees the
 images in the same order, however many processes there are. Only the first process writes.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +23,7 @@ from softshare.errors import UserError
 
 # As long as the slowest process may keep the others waiting: reading ImageNet's folders from a cold network disk.
 _PATIENCE = timedelta(minutes=30)
+_GRACE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,10 @@ class Processes:
         if self.count == 1:
             return network
         devices = [device] if device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            # That a newer argument stands beside `broadcast_buffers`; older releases of torch know this one alone.
+            warnings.simplefilter("ignore", FutureWarning)
+            return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
 
     def give_buffers(self, model: nn.Module) -> None:
         """Gives the first process's buffers to all: batch norm's running statistics, each its own while training."""
@@ -113,7 +119,11 @@ def device_name(name: str, processes: Processes) -> str:
 
 @contextlib.contextmanager
 def together(processes: Processes, device: torch.device) -> Iterator[None]:
-    """Lets the processes of a run find each other, over NCCL on GPUs and gloo on CPUs."""
+    """Lets the processes of a run find each other, over NCCL on GPUs and gloo on CPUs.
+
+    Raises:
+        UserError: Another process ended while this one needed it.
+    """
     if processes.count == 1:
         yield
         return
@@ -122,5 +132,17 @@ def together(processes: Processes, device: torch.device) -> Iterator[None]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield
+    except RuntimeError as error:
+        if not _lost_another(error):
+            raise
+        # What was wrong, the other has told: whoever started both is about to end this one.
+        time.sleep(_GRACE_SECONDS)
+        problem = "another process of the run ended, so that this one cannot go on"
+        raise UserError(problem, key="process", value=processes.rank) from error
     finally:
         distributed.destroy_process_group()
+
+
+def _lost_another(error: RuntimeError) -> bool:
+    """Whether a collective failed because a process is gone: gloo tells it in words alone."""
+    return isinstance(error, distributed.DistError) or "gloo" in str(error)

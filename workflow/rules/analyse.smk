@@ -26,10 +26,13 @@ rule fold:
     params:
         run=lambda wildcards, output: output[0].rsplit("/", 2)[0],
         folding=config["folding"],
-        device=config["device"],
+        device=DEVICE,
+        only=ONLY,
         precision=config["precision"],
     shell:
-        "python -m softshare fold {params.run:q} --threshold {params.folding[threshold]:q}"
+        "gpus={resources.gpu:q}; only={params.only:q}; take=;"
+        ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
+        " $take python -m softshare fold {params.run:q} --threshold {params.folding[threshold]:q}"
         " --thresholds {params.folding[thresholds]:q} --reestimate-on {params.folding[reestimate_on]:q}"
         " --device {params.device:q} --precision {params.precision:q}"
         " --cache results/data/cache > {log:q} 2>&1"

@@ -1,5 +1,6 @@
 # The plan: which runs the configuration asks for. No torch is imported here.
 import importlib.util
+import math
 import os
 import shlex
 import shutil
@@ -19,7 +20,10 @@ from softshare.site import has_gpu
 try:
     check(config, "config", "config/config.yaml")
     plan = load_plan(config["scale"], config["experiments"])
-    MINUTES = read_minutes(Path("results", plan.scale.name))
+    ON_GPU = config["device"].startswith("cuda") or (
+        config["device"] == "auto" and has_gpu()
+    )
+    FORECAST = read_minutes(Path("results", plan.scale.name), ON_GPU)
     SETTINGS = {name: load_recipe(name, plan.scale) for name in plan.recipes}
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -54,9 +58,12 @@ FIGURE_FILES = {
 EXPERIMENTS = [experiment.name for experiment in plan.experiments]
 TABLES = [experiment.name for experiment in plan.of_kind("table")]
 DRAWN = [experiment.name for experiment in plan.of_kind(*FIGURES)]
-ON_GPU = config["device"].startswith("cuda") or (
-    config["device"] == "auto" and has_gpu()
-)
+if FORECAST.note and workflow.is_main_process:
+    print(FORECAST.note, file=sys.stderr)
+
+# Of a GPU with a number no other is taken; the job sees it alone, as cuda.
+DEVICE, _, NUMBER = config["device"].partition(":")
+ONLY = f"--only {NUMBER}" if NUMBER else ""
 # The environment of the rules that compute: with FFCV where they do so on a GPU.
 COMPUTING = f"../../envs/{'train-gpu' if ON_GPU else 'train'}.yaml"
 
@@ -90,13 +97,48 @@ wildcard_constraints:
 
 
 def memory_of(wildcards):
-    """Megabytes of a job on a dataset: each process that decodes photographs holds some batches."""
+    """Megabytes of a process on a dataset: each one that decodes photographs for it holds some batches."""
     return 48000 if wildcards.dataset in PHOTOGRAPHS else 8000
 
 
 def gpus_of(wildcards):
     """GPUs of a training: one, or as many as config.yaml says for its dataset."""
-    return config["gpus"].get(wildcards.dataset, 1) if ON_GPU else 0
+    return int(config["gpus"].get(wildcards.dataset, 1)) if ON_GPU else 0
+
+
+# Snakemake would give a job as many as are allowed here, and it would be another run than the one asked for.
+allowed = workflow.resource_settings.resources.get("gpu")
+allowed = getattr(allowed, "value", allowed)  # a number in older Snakemake
+for name, count in (
+    config["gpus"].items() if ON_GPU and workflow.is_main_process else ()
+):
+    if name in plan.datasets and allowed is not None and int(count) > allowed:
+        raise WorkflowError(
+            f"config/config.yaml: gpus.{name}: {count}: jobs may take only {allowed} GPUs here;"
+            f" say --resources gpu={count}, or more"
+        )
+
+
+def processes_of(wildcards):
+    """Processes of a training: one, or one a GPU."""
+    return max(1, gpus_of(wildcards))
+
+
+def train_memory(wildcards):
+    """Megabytes of a training, in all its processes."""
+    return processes_of(wildcards) * memory_of(wildcards)
+
+
+def train_threads(wildcards):
+    """CPU threads of a training, in all its processes."""
+    return processes_of(wildcards) * plan.scale.task_of(wildcards.dataset).threads
+
+
+def statistics_of(wildcards):
+    """Whose images batch norm takes its statistics over, as far as that is part of what a run is (config/README.md)."""
+    processes = processes_of(wildcards)
+    own = config["batch_norm"] == "own" and processes > 1
+    return f"of each of {processes} processes" if own else "of all"
 
 
 def growing(amount):
@@ -137,20 +179,23 @@ def files_of_run(*names):
 
 
 def minutes_of(wildcards, dataset=None):
-    """Minutes that a run takes: as forecast (`softshare forecast --out`), otherwise as the scale's file says."""
+    """Minutes that a run takes on one GPU, or on the CPU: as forecast, otherwise as the scale's file says."""
     dataset = dataset or wildcards.dataset
     run = f"{dataset}/{wildcards.model}/{wildcards.recipe}/seed{wildcards.seed}"
-    return MINUTES.get(run, plan.scale.task_of(dataset).minutes_per_run)
+    return FORECAST.minutes.get(run, plan.scale.task_of(dataset).minutes_per_run)
 
 
 def run_limit(wildcards):
-    """Minutes after which a cluster may take a training for hung: twice what it takes, and ten."""
-    return int(2 * minutes_of(wildcards)) + 10
+    """Minutes after which a cluster may take a training for hung: twice what it takes, and ten.
+
+    Of several GPUs each is taken to do its even part; what they lose to each other, the factor and the ten must cover.
+    """
+    return math.ceil(2 * minutes_of(wildcards) / processes_of(wildcards)) + 10
 
 
 def path_run_limit(wildcards):
-    """The same of a run on shortest paths."""
-    return int(2 * minutes_of(wildcards, SHORTEST_PATHS)) + 10
+    """The same of a run on shortest paths, which one process trains."""
+    return math.ceil(2 * minutes_of(wildcards, SHORTEST_PATHS)) + 10
 
 
 def figure_files(experiment):

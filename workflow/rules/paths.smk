@@ -23,11 +23,14 @@ rule train_paths:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
         # A changed recipe or scale makes the run anew.
         settings=lambda wildcards: SETTINGS[wildcards.recipe],
-        device=config["device"],
+        device=DEVICE,
+        only=ONLY,
         precision=config["precision"],
         scale=plan.scale.name,
     shell:
-        "python -m softshare train --model {wildcards.model:q} --dataset {params.dataset:q}"
+        "gpus={resources.gpu:q}; only={params.only:q}; take=;"
+        ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
+        " $take python -m softshare train --model {wildcards.model:q} --dataset {params.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
         " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
         " --out {params.folder:q} > {log:q} 2>&1"

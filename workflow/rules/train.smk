@@ -14,25 +14,30 @@ rule train:
         f"{RESULTS}/benchmarks/train/{{dataset}}/{{model}}/{{recipe}}/seed{{seed}}.tsv"
     conda:
         COMPUTING
-    threads: lambda wildcards: plan.scale.task_of(wildcards.dataset).threads
+    threads: train_threads
     resources:
         gpu=gpus_of,
-        mem_mb=growing(memory_of),
+        mem_mb=growing(train_memory),
         runtime=growing(run_limit),
         disk_mb=2000,
     params:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
         # A changed recipe or scale makes the run anew.
         settings=lambda wildcards: SETTINGS[wildcards.recipe],
-        device=config["device"],
+        # So does another number of GPUs where each takes statistics of its own: of half a batch they are not those of
+        # the whole. With synchronised ones the steps are one GPU's but for rounding, and it is no part of what a run is.
+        statistics=statistics_of,
+        device=DEVICE,
+        only=ONLY,
         precision=config["precision"],
         scale=plan.scale.name,
-    # Several GPUs: a process each. (A job's number of GPUs is no part of what a run is, and so no param.)
+    # A process each GPU; threads are those of all processes.
     shell:
-        "launch='python -m';"
-        " if [ {resources.gpu:q} -gt 1 ]; then"
-        " launch='python -m torch.distributed.run --standalone --nproc-per-node {resources.gpu:q} -m'; fi;"
-        " $launch softshare train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
+        "gpus={resources.gpu:q}; only={params.only:q}; each={threads}; take=; launch='python -m softshare';"
+        ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
+        ' if [ $gpus -gt 1 ]; then launch="python -m softshare.training.launch $gpus"; each=$((each / gpus)); fi;'
+        " $take $launch train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
-        " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
+        " --device {params.device:q} --precision {params.precision:q} --threads $((each > 1 ? each : 1))"
+        " --batch-norm {config[batch_norm]:q}"
         " --cache results/data/cache --out {params.folder:q} > {log:q} 2>&1"
