@@ -18,8 +18,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--sustained", type=float, metavar="TFLOPS", help="reckon with this speed; nothing is measured")
     parser.add_argument("--seconds", type=float, default=45.0, help="how long to measure (default: 45)")
     places = parser.add_mutually_exclusive_group()
-    places.add_argument("--gpus", type=int, metavar="N", help="GPUs at once (default: 1)")
+    places.add_argument("--gpus", type=int, metavar="N", help="GPUs at once (default: as many as a run holds)")
     places.add_argument("--cores", type=int, metavar="N", help="CPU cores at once (default: this machine's)")
+    parser.add_argument(
+        "--gpus-per-run", nargs="+", metavar="DATASET=N", help="GPUs that a run holds, such as imagenet=8 (default: 1)"
+    )
     parser.add_argument("--claims", nargs="*", metavar="ID", help="tell the seeds that these need (none named: all)")
     parser.add_argument("--budget", help="such as 20h: the cheapest runs that answer most of the claims")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")

@@ -4,58 +4,110 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from softshare.errors import UserError, did_you_mean
 from softshare.files import write_json, write_text
-from softshare.forecast.budget import buy, parse_budget
+from softshare.forecast.budget import Piece, buy, parse_budget
 from softshare.forecast.describe import as_json, describe, describe_needs, describe_purchase, describe_reality
+from softshare.forecast.ground import Ground, settle
 from softshare.forecast.power import Need, seeds_needed
 from softshare.forecast.predict import Forecast, forecast
 from softshare.forecast.reality import compare, complete_runs, earlier_forecast
+from softshare.names import SHORTEST_PATHS
 from softshare.plan import Plan, Run, load_plan
 from softshare.runtimes import FORECAST
 
 
 def write_bill(arguments: argparse.Namespace) -> str:
-    """Does what `softshare forecast` was asked for.
+    """Does what `softshare forecast` was asked for; all that was asked is looked at before anything is measured.
 
     Returns:
         What to print.
 
     Raises:
-        UserError: An unknown scale, experiment, device or claim; fewer than one GPU; a budget that buys nothing.
+        UserError: An unknown scale, experiment, device, precision, dataset or claim; fewer than one GPU; a budget that
+            buys nothing; a forecast of more experiments that would be lost.
     """
     plan = load_plan(arguments.scale, arguments.experiments)
-    for key in ("gpus", "cores"):
-        if (value := getattr(arguments, key)) is not None and value < 1:
-            raise UserError("must be at least 1", key=key, value=value)
+    a_part = {e.name for e in plan.experiments} < {e.name for e in load_plan(arguments.scale).experiments}
     budget = parse_budget(arguments.budget) if arguments.budget else None
     needs = seeds_needed()
     wanted = _wanted(needs, arguments.claims)
-    runs_of = {need.claim: _runs(need, plan) for need in wanted}
-    asked = arguments.claims is not None or budget is not None
-    besides = [run for runs in runs_of.values() if asked for run in runs or ()]
-    made = forecast(plan, arguments.device, arguments.precision, arguments.sustained, arguments.seconds, besides)
-    if arguments.gpus and not made.ground.on_gpu:
-        raise UserError("runs hold cores here, not GPUs", key="gpus", value=arguments.gpus, remedy="give --cores")
-    if arguments.cores and made.ground.on_gpu:
-        raise UserError("runs hold a GPU here, not cores", key="cores", value=arguments.cores, remedy="give --gpus")
-    units = arguments.gpus or arguments.cores or (1 if made.ground.on_gpu else os.cpu_count() or 1)
+    ground = settle(arguments.device, arguments.precision, arguments.sustained, arguments.seconds)
+    gpus_per_run = _gpus_per_run(arguments.gpus_per_run or (), plan, ground)
+    units = _units(arguments, ground, max(gpus_per_run.values(), default=1))
     results = arguments.results / plan.scale.name
-    parts = [describe(made, units)]
+    earlier = earlier_forecast(results)
+    if arguments.out and a_part and earlier:
+        _require_no_less(results, earlier[0], plan)
+    pieces_of = {need.claim: _pieces(need, plan) for need in wanted}
+    asked = arguments.claims is not None or budget is not None
+    besides = [piece for pieces in pieces_of.values() if asked for piece in pieces or ()]
+    folded = [piece.run for piece in besides if piece.folding]
+    made = replace(forecast(plan, ground, [piece.run for piece in besides], folded), gpus_per_run=gpus_per_run)
+    parts = [describe(made, units, a_part)]
     if asked:
-        parts.append(describe_needs(wanted, {claim: _hours(runs, made) for claim, runs in runs_of.items()}))
+        parts.append(describe_needs(wanted, {claim: _hours(pieces, made) for claim, pieces in pieces_of.items()}))
     if budget is not None:
-        parts.append(_bought(wanted, runs_of, made, results, budget))
-    parts += _compared(plan, results, made)
+        parts.append(_bought(wanted, pieces_of, made, results, budget))
+    parts += _compared(plan, results, made, earlier)
     text = "\n".join(parts)
     if arguments.out:
         write_text(results / "forecast.md", text)
         write_json(results / FORECAST, as_json(made, units, needs))
         text += f"\nwritten to {results / 'forecast.md'} and {results / FORECAST}"
     return text
+
+
+def _units(arguments: argparse.Namespace, ground: Ground, widest: int) -> int:
+    """GPUs or cores that the plan may take at once."""
+    for key in ("gpus", "cores"):
+        if (value := getattr(arguments, key)) is not None and value < 1:
+            raise UserError("must be at least 1", key=key, value=value)
+    if arguments.gpus and not ground.on_gpu:
+        raise UserError("runs hold cores here, not GPUs", key="gpus", value=arguments.gpus, remedy="give --cores")
+    if arguments.cores and ground.on_gpu:
+        raise UserError("runs hold a GPU here, not cores", key="cores", value=arguments.cores, remedy="give --gpus")
+    if arguments.gpus and arguments.gpus < widest:
+        raise UserError(
+            f"a run holds {widest} of them", key="gpus", value=arguments.gpus, remedy="give as many or more"
+        )
+    return arguments.gpus or arguments.cores or (widest if ground.on_gpu else os.cpu_count() or 1)
+
+
+def _gpus_per_run(told: Sequence[str], plan: Plan, ground: Ground) -> dict[str, int]:
+    """GPUs a run by dataset, from words such as `imagenet=8`."""
+    found = {}
+    datasets = {run.setting.dataset for run in plan.runs} - {SHORTEST_PATHS}
+    for each in told:
+        dataset, _, count = each.partition("=")
+        if not re.fullmatch(r"[1-9]\d{0,3}", count):
+            raise UserError("is no DATASET=N", key="gpus-per-run", value=each, remedy="such as imagenet=8")
+        if not ground.on_gpu:
+            raise UserError("runs hold cores here, not GPUs", key="gpus-per-run", value=each, remedy="leave it out")
+        if dataset not in datasets:
+            remedy = did_you_mean(dataset, datasets)
+            raise UserError(
+                "no run of the plan trains on it with several GPUs", key="gpus-per-run", value=each, remedy=remedy
+            )
+        found[dataset] = int(count)
+    return found
+
+
+def _require_no_less(results: Path, earlier: Mapping[str, float], plan: Plan) -> None:
+    """Refuses that a part of a scale takes the place of a forecast of more."""
+    lost = set(earlier) - {str(run) for run in plan.runs}
+    if lost:
+        raise UserError(
+            f"tells of {len(lost)} runs that these experiments do not make",
+            file=results / FORECAST,
+            key="experiments",
+            remedy="leave --experiments out, or delete the file",
+        )
 
 
 def _wanted(needs: Sequence[Need], names: Sequence[str] | None) -> list[Need]:
@@ -66,34 +118,48 @@ def _wanted(needs: Sequence[Need], names: Sequence[str] | None) -> list[Need]:
     return [known[name] for name in dict.fromkeys(names)] if names else list(needs)
 
 
-def _runs(need: Need, plan: Plan) -> list[Run] | None:
-    """The runs that a claim needs at the plan's scale; None where some are not made there, or no number is enough."""
+def _pieces(need: Need, plan: Plan) -> list[Piece] | None:
+    """What a claim needs at the plan's scale; None where some is not made there, or no number is enough."""
     stands = [plan.scale.stand_in(setting) for setting in need.settings]
     if need.seeds is None or any(setting is None for setting in stands):
         return None
-    return sorted({Run(setting, seed) for setting in stands if setting for seed in range(need.seeds)})
+    kinds = (False, True) if need.kind == "folding" else (False,)
+    runs = {Run(setting, seed) for setting in stands if setting for seed in range(need.seeds)}
+    return sorted(Piece(run, folding) for run in runs for folding in kinds)
 
 
-def _hours(runs: list[Run] | None, made: Forecast) -> float | None:
-    return None if runs is None else sum(row.wall_seconds for row in made.of(runs)) / 3600
+def _seconds(piece: Piece, made: Forecast) -> float:
+    (row,) = made.of([piece.run])
+    return row.fold_seconds if piece.folding else row.wall_seconds
+
+
+def _hours(pieces: list[Piece] | None, made: Forecast) -> float | None:
+    return None if pieces is None else sum(_seconds(piece, made) for piece in pieces) / 3600
 
 
 def _bought(
-    wanted: Sequence[Need], runs_of: dict[str, list[Run] | None], made: Forecast, results: Path, budget: float
+    wanted: Sequence[Need], pieces_of: dict[str, list[Piece] | None], made: Forecast, results: Path, budget: float
 ) -> str:
-    open_claims = {need.claim: runs for need in wanted if (runs := runs_of[need.claim])}
+    open_claims = {need.claim: pieces for need in wanted if (pieces := pieces_of[need.claim])}
+    free = [need.claim for need in wanted if pieces_of[need.claim] == []]
     if not open_claims:
+        if free:
+            return describe_purchase(None, free, budget)
         remedy = f"none of these claims can be answered by runs at scale {made.plan.scale.name}"
         raise UserError("buys no claim", key="budget", value=f"{budget:g}h", remedy=remedy)
-    every = sorted({run for runs in open_claims.values() for run in runs})
-    there = complete_runs(made.plan, results, every)
-    seconds = {row.run: 0.0 if row.run in there else row.wall_seconds for row in made.of(every)}
-    return describe_purchase(buy(open_claims, seconds, 3600 * budget), budget)
+    every = sorted({piece for pieces in open_claims.values() for piece in pieces})
+    there = complete_runs(made.plan, results, sorted({piece.run for piece in every}))
+
+    def is_there(piece: Piece) -> bool:
+        folded = results / "runs" / piece.run.folder / "folding" / "folding.json"
+        return piece.run in there and (not piece.folding or folded.is_file())
+
+    seconds = {piece: 0.0 if is_there(piece) else _seconds(piece, made) for piece in every}
+    return describe_purchase(buy(open_claims, seconds, 3600 * budget), free, budget)
 
 
-def _compared(plan: Plan, results: Path, made: Forecast) -> list[str]:
+def _compared(plan: Plan, results: Path, made: Forecast, earlier: tuple[dict[str, float], str] | None) -> list[str]:
     """The forecast that was written before, or else this one, against the runs that are there."""
-    earlier = earlier_forecast(results)
     seconds, which = (
         (earlier[0], f"that was written before, for {earlier[1]}")
         if earlier

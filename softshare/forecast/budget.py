@@ -1,7 +1,7 @@
 """The evidence that a budget buys: of the claims wanted as many as can be paid, and the cheapest runs that answer them.
 
-A claim is answered by all its runs or not at all, and claims share runs: a set cover, which scipy's branch and bound
-solves exactly; only where it does not end within its time is the answer the best found so far, and says so.
+A claim is answered by all its runs and foldings or not at all, and claims share them: a set cover, which scipy's branch
+and bound solves exactly; only where it does not end within its time is the answer the best found so far, and says so.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -21,21 +22,32 @@ _SECONDS = 20.0
 _HOURS = {"m": 1 / 60, "h": 1.0, "d": 24.0}
 
 
+@dataclass(frozen=True, order=True)
+class Piece:
+    """What is paid for by itself: a run's training, or its folding."""
+
+    run: Run
+    folding: bool = False
+
+
+PieceT = TypeVar("PieceT", bound=Piece | Run)
+
+
 @dataclass(frozen=True)
-class Purchase:
+class Purchase(Generic[PieceT]):
     """What a budget buys.
 
     Attributes:
         claims: Those that can be answered.
         left_out: Those that cannot, though their runs are known.
-        runs: To be made, sorted.
-        seconds: That the runs take.
+        pieces: To be made, sorted.
+        seconds: That these take.
         exact: Whether no other choice answers more claims, or as many for less.
     """
 
     claims: tuple[str, ...]
     left_out: tuple[str, ...]
-    runs: tuple[Run, ...]
+    pieces: tuple[PieceT, ...]
     seconds: float
     exact: bool
 
@@ -53,12 +65,12 @@ def parse_budget(text: str) -> float:
     return hours
 
 
-def buy(needs: Mapping[str, Sequence[Run]], seconds: Mapping[Run, float], budget: float) -> Purchase:
+def buy(needs: Mapping[str, Sequence[PieceT]], seconds: Mapping[PieceT, float], budget: float) -> Purchase[PieceT]:
     """Chooses claims and runs.
 
     Args:
-        needs: The runs that each claim wanted needs.
-        seconds: What each run takes; 0 where it is there already.
+        needs: What each claim wanted needs.
+        seconds: What each of these takes; 0 where it is there already.
         budget: Seconds in all.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from softshare.forecast.budget import Purchase
+from softshare.forecast.budget import Piece, Purchase
 from softshare.forecast.makespan import makespan
 from softshare.forecast.power import Need
 from softshare.forecast.predict import Forecast, RunForecast
@@ -18,12 +18,13 @@ from softshare.plan import Run
 _UNIT = {True: "GPU-hours", False: "device-hours"}
 
 
-def describe(forecast: Forecast, units: int) -> str:
+def describe(forecast: Forecast, units: int, a_part: bool = False) -> str:
     """The bill, by experiment, in all and by network.
 
     Args:
         forecast: The bill.
         units: GPUs or cores that the plan may take at once.
+        a_part: Whether the scale has other experiments too.
     """
     ground, plan = forecast.ground, forecast.plan
     what = "GPU" if ground.on_gpu else "core"
@@ -46,16 +47,28 @@ def describe(forecast: Forecast, units: int) -> str:
     parts = [
         f"# Forecast: scale {plan.scale.name}",
         f"On {ground.device}, {ground.precision}; {ground.source}.{least}",
+        *([f"Of these experiments only: {', '.join(e.name for e in plan.experiments)}."] if a_part else []),
         _table(rows, headers),
         f"Wall hours are those of {units} {what}{'s' if units > 1 else ''}, the longest run first: all in "
         f"{whole.makespan / 3600:.2f} h, which no schedule can bring below {whole.bound / 3600:.2f} h. Training and "
-        "folding are counted; data, tables, figures and the report are not.",
+        f"folding are counted; data, tables, figures and the report are not.{_several(forecast)}",
         "## Networks",
         _table(_networks(forecast), ["run", "seeds", "steps", "PFLOP", "hours each", "GB of memory", "how"]),
         "PFLOP are counted on the real network (a multiplication and an addition are two), evaluation included. Memory "
         "is that of a step in fp32; kernels' workspaces and the data come on top.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _several(forecast: Forecast) -> str:
+    """In words, which runs take several GPUs and what is assumed of them."""
+    if not forecast.gpus_per_run:
+        return ""
+    held = ", ".join(f"on {dataset} {count} GPUs" for dataset, count in sorted(forecast.gpus_per_run.items()))
+    return (
+        f" A run holds {held} at once, and is taken to divide evenly among them: what they lose to each other was not "
+        "measured. Hours by network are those of one GPU."
+    )
 
 
 def describe_needs(needs: Sequence[Need], hours: dict[str, float | None]) -> str:
@@ -76,21 +89,34 @@ def describe_needs(needs: Sequence[Need], hours: dict[str, float | None]) -> str
     return f"## Seeds that claims need for 80 % power\n\n{table}\n"
 
 
-def describe_purchase(bought: Purchase, budget_hours: float) -> str:
-    """What a budget buys."""
-    exact = "no choice answers more for less" if bought.exact else "the best found in its time, perhaps not the best"
-    seeds: dict[Any, list[int]] = {}
-    for run in bought.runs:
-        seeds.setdefault(run.setting, []).append(run.seed)
-    rows = [[str(setting), ", ".join(map(str, of))] for setting, of in seeds.items()]
-    parts = [
-        f"## What {budget_hours:g} hours buy",
-        f"{len(bought.claims)} claims for {bought.seconds / 3600:.2f} hours, {len(bought.runs)} runs to be made "
-        f"({exact}): {', '.join(bought.claims)}.",
-        _table(rows, ["run", "seeds"]) if rows else "Nothing is to be made: all runs are there.",
-    ]
-    if bought.left_out:
-        parts.append(f"Not bought: {', '.join(bought.left_out)}.")
+def describe_purchase(bought: Purchase[Piece] | None, free: Sequence[str], budget_hours: float) -> str:
+    """What a budget buys.
+
+    Args:
+        bought: Claims, runs and foldings; None where there is nothing to be bought.
+        free: Claims that need no run.
+        budget_hours: The budget.
+    """
+    parts = [f"## What {budget_hours:g} hours buy"]
+    if bought is not None:
+        exact = (
+            "no choice answers more for less" if bought.exact else "the best found in its time, perhaps not the best"
+        )
+        seeds: dict[tuple[str, str], list[int]] = {}
+        for piece in bought.pieces:
+            what = "fold" if piece.folding else "train"
+            seeds.setdefault((str(piece.run.setting), what), []).append(piece.run.seed)
+        rows = [[setting, what, ", ".join(map(str, of))] for (setting, what), of in seeds.items()]
+        runs = sum(not piece.folding for piece in bought.pieces)
+        parts += [
+            f"{len(bought.claims)} claims for {bought.seconds / 3600:.2f} hours, {runs} runs to be made "
+            f"({exact}): {', '.join(bought.claims)}.",
+            _table(rows, ["run", "what", "seeds"]) if rows else "Nothing is to be made: all is there.",
+        ]
+        if bought.left_out:
+            parts.append(f"Not bought: {', '.join(bought.left_out)}.")
+    if free:
+        parts.append(f"No run is needed for: {', '.join(free)}.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -110,6 +136,7 @@ def as_json(forecast: Forecast, units: int, needs: Iterable[Need]) -> dict[str, 
     schedule = makespan(forecast, forecast.plan.runs, units)
     return {
         "scale": forecast.plan.scale.name,
+        "experiments": [experiment.name for experiment in forecast.plan.experiments],
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": ground.device,
         "basis": ground.basis,
@@ -117,6 +144,7 @@ def as_json(forecast: Forecast, units: int, needs: Iterable[Need]) -> dict[str, 
         "source": ground.source,
         "start_seconds": forecast.start_seconds,
         "gpus" if ground.on_gpu else "cores": units,
+        "gpus_per_run": dict(forecast.gpus_per_run),
         "makespan_seconds": schedule.makespan,
         "makespan_bound_seconds": schedule.bound,
         "runs": [_run(row) for row in forecast.of(forecast.plan.runs)],

@@ -6,22 +6,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 
-from softshare.errors import require_positive
 from softshare.files import project_root, read_yaml
 from softshare.forecast.counting import Counted, count
-from softshare.forecast.devices import Device, find_device
+from softshare.forecast.ground import Ground
 from softshare.forecast.measuring import Pace, alike, by_operations, measure_paces, whole_run_flops
 from softshare.forecast.workload import Workload, image_counts, workload
 from softshare.plan import Plan, Run, Setting
-from softshare.training.device import describe_device, keep_freed_memory, resolve_device, resolve_precision
+from softshare.training.device import keep_freed_memory
 from softshare.training.folding import parse_thresholds
-
-_LOCAL = ("auto", "cpu", "mps", "cuda")
 
 
 @dataclass(frozen=True)
@@ -58,27 +55,6 @@ class RunForecast:
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What a forecast's hours stand on.
-
-    Attributes:
-        device: Its name in words.
-        basis: `measured` here, `sustained` in a training as told by a table, or the `peak` of a data sheet.
-        precision: Of the convolutions.
-        source: Of a table's figures; how long was measured.
-        on_gpu: Whether a run holds a GPU, not cores.
-        watts: The most that the device draws; None where nobody tells.
-    """
-
-    device: str
-    basis: str
-    precision: str
-    source: str
-    on_gpu: bool
-    watts: float | None = None
-
-
-@dataclass(frozen=True)
 class Forecast:
     """A plan's bill.
 
@@ -87,52 +63,43 @@ class Forecast:
         ground: What the hours stand on.
         runs: What each run takes, of the plan's and of those asked for besides.
         start_seconds: Of a process before it trains; 0 where that was not measured.
+        gpus_per_run: By dataset, where a run takes more than one.
     """
 
     plan: Plan
     ground: Ground
     runs: dict[Run, RunForecast]
     start_seconds: float
+    gpus_per_run: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, runs: Iterable[Run]) -> list[RunForecast]:
         """What some runs take."""
         return [self.runs[run] for run in runs]
 
 
-def forecast(
-    plan: Plan,
-    device: str = "auto",
-    precision: str = "auto",
-    sustained: float | None = None,
-    seconds: float = 45.0,
-    besides: Iterable[Run] = (),
-) -> Forecast:
+def forecast(plan: Plan, ground: Ground, besides: Iterable[Run] = (), folded_besides: Iterable[Run] = ()) -> Forecast:
     """Makes a plan's bill.
 
     Args:
         plan: What is to be run.
-        device: To be measured, if it is one of this machine; else one of `config/devices.yaml`.
-        precision: auto, fp32 or bf16.
-        sustained: TFLOP/s to reckon with in place of a measurement or a table.
-        seconds: How long to measure.
+        ground: What hours come from.
         besides: Runs that the plan does not make.
+        folded_besides: Of all these runs, some that the plan does not fold.
 
     Raises:
-        UserError: An unknown device or precision, or a speed that is none.
+        UserError: No run can be measured.
     """
     runs = sorted({*plan.runs, *besides})
     works = {setting: workload(setting, plan.scale) for setting in sorted({run.setting for run in runs})}
     same = alike(works.values())
     counted = {work: count(work) for work in dict.fromkeys(same.values())}
     start = 0.0
-    if sustained is not None or device.partition(":")[0] not in _LOCAL:
-        ground, paces = _told(device, precision, sustained, counted)
+    if ground.here is None:
+        paces = _told(ground, counted)
     else:
-        ground, paces = _measured(
-            device, precision, counted, Counter(same[works[run.setting]] for run in runs), seconds
-        )
+        paces = _measured(ground, ground.here, counted, Counter(same[works[run.setting]] for run in runs))
         start = _start_seconds()
-    folded = {run for experiment in plan.of_kind("folding") for run in experiment.runs}
+    folded = {run for experiment in plan.of_kind("folding") for run in experiment.runs} | {*folded_besides}
     rows = {}
     for run in runs:
         work = works[run.setting]
@@ -156,38 +123,23 @@ def forecast(
     return Forecast(plan, ground, rows, start)
 
 
-def _told(
-    device: str, precision: str, sustained: float | None, counted: dict[Workload, Counted]
-) -> tuple[Ground, dict[Workload, Pace]]:
+def _told(ground: Ground, counted: dict[Workload, Counted]) -> dict[Workload, Pace]:
     """Paces by operations alone."""
-    if sustained is not None:
-        require_positive(sustained, "sustained")
-        ground = Ground(f"a device that sustains {sustained:g} TFLOP/s", "sustained", precision, "as given", True)
-        tflops = sustained
-    else:
-        found: Device = find_device(device)
-        resolved, tflops = found.fastest(precision)
-        source = " ".join(found.source.split())
-        ground = Ground(found.title, found.basis, resolved, source, True, found.watts)
+    assert ground.tflops is not None
     how = "operations at the peak rate: the fewest hours possible" if ground.basis == "peak" else "by operations"
-    return ground, {work: by_operations(work, cost, 1e12 * tflops, how) for work, cost in counted.items()}
+    return {work: by_operations(work, cost, 1e12 * ground.tflops, how) for work, cost in counted.items()}
 
 
 def _measured(
-    name: str, precision: str, counted: dict[Workload, Counted], runs: dict[Workload, int], seconds: float
-) -> tuple[Ground, dict[Workload, Pace]]:
+    ground: Ground, device: torch.device, counted: dict[Workload, Counted], runs: dict[Workload, int]
+) -> dict[Workload, Pace]:
     """Paces of a device of this machine."""
-    require_positive(seconds, "seconds")
     keep_freed_memory()
-    device = resolve_device(name)
-    resolved = resolve_precision(precision, device)
     threads = torch.get_num_threads()
     try:
-        paces = measure_paces(counted, runs, device, resolved, seconds)
+        return measure_paces(counted, runs, device, ground.precision, ground.seconds)
     finally:
         torch.set_num_threads(threads)
-    source = f"measured here for {seconds:g} s, one run alone"
-    return Ground(describe_device(device), "measured", resolved, source, device.type == "cuda"), paces
 
 
 def _start_seconds() -> float:

@@ -84,4 +84,4 @@ def earlier_forecast(results: Path) -> tuple[dict[str, float], str] | None:
     try:
         return {row["run"]: float(row["seconds"]) for row in content["runs"]}, str(content["device"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"is no forecast ({error!r})", file=file, remedy="delete it, or write it anew") from None
+        raise UserError(f"is no forecast ({error!r})", file=file, remedy="delete it") from None

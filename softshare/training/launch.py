@@ -23,6 +23,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from softshare.errors import Stopped, UserError
 from softshare.telling import LAUNCHED
 
+_ENDED_BY_OTHERS = (-signal.SIGTERM, 128 + signal.SIGTERM)
 _USAGE = "python -m softshare.training.launch COUNT train ..."
 
 
@@ -65,12 +66,11 @@ def launch(count: int, arguments: Sequence[str]) -> tuple[int, str]:
 
 def _outcome(failures: Mapping[int, ProcessFailure], count: int) -> tuple[int, str]:
     """Status and line of the process that failed first: of those that told what was wrong, if any did."""
-    told = {rank: each for rank, each in failures.items() if "timestamp" in each.error_file_data}
-    wrong = {rank: each for rank, each in told.items() if each.exitcode < 128}
-    # One that was killed told nothing, and the others were stopped because of it.
-    killed = {rank: each for rank, each in failures.items() if rank not in told and each.exitcode < 0}
-    rank, first = min((wrong or killed or told or failures).items(), key=lambda each: (each[1].timestamp, each[0]))
-    if rank in told:
+    # When one ends, the others are ended by SIGTERM.
+    own = {rank: each for rank, each in failures.items() if each.exitcode not in _ENDED_BY_OTHERS} or failures
+    told = {rank: each for rank, each in own.items() if "timestamp" in each.error_file_data}
+    rank, first = min((told or own).items(), key=lambda each: (each[1].timestamp, each[0]))
+    if told:
         return first.exitcode, first.message
     if first.exitcode >= 0:
         return first.exitcode, f"softshare: process {rank + 1} of {count} ended with status {first.exitcode}"

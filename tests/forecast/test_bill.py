@@ -1,6 +1,7 @@
 """The command: what it prints and writes, what it measures, and what it says to bad input."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -8,11 +9,14 @@ import torch
 from softshare.cli import main
 from softshare.forecast.counting import count
 from softshare.forecast.devices import read_devices
+from softshare.forecast.ground import settle
 from softshare.forecast.measuring import Pace, alike, measure_paces
+from softshare.forecast.power import seeds_needed
+from softshare.forecast.predict import forecast
 from softshare.forecast.workload import workload
 from softshare.plan import load_plan
 from softshare.runtimes import read_minutes
-from softshare.scales import Setting, load_scale
+from softshare.scales import Run, Setting, load_scale
 
 TOLD = ["forecast", "--experiments", "figure4", "--device", "gtx-1080-ti"]
 
@@ -56,6 +60,93 @@ def test_reality_stands_beside_the_forecast(tmp_path, capsys):
     assert main([*TOLD, "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "Forecast and reality" in out and f"{took:.1f}" in out
+
+
+IMAGENET = ["forecast", "--scale", "paper", "--experiments", "table3", "--sustained", "100"]
+
+
+def test_a_run_on_several_gpus_holds_them_for_its_even_part_of_the_time(tmp_path, capsys):
+    def makespan(*more):
+        assert main([*IMAGENET, "--results", str(tmp_path), "--out", *more]) == 0
+        made = json.loads((tmp_path / "paper/forecast.json").read_text())
+        longest = max(row["seconds"] for row in made["runs"])
+        return made, made["makespan_seconds"], longest, capsys.readouterr().out
+
+    one, alone, longest, out = makespan("--gpus", "8")
+    assert alone == pytest.approx(longest) and one["gpus_per_run"] == {} and "evenly" not in out  # 6 runs, beside
+    eight, together, _, out = makespan("--gpus-per-run", "imagenet=8")
+    assert eight["gpus"] == 8 and eight["gpus_per_run"] == {"imagenet": 8}
+    assert together == pytest.approx(sum(row["seconds"] for row in eight["runs"]) / 8)
+    assert eight["runs"] == one["runs"]  # limits divide by what the config says
+    assert "on imagenet 8 GPUs" in out and "is taken to divide evenly" in out
+
+
+def test_a_part_of_a_scale_says_so_and_takes_no_whole_one_s_place(tmp_path, capsys):
+    more = ["forecast", "--sustained", "1", "--experiments", "figure4", "figure8", "--results", str(tmp_path), "--out"]
+    less = [*TOLD, "--results", str(tmp_path), "--out"]
+    assert main(less) == 0
+    assert "Of these experiments only: figure4." in (tmp_path / "quick/forecast.md").read_text()
+    assert main(more) == 0
+    file = tmp_path / "quick/forecast.json"
+    kept = file.read_bytes()
+    assert json.loads(kept)["experiments"] == ["figure4", "figure8"]
+    capsys.readouterr()
+    assert main(less) == 2
+    err = capsys.readouterr().err
+    assert "forecast.json: experiments: tells of" in err and err.count("\n") == 1 and file.read_bytes() == kept
+
+
+def test_a_claim_on_folding_costs_its_folding_too(tmp_path, capsys):
+    """Also where the plan folds nothing."""
+    claims = {need.claim: need for need in seeds_needed() if need.kind == "folding"}
+    plan = load_plan("compact", ["table1"])
+    claim = next(name for name, need in claims.items() if plan.scale.stand_in(need.settings[0]))
+    command = ["forecast", "--scale", "compact", "--experiments", "table1", "--sustained", "0.001"]
+    assert main([*command, "--results", str(tmp_path), "--claims", claim, "--budget", "900d"]) == 0
+    bought = capsys.readouterr().out.partition("hours buy")[2]
+    assert re.search(r"\| train +\| 0, 1, 2", bought) and re.search(r"\| fold +\| 0, 1, 2", bought)
+    runs = [Run(plan.scale.stand_in(claims[claim].settings[0]), seed) for seed in range(3)]
+    rows = forecast(plan, settle("auto", "auto", 0.001, 1.0), runs, runs).of(runs)
+    assert all(row.fold_seconds > 0 for row in rows)
+    hours = sum(row.wall_seconds + row.fold_seconds for row in rows) / 3600
+    assert f"1 claims for {hours:.2f} hours, 3 runs" in bought
+
+
+def test_claims_that_need_no_run_are_told_so(tmp_path, capsys):
+    claim = next(need.claim for need in seeds_needed() if need.seeds == 0)
+    assert main([*TOLD, "--results", str(tmp_path), "--claims", claim, "--budget", "1h"]) == 0
+    assert f"No run is needed for: {claim}." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "cpu", "--precision", "fp8"], "unknown precision"),
+        (["--device", "cpu", "--gpus", "2"], "hold cores here, not GPUs"),
+        (["--device", "cpu", "--cores", "0"], "at least 1"),
+        (["--device", "cpu", "--seconds", "0"], "seconds: 0.0: must be a finite number above 0"),
+        (["--device", "cpu", "--sustained", "-1"], "above 0"),
+        (["--sustained", "1", "--precision", "fp8"], "unknown precision"),
+        (["--seconds", "0"], "above 0"),
+        (["--device", "cpu", "--gpus-per-run", "digits=2"], "hold cores here"),
+        (["--gpus-per-run", "digits=0"], "is no DATASET=N"),
+        (["--gpus-per-run", "imagenet=2"], "no run of the plan"),
+        (["--gpus-per-run", "digits=4", "--gpus", "2"], "gpus: 2: a run holds 4 of them"),
+        (["--budget=-3h"], "is no budget"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_counted(arguments, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("softshare.forecast.predict.count", lambda work: pytest.fail("it was counted first"))
+    assert main([*TOLD, "--results", str(tmp_path), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+
+
+def test_a_value_that_looks_like_an_option_is_told_its_form(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*TOLD, "--budget", "-3h"])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and "--NAME=VALUE" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Trainings on several GPUs: what their jobs ask for and run, and which forecast sets their limits."""
 
 import json
+import os
 import re
 
 import pytest
@@ -54,7 +55,7 @@ def test_the_batch_norm_asked_for_is_the_one_trained_with(trained):
 
 def test_of_a_gpu_with_a_number_no_other_is_taken(trained):
     _, shell = trained("device=cuda:1")[0]["cifar10"]
-    assert "only='--only 1';" in shell and "--device cuda " in shell
+    assert "only='--only 1'" in shell and "--device cuda " in shell
 
 
 @pytest.mark.parametrize("config", ["gpus={'imagenet': 0}", "gpus={'imagenet': 'two'}", "batch_norm=none"])
@@ -68,6 +69,33 @@ def test_more_gpus_a_run_than_jobs_may_take_here_is_one_line(project, snakemake)
     result = snakemake("-n", "--config", *ON_GPUS, "gpus={'imagenet': 8}", folder=project)
     line = "config/config.yaml: gpus.imagenet: 8: jobs may take only 1 GPUs here; say --resources gpu=8, or more"
     assert result.returncode != 0 and line in result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_a_run_is_trained_by_a_process_a_gpu_and_says_so(project, snakemake, monkeypatch):
+    """With a stand-in for the driver's command: then `auto` asks for GPUs, and computes on the CPU."""
+    (project / "bin").mkdir()
+    (project / "bin/nvidia-smi").write_text("#!/bin/sh\necho GPU-first\necho GPU-second\n")
+    (project / "bin/nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{project}/bin{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(project))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    scale = project / "config/scales/tiny.yaml"
+    scale.write_text(scale.read_text().replace("cifar10: cifar10", "cifar10: digits"))
+    folder = project / "results/tiny/runs/digits/swrn-16-1-1/cifar/seed0"
+    config = ["scale=tiny", "experiments=['figure8']", "gpus={'digits': 2}", "batch_norm=synchronised"]
+    wanted = [f"{folder.relative_to(project)}/metrics.json", "--cores", "6", "--resources", "gpu=2"]
+    result = snakemake(*wanted, "--config", *config, folder=project)
+    log = project / "results/tiny/logs/train/digits/swrn-16-1-1/cifar/seed0.log"
+    assert result.returncode == 0, result.stderr + (log.read_text() if log.exists() else "")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["processes"], manifest["batch_norm"], manifest["threads"]) == (2, "synchronised", 3)
+    locks = {path.name for path in project.glob("softshare-gpus-*/GPU-*")}
+    assert locks == {"GPU-first.lock", "GPU-second.lock"}
+    fewer = snakemake("-n", *wanted, "--config", *config[:-2], "batch_norm=synchronised", folder=project)
+    assert "Nothing to be done" in fewer.stdout + fewer.stderr  # with these statistics it is no other run
+    own = snakemake("-n", *wanted, "--config", *config[:-1], "batch_norm=own", folder=project)
+    assert re.search(r"^train +1$", own.stdout + own.stderr, re.M)
 
 
 @pytest.mark.parametrize(("unit", "runtime"), [("gpus", 2 * 600 + 10), ("cores", 12)])
