@@ -42,15 +42,10 @@ def test_a_run_asks_for_the_memory_threads_and_time_of_all_its_processes(trained
     asked, shell = jobs["imagenet"]
     assert (asked["gpu"], asked["threads"]) == ("8", "128")
     assert asked["mem_mb"] == str(8 * 48000) and asked["runtime"] == str(2 * 1200 // 8 + 10)
-    assert "gpus=8; only=; each=128;" in shell and "--batch-norm own " in shell
+    assert "gpus=8; only=; each=128;" in shell
     other, shell = jobs["cifar10"]
     assert (other["gpu"], other["threads"], other["mem_mb"], other["runtime"]) == ("1", "3", "8000", "12")
     assert "gpus=1; only=; each=3;" in shell
-
-
-def test_the_batch_norm_asked_for_is_the_one_trained_with(trained):
-    jobs, _ = trained("gpus={'imagenet': 2}", "batch_norm=synchronised")
-    assert "--batch-norm synchronised " in jobs["imagenet"][1]
 
 
 def test_of_a_gpu_with_a_number_no_other_is_taken(trained):

@@ -81,6 +81,9 @@ WITH_FFCV = config["loader"] == "ffcv" or (
     and importlib.util.find_spec("ffcv") is not None
 )
 
+# And this, of which `statistics_of` says what is part of a run.
+os.environ |= {"SOFTSHARE_BATCH_NORM": config["batch_norm"]}
+
 
 # Each node puts its own variables in.
 if config["scratch"]:

@@ -39,5 +39,5 @@ rule train:
         " $take $launch train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
         " --device {params.device:q} --precision {params.precision:q} --threads $((each > 1 ? each : 1))"
-        " --batch-norm {config[batch_norm]:q}"
+        ' --batch-norm "$SOFTSHARE_BATCH_NORM"'
         " --cache results/data/cache --out {params.folder:q} > {log:q} 2>&1"
