@@ -12,6 +12,7 @@ from pathlib import Path
 from softshare.errors import UserError
 
 SLURM_PROFILE = "profiles/slurm/config.yaml"
+KUBERNETES_PROFILE = "profiles/kubernetes/config.yaml"
 
 _PART = "[0-9]{1,9}"  # not \d, which takes the digits of every script
 _MINUTES = re.compile(rf"(?:(?P<days>{_PART})-)?(?:(?P<hours>{_PART}):)?(?P<minutes>{_PART}):(?P<seconds>{_PART})$")
@@ -55,7 +56,7 @@ def require_here(device: str, data: Mapping[str, str | None]) -> None:
 
     Args:
         device: As in `config/config.yaml`.
-        data: Where datasets lie, likewise.
+        data: Where the datasets lie that the jobs read, likewise.
 
     Raises:
         UserError: A GPU is asked for and none is here, or a dataset does not lie where it is said to.
@@ -68,7 +69,11 @@ def require_here(device: str, data: Mapping[str, str | None]) -> None:
     for dataset, path in data.items():
         if path and not Path(path).exists():
             raise UserError(
-                "does not lie on this machine", file="config/config.yaml", key=f"data.{dataset}", value=path
+                "does not lie on this machine",
+                file="config/config.yaml",
+                key=f"data.{dataset}",
+                value=path,
+                remedy=f"set it there, or by --config data='{{\"{dataset}\": PATH}}', to a path that this machine sees",
             )
 
 
@@ -132,7 +137,8 @@ def slurm_partitions() -> list[Partition]:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         said = (error.stderr or str(error)) if isinstance(error.stderr, str) else str(error)
-        raise UserError(f"Slurm does not answer ({said.strip()})", file=SLURM_PROFILE) from error
+        remedy = "try sinfo by hand: start where it answers, on a login node of the cluster, or leave the profile out"
+        raise UserError(f"Slurm does not answer ({said.strip()})", file=SLURM_PROFILE, remedy=remedy) from error
     found: dict[str, Partition] = {}
     for line in answer.splitlines():
         name, generic, limit = line.split("|")
@@ -140,6 +146,43 @@ def slurm_partitions() -> list[Partition]:
         earlier = found.get(plain)  # a line for each kind of node
         found[plain] = Partition(plain, name.endswith("*"), gpus or bool(earlier and earlier.gpus), minutes_of(limit))
     return list(found.values())
+
+
+def require_storage(provider: str | None, prefix: str | None) -> None:
+    """Refuses jobs on Kubernetes, whose nodes share no files, without a place for what they leave.
+
+    Args:
+        provider: Of Snakemake's storage, such as `s3`.
+        prefix: Where results lie in it.
+
+    Raises:
+        UserError: One of them is not set.
+    """
+    wanted = {
+        "default-storage-provider": (provider, "such as s3 (pip install snakemake-storage-plugin-s3)"),
+        "default-storage-prefix": (prefix, "such as s3://my-bucket/softshare"),
+    }
+    for key, (value, example) in wanted.items():
+        if not value:
+            remedy = f"name the object store that results lie in, {example}"
+            raise UserError("not set, and the nodes share no files", file=KUBERNETES_PROFILE, key=key, remedy=remedy)
+
+
+def require_image(image: str) -> None:
+    """Refuses jobs on Kubernetes in Snakemake's own image, which holds nothing that they call.
+
+    Raises:
+        UserError: No other image is named.
+    """
+    if image.split(":")[0] == "snakemake/snakemake":
+        remedy = "name the image that containers/Dockerfile builds, where the nodes can pull it"
+        raise UserError(
+            "is Snakemake's own, without softshare",
+            file=KUBERNETES_PROFILE,
+            key="container-image",
+            value=image,
+            remedy=remedy,
+        )
 
 
 def minutes_of(time: str) -> float | None:

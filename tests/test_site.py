@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from softshare import site
 from softshare.errors import UserError
-from softshare.site import Demand, Partition, minutes_of, require_here, require_slurm, slurm_partitions
+from softshare.site import (
+    Demand,
+    Partition,
+    minutes_of,
+    require_here,
+    require_image,
+    require_slurm,
+    require_storage,
+    slurm_partitions,
+)
 
 
 @pytest.fixture
@@ -77,7 +86,9 @@ def test_no_partition_where_none_is_the_default_one(cluster):
 
 def test_a_controller_that_does_not_answer(cluster):
     cluster("echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1")
-    with pytest.raises(UserError, match=r"Slurm does not answer \(slurm_load_partitions: Unable to contact"):
+    with pytest.raises(
+        UserError, match=r"Slurm does not answer \(slurm_load_partitions: Unable .*\); try sinfo by hand"
+    ):
         require_slurm([])
 
 
@@ -113,3 +124,23 @@ def test_data_that_lie_not_here(tmp_path):
     require_here("cpu", {"cifar10": str(tmp_path), "cifar100": None})
     with pytest.raises(UserError, match=r"config.yaml: data.cifar10: '.*gone': does not lie on this machine"):
         require_here("cpu", {"cifar10": str(tmp_path / "gone")})
+    with pytest.raises(UserError, match=r"; set it there, or by --config data='\{\"cifar10\": PATH\}', to a path"):
+        require_here("cpu", {"cifar10": str(tmp_path / "gone")})
+
+
+@pytest.mark.parametrize(
+    ("provider", "prefix", "key"),
+    [(None, None, "provider"), (None, "s3://b/x", "provider"), ("s3", None, "prefix"), ("s3", "", "prefix")],
+)
+def test_kubernetes_without_a_place_for_results(provider, prefix, key):
+    line = rf"profiles/kubernetes/config.yaml: default-storage-{key}: not set, .*; name the object store .*, such as s3"
+    with pytest.raises(UserError, match=line):
+        require_storage(provider, prefix)
+    require_storage("s3", "s3://my-bucket/softshare")
+
+
+def test_kubernetes_in_an_image_without_softshare():
+    line = r"kubernetes/config.yaml: container-image: 'snakemake/snakemake:v9.27.1': is Snakemake's own, .*; name the"
+    with pytest.raises(UserError, match=line):
+        require_image("snakemake/snakemake:v9.27.1")
+    require_image("registry.example.org/softshare:0.1.0")

@@ -82,9 +82,42 @@ def test_every_rule_runs_in_its_environment_and_its_log_says_which(tmp_path, con
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-@pytest.mark.parametrize(("device", "computing"), [("cpu", "envs/train.yaml"), ("cuda", "envs/train-gpu.yaml")])
-def test_what_computes_on_a_gpu_has_the_environment_with_ffcv(device, computing, conda):
+# A Python for Snakemake in which no FFCV is found: what counts is the environment of the jobs.
+WITHOUT_FFCV = """\
+import importlib.util
+import runpy
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "ffcv" else find(name, *more)
+runpy.run_module("snakemake", run_name="__main__")
+"""
+WITH_FFCV = WITHOUT_FFCV.replace("None if", "find('json') if")
+
+
+@pytest.mark.parametrize("code", [WITHOUT_FFCV, WITH_FFCV])
+@pytest.mark.parametrize(
+    ("device", "loader", "written"),
+    [("cuda", "auto", True), ("cuda", "tensor", False), ("cpu", "auto", False), ("cpu", "ffcv", True)],
+)
+def test_under_conda_the_jobs_environment_tells_whether_there_is_ffcv(code, device, loader, written, conda):
+    config = ["--config", f"device={device}", f"loader={loader}", "experiments=[table1]", "scale=quick"]
+    command = [sys.executable, "-c", code, "-n", "-F", "--cores", "2", "--nolock", "--use-conda", *config]
+    result = subprocess.run(command, cwd=ROOT, env={**os.environ, **conda}, capture_output=True, text=True, timeout=300)
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
+    assert ("dataset_for_ffcv" in said) is written, said
+
+
+@pytest.mark.parametrize(
+    ("device", "loader", "computing"),
+    [
+        ("cpu", "auto", "envs/train.yaml"),
+        ("cuda", "auto", "envs/train-gpu.yaml"),
+        ("cpu", "ffcv", "envs/train-gpu.yaml"),
+    ],
+)
+def test_what_computes_on_a_gpu_has_the_environment_with_ffcv(device, loader, computing, conda):
     asked = ["--use-conda", "--list-conda-envs", "--nolock", "--config", f"device={device}", "scale=paper"]
+    asked.append(f"loader={loader}")
     result = snakemake(ROOT, *asked, **conda)
     assert result.returncode == 0, result.stdout + result.stderr
     assert set(re.findall(r"^\S*(envs/\S+\.yaml)", result.stdout, re.M)) == {

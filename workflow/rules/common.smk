@@ -29,7 +29,8 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 # Without conda a rule's `python` is the one that Snakemake itself runs in.
-if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+if WITH_CONDA:
     # (A cluster's job is told where conda lies, and may have none on its PATH.)
     if workflow.is_main_process and shutil.which("conda") is None:
         raise WorkflowError(
@@ -64,8 +65,9 @@ if FORECAST.note and workflow.is_main_process:
 # Of a GPU with a number no other is taken; the job sees it alone, as cuda.
 DEVICE, _, NUMBER = config["device"].partition(":")
 ONLY = f"--only {NUMBER}" if NUMBER else ""
-# The environment of the rules that compute: with FFCV where they do so on a GPU.
-COMPUTING = f"../../envs/{'train-gpu' if ON_GPU else 'train'}.yaml"
+# The environment of the rules that compute: with FFCV where they do so on a GPU, or where it is asked for by name.
+IN_TRAIN_GPU = ON_GPU or config["loader"] == "ffcv"
+COMPUTING = f"../../envs/{'train-gpu' if IN_TRAIN_GPU else 'train'}.yaml"
 
 
 # Jobs find the data by the environment: where they lie is no part of what a run is.
@@ -78,7 +80,8 @@ os.environ |= {"SOFTSHARE_LOADER": config["loader"]}
 WITH_FFCV = config["loader"] == "ffcv" or (
     config["loader"] == "auto"
     and ON_GPU
-    and importlib.util.find_spec("ffcv") is not None
+    # (Under conda that environment has it, whatever Python Snakemake itself runs in.)
+    and (WITH_CONDA or importlib.util.find_spec("ffcv") is not None)
 )
 
 # And this, of which `statistics_of` says what is part of a run.
@@ -102,6 +105,18 @@ wildcard_constraints:
 def memory_of(wildcards):
     """Megabytes of a process on a dataset: each one that decodes photographs for it holds some batches."""
     return 48000 if wildcards.dataset in PHOTOGRAPHS else 8000
+
+
+def disk_of(wildcards):
+    """Megabytes that a training may take of its node's disk.
+
+    A checkpoint is weights and momentum in fp32, written beside the one before it, and the weights are kept at the end:
+    20 bytes a parameter, of which ImageNet's networks have up to 69 million, CIFAR's 37 million. With `scratch` a copy
+    of the decoded images is added, which photographs have not.
+    """
+    if wildcards.dataset in PHOTOGRAPHS:
+        return 4000
+    return 2200 if config["scratch"] else 2000
 
 
 def gpus_of(wildcards):

@@ -17,7 +17,7 @@ rule train_paths:
         gpu=int(ON_GPU),
         mem_mb=growing(4000),
         runtime=growing(path_run_limit),
-        disk_mb=2000,
+        disk_mb=growing(2000),
     params:
         dataset=SHORTEST_PATHS,
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],

@@ -19,7 +19,7 @@ rule train:
         gpu=gpus_of,
         mem_mb=growing(train_memory),
         runtime=growing(run_limit),
-        disk_mb=2000,
+        disk_mb=growing(disk_of),
     params:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
         # A changed recipe or scale makes the run anew.
