@@ -150,7 +150,11 @@ def test_a_pace_that_is_none_tells_no_time_that_is_left(at, seconds):
     assert found.stand is Stand.RUNNING and found.seconds_left is None
 
 
-@pytest.mark.parametrize("process", ["0", "-1", f"+{os.getpid()}", f"0{os.getpid()}", 5000 * "9"])
+@pytest.mark.parametrize(
+    "process",
+    ["0", "-1", f"+{os.getpid()}", f"0{os.getpid()}", 5000 * "9"],
+    ids=["a group", "all", "a sign", "a leading 0", "too long"],
+)
 def test_a_lock_that_names_no_process_holds_nothing(at, process):
     """0 and below stand for groups of processes, which are always there."""
     assert at(history=HISTORY, lock=f"{process} on {platform.node()}", checkpoint="x").stand is Stand.STOPPED
