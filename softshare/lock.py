@@ -54,9 +54,12 @@ def locked(lock: Path, folder: Path, busy: str) -> Iterator[None]:
         except OSError:  # a file system without locks
             yield
             return
-        file.truncate(0)
-        file.write(f"{os.getpid()} on {platform.node()}")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"{os.getpid()} on {platform.node()}")
+            file.flush()
+        except OSError as error:
+            raise UserError(f"cannot be written ({error.strerror})", file=lock, remedy="check the disk") from error
         try:
             yield
         finally:

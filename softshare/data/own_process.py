@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -67,6 +68,15 @@ def in_own_process(
             process.kill()
             process.join()
         ours.close()
+
+
+def leave_signals(_: int = 0) -> None:
+    """Lets a process that works for another leave Ctrl-C and SIGTERM to that one, which ends it.
+
+    Terminals and schedulers send them to all processes at once. To be called in the process (a DataLoader does).
+    """
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _work(connection: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

@@ -7,7 +7,6 @@ difference, and a part of each batch could be decoded elsewhere.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from softshare.data.loaders import WHOLE, Part, require_images_for_all
+from softshare.data.own_process import leave_signals
 from softshare.data.photograph_augment import PhotographAugmentation, centred, chances, crop_boxes, cropped
 from softshare.data.photograph_colours import augment_colours, normalise_photographs
 from softshare.data.photograph_decoding import decoded
@@ -214,7 +214,7 @@ class PhotographLoader:
                 num_workers=workers,
                 persistent_workers=workers > 0,
                 pin_memory=self.device.type == "cuda",
-                worker_init_fn=_leave_interrupts,
+                worker_init_fn=leave_signals,
             )
         self._processes.sampler.number = crops.epoch  # type: ignore[attr-defined]
         batches = iter(self._processes)
@@ -265,8 +265,3 @@ class _Epoch(Sampler[tuple[int, int]]):
 
     def __len__(self) -> int:
         return self.batches
-
-
-def _leave_interrupts(_: int) -> None:
-    # Ctrl-C reaches all processes of a terminal; the one that trains ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

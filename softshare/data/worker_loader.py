@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from softshare.data.loaders import AugmentingLoader, require_as_many
+from softshare.data.own_process import leave_signals
 
 
 class WorkerLoader(AugmentingLoader):
@@ -45,6 +46,7 @@ class WorkerLoader(AugmentingLoader):
             pin_memory=self.device.type == "cuda",
             # Its own: else it draws a seed from the one that dropout is drawn from.
             generator=torch.Generator(),
+            worker_init_fn=leave_signals,
         )
 
     def decoded(self, order: Tensor | None, batches: list[slice]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -50,6 +50,10 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
         UserError: No complete run, no report, a run made with uncommitted changes, a file too large, or a folder that
             cannot be written.
     """
+    if overlap(results, out):
+        raise UserError(
+            "is, holds or lies in the results themselves", file=out, key="out", remedy="name another folder"
+        )
     complete = gather(plan, results).in_state(State.COMPLETE)
     if not complete:
         raise UserError("holds no complete run: nothing to publish", file=results)
@@ -78,6 +82,12 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
     return [*named.values(), Path(PUBLISHED)]
 
 
+def overlap(one: Path, other: Path) -> bool:
+    """Whether two folders are the same, or one lies in the other."""
+    one, other = one.resolve(), other.resolve()
+    return one == other or one in other.parents or other in one.parents
+
+
 def _files_of(record: Record, results: Path) -> list[Path]:
     folder = results / record.folder
     return [folder / name for name in _OF_RUN if (folder / name).is_file()]
@@ -101,10 +111,24 @@ def _copy_whole(named: dict[Path, Path], told: dict[str, Any], out: Path) -> Non
         _replace(named, told, out)
 
 
+def _require_published(place: Path) -> None:
+    """Refuses to put what is published in the place of anything else than what was published before."""
+    if not os.path.lexists(place):
+        return
+    if place.is_symlink() or not place.is_dir():
+        raise UserError("is no folder, and is not replaced", file=place, remedy="name another")
+    if any(place.iterdir()) and not (place / PUBLISHED).is_file():
+        raise UserError(
+            f"holds no {PUBLISHED}, so nobody published it; it is not replaced",
+            file=place,
+            remedy="name another folder",
+        )
+
+
 def _replace(named: dict[Path, Path], told: dict[str, Any], out: Path) -> None:
     fresh, before = out.with_name(f".{out.name}.new"), out.with_name(f"{out.name}.before")
-    if os.path.lexists(out) and (out.is_symlink() or not out.is_dir()):
-        raise UserError("is no folder, and is not replaced", file=out, remedy="name another")
+    for place in (out, before):
+        _require_published(place)
     try:
         if before.is_dir() and not out.exists():
             before.rename(out)

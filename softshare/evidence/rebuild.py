@@ -11,10 +11,10 @@ from softshare.errors import UserError
 from softshare.evidence.claims.writing import write_claims
 from softshare.evidence.figures import write_figure
 from softshare.evidence.path_tables import write_path_table
-from softshare.evidence.publish import BENCH, OF_SCALE, PUBLISHED
+from softshare.evidence.publish import BENCH, OF_SCALE, PUBLISHED, overlap
 from softshare.evidence.report import write_report
 from softshare.evidence.tables import write_table
-from softshare.files import check, read_json
+from softshare.files import check, read_json, written_whole
 from softshare.plan import FIGURES, Plan, load_plan
 
 
@@ -65,21 +65,30 @@ def rebuild(published: Path, out: Path | None = None) -> Rebuilt:
         UserError: The folder was not made by `publish`, a configuration that it names is gone, or `out` cannot be
             written.
     """
+    if out is not None and overlap(published, out):
+        raise UserError("is, holds or lies in what was published", file=out, key="out", remedy="name another folder")
     told = read_json(published / PUBLISHED)
     check(told, "published", published / PUBLISHED)
     plan = load_plan(told["scale"], told["experiments"])
     with tempfile.TemporaryDirectory(prefix="softshare-") as folder:
         fresh = Path(folder) / plan.scale.name
         try:
+            for link in (
+                path for path in published.rglob("*") if not (path.is_file() or path.is_dir()) or path.is_symlink()
+            ):
+                raise UserError("is no plain file or folder, which is all that is published", file=link)
             shutil.copytree(published / "runs", fresh / "runs")
             if (published / BENCH).is_dir():
                 shutil.copytree(published / BENCH, fresh.parent / BENCH.name)
             build_everything(plan, fresh)
+            found = _compare(published, fresh)
             if out is not None:
-                shutil.copytree(fresh, out, dirs_exist_ok=True)
+                for file in (path for path in fresh.rglob("*") if path.is_file()):
+                    with written_whole(out / file.relative_to(fresh)) as temporary:
+                        shutil.copyfile(file, temporary)
         except OSError as error:
             raise UserError(f"cannot be copied ({error})", file=published) from error
-        return _compare(published, fresh)
+        return found
 
 
 def _compare(published: Path, fresh: Path) -> Rebuilt:

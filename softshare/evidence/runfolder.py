@@ -97,6 +97,7 @@ def read_run(results: Path, run: Run) -> Record:
 def _read_object(file: Path) -> dict[str, Any]:
     try:
         value = parse_json(plain_file(file, LARGEST_TEXT).read_text(encoding="utf-8"))
+        str(value).encode()  # JSON may hold halves of characters, which nothing can be written with
     except FileNotFoundError:
         raise UnusableError(f"{file.name} is missing: the run has not finished") from None
     except (ValueError, RecursionError):

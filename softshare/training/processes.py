@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from softshare.errors import UserError
 # As long as the slowest process may keep the others waiting: reading ImageNet's folders from a cold network disk.
 _PATIENCE = timedelta(minutes=30)
 _GRACE_SECONDS = 10
+_MOST, _DIGITS = 100_000, re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,19 @@ def named_by_torchrun() -> Processes:
     if told[1] is None:
         return ALONE
     for name, value in zip(names, told, strict=True):
-        if value is None or not value.isdecimal():
+        if value is None or not _DIGITS.fullmatch(value):
             raise UserError("must be a whole number", file="environment", key=name, value=value, remedy="use torchrun")
     rank, count, local_rank = (int(value) for value in told if value is not None)
+    if not (1 <= count <= _MOST and 0 <= rank < count and local_rank < count):
+        value = " ".join(f"{name}={found}" for name, found in zip(names, (rank, count, local_rank), strict=True))
+        raise UserError("are no process of a run", file="environment", key="RANK", value=value, remedy="use torchrun")
+    if count == 1:
+        return ALONE
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        place = os.environ.get(name, "")
+        if not place or (name == "MASTER_PORT" and not (_DIGITS.fullmatch(place) and 0 < int(place) < 65536)):
+            problem = "must tell where the processes find each other"
+            raise UserError(problem, file="environment", key=name, value=place, remedy="use torchrun")
     return Processes(rank, count, local_rank)
 
 

@@ -11,7 +11,7 @@ import pytest
 from softshare.cli import main
 from softshare.errors import UserError
 from softshare.evidence.publish import OF_SCALE, publish
-from softshare.evidence.rebuild import build_everything
+from softshare.evidence.rebuild import build_everything, rebuild
 from softshare.evidence.report import write_report
 from softshare.plan import load_plan
 
@@ -49,6 +49,7 @@ def test_what_was_published_is_replaced_whole(plan, results, tmp_path_factory):
     out = tmp_path_factory.mktemp("published") / "quick"
     out.mkdir()
     (out / "stale.md").write_text("old")
+    (out / "published.json").write_text("{}")
     publish(plan, results, out)
     assert not (out / "stale.md").exists() and (out / "report.html").exists()
 
@@ -62,18 +63,19 @@ def test_uncommitted_changes_are_refused_unless_told(plan, results, tmp_path_fac
     assert publish(plan, results, out, allow_dirty=True)
 
 
-def test_nothing_to_publish_is_said(plan, tmp_path, results, capsys):
+def test_nothing_to_publish_is_said(plan, tmp_path, tmp_path_factory, results, capsys):
+    out = tmp_path_factory.mktemp("elsewhere") / "out"
     with pytest.raises(UserError, match="no complete run"):
-        publish(plan, tmp_path / "absent", tmp_path / "out")
+        publish(plan, tmp_path / "absent", out)
     (results / "report.html").unlink()
     with pytest.raises(UserError, match=r"report\.html: is missing"):
-        publish(plan, results, tmp_path / "out")
+        publish(plan, results, out)
     (results / "report.html").write_bytes(b"x" * 5_000_001)
     with pytest.raises(UserError, match="too large"):
-        publish(plan, results, tmp_path / "out")
-    command = ["publish", "--scale", "quick", "--results", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+        publish(plan, results, out)
+    command = ["publish", "--scale", "quick", "--results", str(tmp_path / "none"), "--out", str(out)]
     assert main(command) == 2 and "no complete run" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert not out.exists()
 
 
 @pytest.fixture
@@ -158,3 +160,51 @@ def test_one_publishes_and_the_others_are_refused(plan, results, tmp_path_factor
         assert status == 0 or busy, said
     there = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
     assert there == sorted(files) and [path.name for path in out.parent.iterdir()] == ["quick"]
+
+
+@pytest.mark.parametrize("place", ["results", "above", "below"])
+def test_the_results_are_not_published_over_themselves(place, plan, results):
+    out = {"results": results, "above": results.parent, "below": results / "kept"}[place]
+    before = sorted(results.rglob("*"))
+    with pytest.raises(UserError, match="is, holds or lies in the results themselves"):
+        publish(plan, results, out)
+    assert sorted(results.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["quick", "quick.before"])
+def test_what_nobody_published_is_not_replaced(name, plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    thesis = out.with_name(name) / "thesis.tex"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    with pytest.raises(UserError, match=rf"{name}: holds no published.json"):
+        publish(plan, results, out)
+    assert thesis.read_text() == "years of work" and [path.name for path in out.parent.iterdir()] == [name]
+
+
+def test_evidence_is_not_built_anew_over_itself(plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    publish(plan, results, out)
+    (out / "claims.md").write_text("forged")
+    with pytest.raises(UserError, match="is, holds or lies in what was published"):
+        rebuild(out, out)
+    assert (out / "claims.md").read_text() == "forged"
+
+
+def test_links_in_what_was_published_are_not_followed(plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    publish(plan, results, out)
+    (out / "runs/a").symlink_to(".")
+    with pytest.raises(UserError, match=r"a: is no plain file or folder"):
+        rebuild(out)
+
+
+def test_a_link_where_it_is_built_anew_is_not_replaced(plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    publish(plan, results, out)
+    there = tmp_path_factory.mktemp("anew")
+    (there / "mine").write_text("mine")
+    (there / "report.md").symlink_to("mine")
+    with pytest.raises(UserError, match=r"report\.md: is no plain file"):
+        rebuild(out, there)
+    assert (there / "mine").read_text() == "mine" and (there / "report.md").is_symlink()

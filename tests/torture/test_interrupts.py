@@ -59,3 +59,24 @@ def test_work_in_a_process_of_its_own_is_stopped_with_its_group(number, tmp_path
     assert process.returncode == 128 + number and said == "", told
     assert told.count("\n") == 1 and told.startswith(f"softshare: stopped by {number.name}; "), told
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_training_with_processes_that_load_is_stopped_with_its_group(number, tmp_path):
+    """As terminals and schedulers do it: the processes that load images get the signal too."""
+    arguments = ["train", "--model", "swrn-16-1-1", "--dataset", "digits", "--epochs", "500", "--quiet"]
+    arguments += ["--threads", "2", "--loader", "torchvision", "--device", "cpu", "--out", tmp_path / "run"]
+    command = [sys.executable, "-m", "softshare", *arguments]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run/checkpoint.pt").exists():
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+        time.sleep(0.05)
+    os.killpg(process.pid, number)
+    said, told = process.communicate(timeout=60)
+    assert (process.returncode, said) == (128 + number, ""), told
+    # Python's own thread that hands memory from process to process may end with words of its own.
+    line = f"softshare: stopped by {number.name}; the same command goes on from the last checkpoint"
+    assert told.splitlines()[0] == line and told.count("softshare: ") == 1, told

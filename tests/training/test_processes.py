@@ -147,7 +147,13 @@ def test_the_parts_of_all_processes_are_the_batches_of_one(count, batch_size, pr
 
 def test_what_torchrun_tells_is_read(monkeypatch):
     assert named_by_torchrun() == ALONE
-    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
+    for name, value in (
+        ("RANK", "1"),
+        ("WORLD_SIZE", "2"),
+        ("LOCAL_RANK", "1"),
+        ("MASTER_ADDR", "here"),
+        ("MASTER_PORT", "29500"),
+    ):
         monkeypatch.setenv(name, value)
     assert named_by_torchrun() == Processes(1, 2, 1) and not named_by_torchrun().first
     monkeypatch.setenv("RANK", "one")
@@ -163,3 +169,24 @@ def test_each_process_takes_the_gpu_of_its_number(monkeypatch):
     assert device_name("auto", second) == "cuda:1" and device_name("auto", ALONE) == "auto"
     with pytest.raises(UserError, match="one device for 2 processes"):
         device_name("cuda:0", second)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"RANK": "3", "WORLD_SIZE": "1", "LOCAL_RANK": "0"},
+        {"RANK": "5", "WORLD_SIZE": "2", "LOCAL_RANK": "0"},
+        {"RANK": "0", "WORLD_SIZE": "0", "LOCAL_RANK": "0"},
+        {"RANK": "0", "WORLD_SIZE": 5000 * "9", "LOCAL_RANK": "0"},
+        {"RANK": "\N{ARABIC-INDIC DIGIT TWO}", "WORLD_SIZE": "4", "LOCAL_RANK": "0"},
+        {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"},
+        {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "here", "MASTER_PORT": "99999999"},
+    ],
+)
+def test_an_environment_that_names_no_process_is_refused(variables, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=r"^environment: (RANK|WORLD_SIZE|MASTER_ADDR|MASTER_PORT): .*use torchrun$"):
+        named_by_torchrun()
