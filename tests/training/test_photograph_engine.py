@@ -124,7 +124,7 @@ def test_what_does_not_fit_is_refused_in_one_line(tree, recipe_file, three_synse
         ({"model": "swrn-50-2-2"}, ("--coefficients", "identity"), "needs one template per layer"),
         ({}, ("--dropout", "0.3"), "command line: dropout: 0.3: unknown key"),
         ({}, ("--limit", "-3"), "command line: limit"),
-        ({}, ("--workers", "-3"), "workers: -3: must be 0 or more"),
+        ({}, ("--workers", "-3"), "workers: -3: must be from 0 to 1,024"),
         ({}, ("--batch-size", "0"), "batch_size"),
     ]
     for changes, more, wanted in cases:
