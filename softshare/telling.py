@@ -11,6 +11,9 @@ from pathlib import Path
 # Set where `training.launch` started the processes: it tells the line of the one that failed first.
 LAUNCHED = "SOFTSHARE_LAUNCHED"
 
+# Of a training that a signal stopped.
+GOES_ON = "the same command goes on from the last checkpoint"
+
 
 def is_first_process() -> bool:
     """Whether this is the first of the processes that `torchrun` started, or the only one."""

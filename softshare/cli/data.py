@@ -52,7 +52,7 @@ def _data_check(arguments: argparse.Namespace) -> None:
     from softshare.files import write_json
     from softshare.names import PHOTOGRAPHS
 
-    _workers(arguments)
+    _workers(arguments)  # refused also where the dataset needs none
     source, facts = (_photographs if arguments.dataset in PHOTOGRAPHS else _images)(arguments)
     if arguments.out:
         write_json(arguments.out, facts)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from softshare.cli.options import add_data_options, add_photograph_options
+from softshare.telling import GOES_ON
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -60,7 +61,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--tensorboard", action="store_true", help="also leave event files in OUT/tensorboard")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)
-    parser.set_defaults(command=_train, if_stopped="the same command goes on from the last checkpoint")
+    parser.set_defaults(command=_train, if_stopped=GOES_ON)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:

@@ -46,9 +46,8 @@ def cache_file_of(folder: Path, name: str, made_from: list[Any]) -> Path:
 def read_cache(file: Path) -> tuple[Splits, str] | None:
     """The images in a file and the line on their source; None if they are not there as they were kept."""
     try:
-        content = plain_file(
-            file, LARGEST_WEIGHTS
-        ).read_bytes()  # once: what is opened twice may be replaced in between
+        # Once: what is opened twice may be replaced in between.
+        content = plain_file(file, LARGEST_WEIGHTS).read_bytes()
         splits = Splits(**load_safetensors(content))
         kept = _metadata(content)
         whole = all(getattr(splits, part).dtype == _dtype(part) for part in _PARTS)

@@ -42,10 +42,11 @@ class BoundedReader:
         """Reads.
 
         Raises:
-            tarfile.ReadError: More than is allowed is asked for.
+            tarfile.ReadError: More than is allowed is asked for, or what is read lies too far off.
         """
         if not 0 <= size <= self._at_once:
             raise tarfile.ReadError(f"a header of {size:,} bytes" if size >= 0 else "a header without a size")
+        self._require_within(self._file.tell())
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -54,9 +55,12 @@ class BoundedReader:
         Raises:
             tarfile.ReadError: It lies too far off.
         """
+        self._require_within(offset)
+        return self._file.seek(offset, whence)
+
+    def _require_within(self, offset: int) -> None:
         if self._most is not None and offset > self._most:
             raise tarfile.ReadError(f"more than {self._most:,} bytes, unpacked")
-        return self._file.seek(offset, whence)
 
     def tell(self) -> int:
         """The byte that it stands at."""

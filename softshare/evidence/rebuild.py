@@ -73,10 +73,9 @@ def rebuild(published: Path, out: Path | None = None) -> Rebuilt:
     with tempfile.TemporaryDirectory(prefix="softshare-") as folder:
         fresh = Path(folder) / plan.scale.name
         try:
-            for link in (
-                path for path in published.rglob("*") if not (path.is_file() or path.is_dir()) or path.is_symlink()
-            ):
-                raise UserError("is no plain file or folder, which is all that is published", file=link)
+            odd = (path for path in published.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir()))
+            if (path := next(odd, None)) is not None:
+                raise UserError("is no plain file or folder, which is all that is published", file=path)
             shutil.copytree(published / "runs", fresh / "runs")
             if (published / BENCH).is_dir():
                 shutil.copytree(published / BENCH, fresh.parent / BENCH.name)

@@ -21,7 +21,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from softshare.errors import Stopped, UserError
-from softshare.telling import LAUNCHED
+from softshare.telling import GOES_ON, LAUNCHED
 
 _ENDED_BY_OTHERS = (-signal.SIGTERM, 128 + signal.SIGTERM)
 _USAGE = "python -m softshare.training.launch COUNT train ..."
@@ -59,8 +59,7 @@ def launch(count: int, arguments: Sequence[str]) -> tuple[int, str]:
         except ChildFailedError as error:
             return _outcome(error.failures, count)
         except SignalException as stopped:
-            line = f"softshare: stopped by {Stopped(stopped.sigval)}; the same command goes on from the last checkpoint"
-            return 128 + stopped.sigval, line
+            return 128 + stopped.sigval, f"softshare: stopped by {Stopped(stopped.sigval)}; {GOES_ON}"
     return 0, ""
 
 

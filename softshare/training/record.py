@@ -88,7 +88,7 @@ def provenance() -> dict[str, Any]:
         versions[package] = importlib.metadata.version(package)
     status = _git("status", "--porcelain")
     return {
-        "argv": [_program(), *sys.argv[1:]],
+        "argv": [_program(), *map(_without_place, sys.argv[1:])],
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if status is None else bool(status),
         "versions": versions,
@@ -100,6 +100,12 @@ def _program() -> str:
     """The command's name, without the folder that it happens to lie in."""
     name = Path(sys.argv[0]).name
     return "softshare" if name == "__main__.py" else name
+
+
+def _without_place(word: str) -> str:
+    """A word of the command; of an absolute path its name alone, for a manifest is published and a machine is not."""
+    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return option + equals + (Path(value).name if Path(value).is_absolute() else value)
 
 
 def _git(*arguments: str) -> str | None:

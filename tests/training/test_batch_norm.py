@@ -17,7 +17,7 @@ from softshare.training.batch_norm import synchronise_batch_norm
 
 rank, folder = int(sys.argv[1]), sys.argv[2]
 distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-images, weight = torch.load(f"{folder}/given.pt")
+images, weight = torch.load(f"{folder}/given.pt", weights_only=True)
 images, weight = (each[3 * rank : 3 + 2 * rank] for each in (images, weight))
 model = synchronise_batch_norm(nn.Sequential(nn.BatchNorm2d(4)), torch.device("cpu"))
 images.requires_grad_()
@@ -43,7 +43,7 @@ def test_two_processes_are_one_with_both_batches(tmp_path):
     ]
     said = [part.communicate(timeout=120)[1] for part in parts]
     assert [part.returncode for part in parts] == [0, 0], said
-    found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    found = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
     alone = nn.Sequential(nn.BatchNorm2d(4))
     images.requires_grad_()
