@@ -15,6 +15,9 @@ from softshare.errors import UserError
 
 Report = Callable[[int], None]
 
+# Seconds in which a process that was told to end at the same time ends those that work for it.
+_STAYS = 10
+
 
 def in_own_process(
     work: Callable[..., Any], *arguments: Any, total: int, label: str, limit: float, progress: bool = True
@@ -73,10 +76,12 @@ def in_own_process(
 def leave_signals(_: int = 0) -> None:
     """Lets a process that works for another leave Ctrl-C and SIGTERM to that one, which ends it.
 
-    Terminals and schedulers send them to all processes at once. To be called in the process (a DataLoader does).
+    Terminals and schedulers send them to all processes at once. SIGTERM may also be that process's own last word, which
+    then waits for this one to end: it ends so many seconds later. To be called in the process (a DataLoader does).
     """
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_STAYS))
 
 
 def _work(connection: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

@@ -6,6 +6,7 @@ difference, and a part of each batch could be decoded elsewhere.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -208,7 +209,9 @@ class PhotographLoader:
             # Kept from epoch to epoch: to start them takes as long as to decode some hundred photographs.
             workers = min(self.workers, len(crops))
             self._processes = DataLoader(
-                _Batches(self),
+                # A copy, which holds no processes: a loader in a circle with its own would outlive its last use, and
+                # them with it.
+                _Batches(copy.copy(self)),
                 batch_size=None,
                 sampler=_Epoch(len(crops)),
                 num_workers=workers,

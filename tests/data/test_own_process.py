@@ -1,11 +1,14 @@
 """Work in a process of its own: its result, its errors, and that nothing it does can hang or kill who asked."""
 
+import multiprocessing
 import os
+import signal
 import time
 
 import pytest
 
-from softshare.data.own_process import in_own_process
+from softshare.data import own_process
+from softshare.data.own_process import in_own_process, leave_signals
 from softshare.errors import UserError
 
 
@@ -60,3 +63,36 @@ def test_a_fault_of_ours_shows_its_traceback():
 def test_a_process_that_dies_is_told():
     with pytest.raises(UserError, match="died with exit code 7"):
         start(dying)
+
+
+def left_to_itself(ready, stays):
+    own_process._STAYS = stays
+    leave_signals()
+    ready.set()
+    while True:
+        time.sleep(3600)  # a handled signal does not end it
+
+
+def test_a_process_that_leaves_signals_to_another_ends_when_that_one_s_last_word_was_to_end():
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    process = context.Process(target=left_to_itself, args=(ready, 1), daemon=True)
+    process.start()
+    assert ready.wait(60)
+    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(60)
+    assert process.exitcode == -signal.SIGALRM
+
+
+def test_a_process_that_leaves_signals_to_another_is_there_while_that_one_obeys_them():
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    process = context.Process(target=left_to_itself, args=(ready, 3600), daemon=True)
+    process.start()
+    assert ready.wait(60)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(0.5)
+    assert process.exitcode is None
+    process.kill()
+    process.join()

@@ -1,6 +1,8 @@
 """Batches of photographs: the same bits for any number of processes, epochs drawn anew, errors in one line."""
 
+import gc
 import itertools
+import multiprocessing
 
 import pytest
 import torch
@@ -77,6 +79,22 @@ def test_a_photograph_that_spoils_later_is_named_in_one_line(photograph_tree, tm
     with pytest.raises(UserError) as error:
         list(loader(train, workers=workers).epoch(0))
     assert str(error.value).startswith(f"{file}: cannot be decoded (") and "\n" not in str(error.value)
+
+
+def test_its_processes_end_with_its_last_use(train):
+    gc.disable()  # which may come long after
+    try:
+        before = set(multiprocessing.active_children())
+        used = loader(train, workers=2)
+        next(used.epoch(0))
+        processes = set(multiprocessing.active_children()) - before
+        assert len(processes) == 2
+        del used
+        for process in processes:
+            process.join(60)
+        assert not any(process.is_alive() for process in processes)
+    finally:
+        gc.enable()
 
 
 def test_a_process_that_dies_is_told_of(train, monkeypatch):
