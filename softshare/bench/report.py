@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from softshare.bench.measure import Measured
 from softshare.bench.project_copy import add_scale, project_copy
 from softshare.bench.run_folders import write_run_folders
-from softshare.evidence.rebuild import build_everything
+from softshare.evidence.everything import build_everything
 from softshare.plan import Plan, load_plan
 
 _SEEDS = 5  # at the paper's scale some 200 runs

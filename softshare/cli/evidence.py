@@ -52,7 +52,8 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:
 
 def _rebuild_or_evidence(arguments: argparse.Namespace) -> None:
     from softshare.errors import UserError
-    from softshare.evidence.rebuild import build_everything, rebuild
+    from softshare.evidence.everything import build_everything
+    from softshare.evidence.rebuild import rebuild
     from softshare.plan import load_plan
 
     if arguments.published is not None:

@@ -130,7 +130,7 @@ def _cell(cell: Cell, records: dict[Run, Record], settings: dict[str, dict[str, 
     complete = [record for record in found if record.complete]
     wanted = settings[cell.run.recipe] if cell.run else {}
     departures = dict.fromkeys(text for record in complete for text in _departures(record, wanted))
-    mixed = tuple(_mixed([_facts(record) for record in complete]))
+    mixed = (*_mixed([_facts(record) for record in complete]), *_changed(complete))
     return CellEvidence(cell, found, tuple(departures), (*mixed, *_cautions(complete)), mixed)
 
 
@@ -145,9 +145,19 @@ def _departures(record: Record, wanted: dict[str, Any]) -> list[str]:
 
 def _cautions(complete: list[Record]) -> Iterable[str]:
     yield from _mixed([_place(record) for record in complete])
-    dirty = [str(record.run.seed) for record in complete if record.manifest.get("dirty")]
+    dirty = [str(record.run.seed) for record in complete if any(code.endswith("changes") for code in record.codes)]
     if dirty:
         yield f"code with uncommitted changes: seed {', '.join(dirty)}"
+    unknown = [str(record.run.seed) for record in complete if any(code.startswith("None") for code in record.codes)]
+    if unknown:
+        yield f"code not recorded: seed {', '.join(unknown)}"
+
+
+def _changed(complete: list[Record]) -> Iterable[str]:
+    """Runs that were resumed with other code than they began with."""
+    for record in complete:
+        if len(record.codes) > 1:
+            yield f"seed {record.run.seed} was trained with several commits: {', then '.join(record.codes)}"
 
 
 def _mixed(facts: list[dict[str, object]]) -> Iterable[str]:
@@ -166,7 +176,7 @@ def _facts(record: Record) -> dict[str, object]:
 def _circumstances(record: Record) -> dict[str, object]:
     """What must be alike even in runs of different networks and recipes."""
     return {
-        "code commits": _code(record.manifest),
+        "code commits": ", then ".join(record.codes),
         "numbers of test images": record.metrics["test"].get("images"),
         "numbers of test examples": record.metrics["test"].get("examples"),
         "versions of the dataset": _version_of(record.manifest["dataset"]),
@@ -177,13 +187,10 @@ def _circumstances(record: Record) -> dict[str, object]:
 
 
 def _place(record: Record) -> dict[str, object]:
-    """Where a run was made; networks trained on different devices may stand in one row, and a reader is told."""
-    return {"devices": record.manifest.get("device")}
-
-
-def _code(manifest: dict[str, Any]) -> str:
-    """Which code a run was made with; a commit with changes is another one than the commit."""
-    return f"{manifest.get('commit')}{' with changes' if manifest.get('dirty') else ''}"
+    """Where a run was made, and with which torch; runs that differ in it may stand in one row, and a reader is told."""
+    versions = {str(record.manifest["versions"].get("torch"))}
+    versions |= {str(stretch.get("torch")) for stretch in record.manifest.get("stretches", ())}
+    return {"devices": record.manifest.get("device"), "versions of torch": ", then ".join(sorted(versions))}
 
 
 def _version_of(dataset: dict[str, Any]) -> object:

@@ -1,4 +1,4 @@
-"""`softshare publish`: what a scale found, kept in `reports/published/<scale>/`; nothing heavy, nothing half-copied."""
+"""`softshare publish`: what a scale found, kept in `reports/published/<scale>/`; nothing heavy, nothing half-made."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError
+from softshare.evidence.everything import build_everything
 from softshare.evidence.gather import gather
 from softshare.evidence.runfolder import Record, State
 from softshare.files import require_writable, write_json
 from softshare.lock import locked
 from softshare.plan import Plan
 
-# Of the scale, and of each complete run; weights and checkpoints stay behind.
+# Built of the scale, and copied of each complete run; weights and checkpoints stay behind.
 OF_SCALE = ("report.md", "report.html", "claims.*", "tables/*", "figures/*")
 _OF_RUN = (
     "metrics.json",
@@ -33,9 +34,10 @@ BENCH = Path("bench")
 
 
 def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) -> list[Path]:
-    """Copies tables, figures, claims, report, each complete run's metrics and manifest, and the bench if it was run.
+    """Copies each complete run's metrics and manifest, and the bench if it was run, and builds all evidence from them.
 
-    What was published of the scale before is replaced, once all is copied.
+    So what is published says nothing that does not follow from what lies beside it, whatever was built in the results.
+    What was published of the scale before is replaced, once all is there.
 
     Args:
         plan: What was to be run.
@@ -47,8 +49,8 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
         The files, relative to `out`.
 
     Raises:
-        UserError: No complete run, no report, a run made with uncommitted changes, a file too large, or a folder that
-            cannot be written.
+        UserError: No complete run, a run made with uncommitted changes, a file too large, a link out of the results, or
+            a folder that cannot be written.
     """
     if overlap(results, out):
         raise UserError(
@@ -57,9 +59,7 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
     complete = gather(plan, results).in_state(State.COMPLETE)
     if not complete:
         raise UserError("holds no complete run: nothing to publish", file=results)
-    if not (results / "report.html").is_file():
-        raise UserError("is missing", file=results / "report.html", remedy="build it: softshare report")
-    dirty = [record for record in complete if record.manifest.get("dirty") is not False]
+    dirty = [record for record in complete if not record.clean]
     if dirty and not allow_dirty:
         raise UserError(
             f"was made with uncommitted changes, or that is not recorded (of {len(dirty)} runs the first)",
@@ -68,18 +68,25 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
             value=dirty[0].manifest.get("dirty"),
             remedy="make it again from a clean commit, or say --allow-dirty",
         )
-    files = [file for pattern in OF_SCALE for file in sorted(results.glob(pattern)) if file.is_file()]
-    files += [file for record in complete for file in _files_of(record, results)]
-    files += _examples(complete, results)
-    named = {file: file.relative_to(results) for file in files}
+    runs = [file for record in complete for file in _files_of(record, results)] + _examples(complete, results)
+    named = {file: file.relative_to(results) for file in runs}
     bench = results.parent / BENCH
     named |= {file: BENCH / file.name for file in sorted(bench.glob("*")) if file.is_file()}
-    for file in named:
-        if file.stat().st_size > _LARGEST:
-            raise UserError(f"is too large to publish ({file.stat().st_size:,} bytes)", file=file)
+    for file, name in named.items():
+        _require_fit(file, (bench if name.parent == BENCH else results).resolve())
     told = {"scale": plan.scale.name, "experiments": [e.name for e in plan.experiments], "runs": len(complete)}
-    _copy_whole(named, told, out)
-    return [*named.values(), Path(PUBLISHED)]
+    require_writable(out.parent)
+    with locked(out.with_name(f".{out.name}.lock"), out, "published"):
+        _replace(plan, named, told, out)
+    return sorted(file.relative_to(out) for file in out.rglob("*") if file.is_file())
+
+
+def _require_fit(file: Path, within: Path) -> None:
+    """Refuses what is published by no one's leave: what a link leads to, and what is heavy."""
+    if file.is_symlink() or not file.resolve().is_relative_to(within):
+        raise UserError("is a link, or behind one that leads out of the results", file=file, remedy="copy it there")
+    if file.stat().st_size > _LARGEST:
+        raise UserError(f"is too large to publish ({file.stat().st_size:,} bytes)", file=file)
 
 
 def overlap(one: Path, other: Path) -> bool:
@@ -101,16 +108,6 @@ def _examples(complete: list[Record], results: Path) -> list[Path]:
     return [file for file in first.values() if file.is_file()]
 
 
-def _copy_whole(named: dict[Path, Path], told: dict[str, Any], out: Path) -> None:
-    """Copies beside `out` first, so that what stands there is replaced by all of it or left as it is.
-
-    Between two renames, if a kill comes just then, what stood there lies in `<out>.before`; the next call takes it up.
-    """
-    require_writable(out.parent)
-    with locked(out.with_name(f".{out.name}.lock"), out, "published"):
-        _replace(named, told, out)
-
-
 def _require_published(place: Path) -> None:
     """Refuses to put what is published in the place of anything else than what was published before."""
     if not os.path.lexists(place):
@@ -125,28 +122,44 @@ def _require_published(place: Path) -> None:
         )
 
 
-def _replace(named: dict[Path, Path], told: dict[str, Any], out: Path) -> None:
-    fresh, before = out.with_name(f".{out.name}.new"), out.with_name(f"{out.name}.before")
+def _replace(plan: Plan, named: dict[Path, Path], told: dict[str, Any], out: Path) -> None:
+    """Makes all beside `out` first, so that what stands there is replaced by the whole or left as it is.
+
+    Between two renames, if a kill comes just then, what stood there lies in `<out>.before`; the next call takes it up.
+    """
+    beside, before = out.with_name(f".{out.name}.new"), out.with_name(f"{out.name}.before")
     for place in (out, before):
         _require_published(place)
     try:
         if before.is_dir() and not out.exists():
             before.rename(out)
-        for left in (fresh, before):  # by a call that was killed
+        for left in (beside, before):  # by a call that was killed
             if left.is_dir():
                 shutil.rmtree(left)
-        for file, name in named.items():
-            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, fresh / name)
+        fresh = _build(plan, named, beside)
         write_json(fresh / PUBLISHED, told)
         if out.exists():
             out.rename(before)
         fresh.rename(out)
         shutil.rmtree(before, ignore_errors=True)
-    except (OSError, UserError) as error:
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror or error})", file=out) from error
+    finally:
         if before.is_dir() and not out.exists():
             before.rename(out)
-        shutil.rmtree(fresh, ignore_errors=True)
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"cannot be written ({error.strerror or error})", file=out) from error
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _build(plan: Plan, named: dict[Path, Path], beside: Path) -> Path:
+    """Copies the files of the runs and the bench, and builds the evidence; gives its folder, below `beside`."""
+    fresh = beside / plan.scale.name
+    for file, name in named.items():
+        copy = (beside if name.parent == BENCH else fresh) / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    build_everything(plan, fresh)  # which looks for the bench beside the scale
+    if (beside / BENCH).is_dir():
+        (beside / BENCH).rename(fresh / BENCH)
+    for file in fresh.rglob("*"):
+        _require_fit(file, fresh.resolve())
+    return fresh

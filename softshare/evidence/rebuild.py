@@ -1,4 +1,4 @@
-"""All evidence of a scale at once, from its run folders; and what was published, built anew and held against itself."""
+"""What was published, built anew from its runs' numbers and held against itself."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from softshare.errors import UserError
-from softshare.evidence.claims.writing import write_claims
-from softshare.evidence.figures import write_figure
-from softshare.evidence.path_tables import write_path_table
+from softshare.evidence.everything import build_everything
 from softshare.evidence.publish import BENCH, OF_SCALE, PUBLISHED, overlap
-from softshare.evidence.report import write_report
-from softshare.evidence.tables import write_table
 from softshare.files import check, read_json, written_whole
-from softshare.plan import FIGURES, Plan, load_plan
+from softshare.plan import load_plan
 
 
 @dataclass(frozen=True)
@@ -36,22 +32,6 @@ class Rebuilt:
         lines = [f"{len(self.same)} files come out byte for byte"]
         lines += [f"{file}: differs" for file in self.differing] + [f"{file}: missing" for file in self.missing]
         return "\n".join(lines)
-
-
-def build_everything(plan: Plan, results: Path) -> None:
-    """Writes every table, figure, claim and the report of a scale below its results, as the workflow does.
-
-    Raises:
-        UserError: The paper's numbers or claims cannot be read, or nothing can be written.
-    """
-    for experiment in plan.of_kind("table"):
-        write_table(plan, experiment.name, results, results / "tables")
-    for experiment in plan.of_kind("paths"):
-        write_path_table(plan, experiment.name, results, results / "tables")
-    for experiment in plan.of_kind(*FIGURES):
-        write_figure(plan, experiment.name, results, results / "figures")
-    write_claims(plan, results, results)
-    write_report(plan, results, results / "report.md")  # last: it carries the figures
 
 
 def rebuild(published: Path, out: Path | None = None) -> Rebuilt:

@@ -177,7 +177,11 @@ def _dataset(dataset: dict[str, Any]) -> str:
 
 
 def _code(record: Record) -> str:
-    commit, dirty = record.manifest.get("commit"), record.manifest.get("dirty")
+    return ", then ".join(_stretch(told) for told in record.manifest.get("stretches") or [record.manifest])
+
+
+def _stretch(told: dict[str, Any]) -> str:
+    commit, dirty = told.get("commit"), told.get("dirty")
     if commit is None:
         return "commit not recorded"
     known = {"True": "with uncommitted changes", "False": "clean"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -61,6 +62,22 @@ class Record:
     def settings(self) -> dict[str, Any]:
         """Settings of the training, apart from the seed."""
         return {key: value for key, value in self.manifest["settings"].items() if key != "seed"}
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The code it was trained with: commits, with changes or without; several if it was resumed with another."""
+        stretches = self.manifest.get("stretches") or [self.manifest]
+        return tuple(dict.fromkeys(_code(stretch) for stretch in stretches))
+
+    @property
+    def clean(self) -> bool:
+        """Whether it is recorded that no stretch of it was trained with uncommitted changes."""
+        return all(told.get("dirty") is False for told in (self.manifest, *self.manifest.get("stretches", ())))
+
+
+def _code(told: dict[str, Any]) -> str:
+    """A commit with changes is another code than the commit."""
+    return f"{told.get('commit')}{' with changes' if told.get('dirty') else ''}"
 
 
 def read_run(results: Path, run: Run) -> Record:
@@ -147,22 +164,27 @@ def _check_manifest(manifest: dict[str, Any], metrics: dict[str, Any], run: Run)
     for key in ("versions", "dataset"):
         if not isinstance(manifest.get(key), dict):
             raise UnusableError(f"manifest.json: {key} is missing")
+    stretches = manifest.get("stretches", [])
+    if not isinstance(stretches, list) or not all(isinstance(stretch, dict) for stretch in stretches):
+        raise UnusableError("manifest.json: stretches are no list of objects")
 
 
 def _check_history(file: Path, metrics: dict[str, Any]) -> None:
     try:
         with plain_file(file, LARGEST_TEXT).open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines))
-        last = float(rows[-1]["test_error"]) if rows and rows[-1].get("test_error") else None
+        last = float(rows[-1]["test_error"] or "nan") if rows else math.nan
     except FileNotFoundError:
         raise UnusableError("history.csv is missing") from None
-    except (OSError, ValueError, csv.Error):
+    except KeyError:
+        raise UnusableError("history.csv: test_error is missing") from None
+    except (OSError, ValueError, TypeError, csv.Error):
         raise UnusableError("history.csv cannot be read: truncated?") from None
     if len(rows) != metrics["epochs"]:
         raise UnusableError(f"history.csv tells of {len(rows)} epochs, metrics.json of {metrics['epochs']}")
     error = metrics["test"]["error"]
     tolerance = max(_SAME_ERROR, 100.0 * _SAME_IMAGES / metrics["test"]["images"])
-    if last is not None and not abs(last - error) <= tolerance:
+    if not abs(last - error) <= tolerance:
         raise UnusableError(f"metrics.json: test.error {error} is not the last epoch's in history.csv, {last}")
 
 

@@ -96,6 +96,23 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def add_stretch(stretches: list[dict[str, Any]], first: int, told: dict[str, Any]) -> list[dict[str, Any]]:
+    """The code that trained a run, stretch by stretch: one that is resumed may go on with another.
+
+    Args:
+        stretches: Those before; empty for a run that begins.
+        first: The epoch that is trained next, counted from 1.
+        told: The code that trains it, as from `provenance`.
+
+    Returns:
+        The stretches before, and a further one unless the code is that of the last.
+    """
+    code = {"torch": told["versions"]["torch"], "commit": told["commit"], "dirty": told["dirty"]}
+    if stretches and {key: stretches[-1].get(key) for key in code} == code:
+        return stretches
+    return [*stretches, {"first_epoch": first, **code}]
+
+
 def _program() -> str:
     """The command's name, without the folder that it happens to lie in."""
     name = Path(sys.argv[0]).name

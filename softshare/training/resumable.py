@@ -31,7 +31,7 @@ from softshare.training.curves import curves_in
 from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, set_tf32
 from softshare.training.job import Job, RecipeT
 from softshare.training.lock import alone_in
-from softshare.training.record import SimilarityRecord, provenance, save_history, save_weights
+from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history, save_weights
 from softshare.training.walltime import minutes_of_this_job, require_epoch_fits
 
 
@@ -125,6 +125,9 @@ class Resumable(ABC, Generic[RecipeT]):
         self.seconds = 0.0  # of training and evaluation, summed over restarts
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self.earlier_wall_seconds = 0.0
+        # Read when training begins, not when it ends: meanwhile somebody may commit.
+        self.provenance = provenance()
+        self.stretches: list[dict[str, Any]] = []
         self.clock = time.perf_counter()
 
     @abstractmethod
@@ -158,6 +161,7 @@ class Resumable(ABC, Generic[RecipeT]):
             "seconds": self.seconds,
             "started": self.started,
             "wall_seconds": self.wall_seconds,
+            "stretches": self.stretches,
         }
 
     def restore(self, found: dict[str, Any]) -> None:
@@ -171,6 +175,7 @@ class Resumable(ABC, Generic[RecipeT]):
         self.seconds = found["seconds"]
         self.started = found["started"]
         self.earlier_wall_seconds = found["wall_seconds"]
+        self.stretches = found["stretches"]
 
     def resume(self) -> None:
         """Goes on from the checkpoint, if there is one.
@@ -179,10 +184,10 @@ class Resumable(ABC, Generic[RecipeT]):
             UserError: It is damaged, or of another run.
         """
         found = load_checkpoint(self.checkpoint, self.identity)
-        if found is None:
-            return
         try:
-            self.restore(found)
+            if found is not None:
+                self.restore(found)
+            self.stretches = add_stretch(self.stretches, self.epoch + 1, self.provenance)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise UserError("the checkpoint does not fit the run", file=self.checkpoint, remedy=REMEDY) from error
 
@@ -295,7 +300,8 @@ class Resumable(ABC, Generic[RecipeT]):
             "wall_seconds": round(self.wall_seconds, 2),
             "device_seconds": round(self.seconds * job.processes.count, 2),
             "peak_memory_bytes": peak_memory_bytes(job.device),
-            **provenance(),
+            **self.provenance,
+            "stretches": self.stretches,
         }
         write_json(out / "manifest.json", manifest)
         write_json(out / "metrics.json", metrics)

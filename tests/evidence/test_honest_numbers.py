@@ -27,6 +27,14 @@ MIXED: dict[str, tuple[dict[str, Any], str]] = {
     "another commit": ({"manifest": {"commit": "b" * 40}}, "mixes code commits"),
     "no commit": ({"manifest": {"commit": None}}, "mixes code commits"),
     "uncommitted changes": ({"manifest": {"dirty": True}}, "mixes code commits"),
+    "resumed with another commit": (
+        {"manifest": {"stretches": [{"commit": letter * 40, "dirty": False} for letter in "ab"]}},
+        f"seed 3 was trained with several commits: {'a' * 40}, then {'b' * 40}",
+    ),
+    "resumed with uncommitted changes": (
+        {"manifest": {"stretches": [{"commit": "a" * 40, "dirty": dirty} for dirty in (True, False)]}},
+        f"seed 3 was trained with several commits: {'a' * 40} with changes, then {'a' * 40}",
+    ),
     "other data": (
         {"manifest": {"dataset": {"name": "cifar10", "source": "elsewhere", "fingerprint": "e" * 64}}},
         "mixes versions of the dataset",
@@ -122,6 +130,31 @@ def test_what_is_no_number_is_no_cell(
         if Run(RUN, 0) in line.evidence.cell.runs
     ]
     assert line.judgement.n == 3 and any("seed 0 left out: metrics.json: test" in note for note in line.notes)
+
+
+@pytest.mark.attack("verdicts from mixed runs and repeated seeds")
+def test_runs_that_all_changed_their_code_at_one_place_are_mixed_too(
+    make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path
+) -> None:
+    stretches = [{"commit": letter * 40, "dirty": False} for letter in "ab"]
+    for seed in range(5):
+        make_run(Run(RUN, seed), 3.9 + seed / 100, manifest={"commit": "b" * 40, "stretches": stretches})
+    assert verdict_of(paper_plan, tmp_path, "SWRN 28-10")[0] is Verdict.MIXED
+    write_report(paper_plan, tmp_path, tmp_path / "report.md")
+    told = f"commit {'a' * 12} (clean), then commit {'b' * 12} (clean)"
+    assert told in (tmp_path / "report.md").read_text()
+
+
+def test_code_that_nobody_recorded_is_said(make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path) -> None:
+    for seed in range(5):
+        make_run(Run(RUN, seed), 3.9 + seed / 100, manifest={"commit": None, "dirty": None})
+    assert "code not recorded: seed 0, 1, 2, 3, 4" in verdict_of(paper_plan, tmp_path, "SWRN 28-10")[1]
+
+
+def test_another_torch_is_said(make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path) -> None:
+    for seed in range(5):
+        make_run(Run(RUN, seed), 3.9 + seed / 100, manifest={"versions": {"torch": f"2.{seed // 4}"}})
+    assert "mixes versions of torch: 2.0, 2.1" in verdict_of(paper_plan, tmp_path, "SWRN 28-10")[1]
 
 
 def test_the_report_and_the_claims_tell_of_mixed_runs(make_run: Callable[..., Path], tmp_path: Path) -> None:

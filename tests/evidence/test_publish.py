@@ -10,8 +10,9 @@ import pytest
 
 from softshare.cli import main
 from softshare.errors import UserError
+from softshare.evidence.everything import build_everything
 from softshare.evidence.publish import OF_SCALE, publish
-from softshare.evidence.rebuild import build_everything, rebuild
+from softshare.evidence.rebuild import rebuild
 from softshare.evidence.report import write_report
 from softshare.plan import load_plan
 
@@ -67,12 +68,11 @@ def test_nothing_to_publish_is_said(plan, tmp_path, tmp_path_factory, results, c
     out = tmp_path_factory.mktemp("elsewhere") / "out"
     with pytest.raises(UserError, match="no complete run"):
         publish(plan, tmp_path / "absent", out)
-    (results / "report.html").unlink()
-    with pytest.raises(UserError, match=r"report\.html: is missing"):
-        publish(plan, results, out)
-    (results / "report.html").write_bytes(b"x" * 5_000_001)
+    with (results / "runs" / plan.runs[0].folder / "similarity.npz").open("ab") as file:
+        file.truncate(5_000_001)
     with pytest.raises(UserError, match="too large"):
         publish(plan, results, out)
+    assert not list(out.parent.iterdir())
     command = ["publish", "--scale", "quick", "--results", str(tmp_path / "none"), "--out", str(out)]
     assert main(command) == 2 and "no complete run" in capsys.readouterr().err
     assert not out.exists()
@@ -169,6 +169,33 @@ def test_the_results_are_not_published_over_themselves(place, plan, results):
     with pytest.raises(UserError, match="is, holds or lies in the results themselves"):
         publish(plan, results, out)
     assert sorted(results.rglob("*")) == before
+
+
+@pytest.mark.attack("links in what is published")
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_links_in_a_run_are_not_followed(place, plan, results, tmp_path_factory):
+    run, elsewhere = results / "runs" / plan.runs[0].folder, tmp_path_factory.mktemp("elsewhere")
+    if place == "file":
+        (elsewhere / "secret").write_text("mine")
+        (run / "folding" / "folding.json").symlink_to(elsewhere / "secret")
+    else:
+        run.rename(elsewhere / "run")
+        run.symlink_to(elsewhere / "run")
+    with pytest.raises(UserError, match="is a link, or behind one that leads out of the results"):
+        publish(plan, results, elsewhere / "quick")
+    assert not (elsewhere / "quick").exists()
+
+
+def test_pages_of_the_results_that_tell_of_a_run_in_training_are_built_anew(plan, results, tmp_path_factory, capsys):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    training = results / "runs" / plan.runs[5].folder
+    training.mkdir(parents=True)
+    (training / "checkpoint.pt").touch()
+    write_report(plan, results, results / "report.md")
+    assert "in training" in (results / "report.md").read_text()
+    publish(plan, results, out)
+    assert "in training" not in (out / "report.md").read_text()
+    assert main(["report", "--from", str(out)]) == 0, capsys.readouterr()
 
 
 @pytest.mark.parametrize("name", ["quick", "quick.before"])

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from softshare.errors import UserError
 from softshare.models import create_model
-from softshare.training import engine
+from softshare.training import engine, resumable
 from softshare.training.engine import train
 from softshare.training.evaluation import load_weights
 
@@ -90,6 +90,42 @@ def test_a_killed_run_ends_with_the_same_bits(job, images, tmp_path, monkeypatch
     torch.rand(17)  # the state of the global generator must not matter
     train(job, images, tmp_path / "killed", progress=False)
     same_bits(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_run_that_is_resumed_with_other_code_tells_of_both(job, images, tmp_path, monkeypatch):
+    told = {"argv": [], "commit": "a", "dirty": False, "versions": {"torch": "2"}, "platform": ""}
+
+    def killed(_):
+        raise Killed
+
+    for epoch, code in ((1, "a"), (2, "a"), (3, "b")):
+        with monkeypatch.context() as patch:
+            patch.setattr(resumable, "provenance", lambda code=code: told | {"commit": code})
+            if epoch < 3:
+                save = engine._Training.save
+                patch.setattr(engine._Training, "save", lambda self, save=save: (save(self), killed(self)))
+                with pytest.raises(Killed):
+                    train(job, images, tmp_path, progress=False)
+            else:
+                train(job, images, tmp_path, progress=False)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    stretches = [(stretch["first_epoch"], stretch["commit"]) for stretch in manifest["stretches"]]
+    assert stretches == [(1, "a"), (3, "b")] and manifest["commit"] == "b"
+
+
+def test_a_run_tells_the_code_that_it_began_with(job, images, tmp_path, monkeypatch):
+    """A commit made while it trains is none of its."""
+    run_epoch = engine._Training.run_epoch
+
+    def committed(self, *arguments):
+        monkeypatch.setattr(resumable, "provenance", None)
+        run_epoch(self, *arguments)
+
+    monkeypatch.setattr(engine._Training, "run_epoch", committed)
+    train(job, images, tmp_path, progress=False)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (stretch,) = manifest["stretches"]
+    assert stretch["first_epoch"] == 1 and stretch["commit"] == manifest["commit"]
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_one_others(job, images, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from softshare.bench.dag import pretend_all_was_made
 from softshare.bench.project_copy import project_copy
 from softshare.bench.run_folders import write_run_folders
-from softshare.evidence.rebuild import build_everything
+from softshare.evidence.everything import build_everything
 from softshare.plan import FIGURES, load_plan
 
 

@@ -1,0 +1,28 @@
+"""All evidence of a scale at once, from its run folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from softshare.evidence.claims.writing import write_claims
+from softshare.evidence.figures import write_figure
+from softshare.evidence.path_tables import write_path_table
+from softshare.evidence.report import write_report
+from softshare.evidence.tables import write_table
+from softshare.plan import FIGURES, Plan
+
+
+def build_everything(plan: Plan, results: Path) -> None:
+    """Writes every table, figure, claim and the report of a scale below its results, as the workflow does.
+
+    Raises:
+        UserError: The paper's numbers or claims cannot be read, or nothing can be written.
+    """
+    for experiment in plan.of_kind("table"):
+        write_table(plan, experiment.name, results, results / "tables")
+    for experiment in plan.of_kind("paths"):
+        write_path_table(plan, experiment.name, results, results / "tables")
+    for experiment in plan.of_kind(*FIGURES):
+        write_figure(plan, experiment.name, results, results / "figures")
+    write_claims(plan, results, results)
+    write_report(plan, results, results / "report.md")  # last: it carries the figures
