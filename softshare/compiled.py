@@ -49,7 +49,7 @@ def compiled_library(source: Path, flags: tuple[str, ...]) -> ctypes.CDLL | None
     flags = (*flags, "-shared", "-fPIC", "-std=c11")
     key = hashlib.sha256(source.read_bytes() + repr((flags, compiler, _processor())).encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "softshare"
-    target = cache / f"{source.stem}-{key}.so"
+    target = cache / "compiled" / f"{source.stem}-{key}.so"
     for _ in range(2):  # what does not load is made anew, once
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             return ctypes.CDLL(str(_compiled(compiler, flags, source, target)))
@@ -87,11 +87,12 @@ def in_threads(part: Callable[[int, int], None], size: int, least: int, multiple
 
 def _compiled(compiler: str, flags: tuple[str, ...], source: Path, target: Path) -> Path:
     if not target.exists() or not _own(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             made = Path(folder) / target.name
             command = [compiler, *flags, str(source), "-o", str(made)]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
+            made.chmod(0o700)
             made.replace(target)
     if not (_own(target) and _own(target.parent)):
         raise PermissionError(f"{target} may have been made by another user")
@@ -101,7 +102,7 @@ def _compiled(compiler: str, flags: tuple[str, ...], source: Path, target: Path)
 def _own(path: Path) -> bool:
     """Whether nobody but this user and root can have put something there: what is loaded is run."""
     status = path.stat()
-    return not hasattr(os, "getuid") or (status.st_uid in (0, os.getuid()) and not status.st_mode & 0o002)
+    return not hasattr(os, "getuid") or (status.st_uid in (0, os.getuid()) and not status.st_mode & 0o022)
 
 
 def _processor() -> str:

@@ -11,6 +11,7 @@ import re
 import stat
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,9 @@ from softshare.errors import UserError, did_you_mean
 
 # Bytes of a file that is read as text; of arrays, unpacked; of weights and checkpoints.
 LARGEST_TEXT, LARGEST_ARRAYS, LARGEST_WEIGHTS = 64_000_000, 512_000_000, 8_000_000_000
+
+# Seconds after which what a process was writing is taken for left by a kill: it may be another's, on another machine.
+_IDLE = 3600.0
 
 # libyaml's where PyYAML was built with it: a report reads recipes hundreds of times, and it is some ten times faster.
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -49,6 +53,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, path.name, idle=_IDLE)
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
             raise UserError("is no plain file, and is not replaced", file=path, remedy="name another path")
         yield temporary
@@ -66,12 +71,21 @@ def written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes what `written_whole` had not yet renamed when a process was killed; none may be writing there now."""
-    for path in folder.glob(".*.tmp"):
-        if path.is_file() and re.fullmatch(r"\..+\.\d+\.tmp", path.name):
-            with contextlib.suppress(OSError):
-                path.unlink()
+def remove_leftovers(folder: Path, name: str | None = None, idle: float = 0.0) -> None:
+    """Removes what `written_whole` had not yet renamed when a process was killed.
+
+    Args:
+        folder: Where it was to write.
+        name: The file it was to write; None = any.
+        idle: Seconds in which nobody wrote to what is removed; 0 where no other process can be writing.
+    """
+    pattern = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.\d+\.tmp")
+    before = time.time() - idle
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in [entry for entry in entries if pattern.fullmatch(entry.name)]:
+            found = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode) and (not idle or found.st_mtime < before):
+                Path(entry.path).unlink()
 
 
 def require_writable(folder: Path) -> None:

@@ -136,6 +136,13 @@ def test_bad_input_is_one_line_and_nothing_is_written(case, tmp_path, capsys, mo
     assert list(tmp_path.rglob("*")) == []
 
 
+def test_a_terminal_that_cannot_show_a_letter_is_no_reason_to_end(tmp_path):
+    command = [sys.executable, "-m", "softshare", "claims", "--scale", "quick", "--results", str(tmp_path)]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "") and "\\u" in done.stdout
+
+
 def test_weights_that_do_not_fit_are_refused(run, tmp_path, capsys):
     for name in ("metrics.json", "manifest.json"):
         (tmp_path / name).write_bytes((run / name).read_bytes())

@@ -17,6 +17,7 @@ from softshare.bench.measure import alternate
 from softshare.bench.steps import training_step
 from softshare.errors import UserError
 from softshare.files import require_writable, write_text, written_whole
+from softshare.names import require_fit
 from softshare.training.device import describe_device, keep_freed_memory, resolve_precision
 
 # The first that an operation's name matches; what none matches is "other".
@@ -32,6 +33,7 @@ _KINDS = (
 )
 _SIDE = 2048
 _STEPS = 3
+_LARGEST_BATCH = 65_536
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,11 @@ def profile_step(model: str, batch: int, out: Path, rounds: int = 7) -> StepProf
         rounds: Times that step and matrix product are timed.
 
     Raises:
-        UserError: An unknown name, a batch below 1, or the folder cannot be written.
+        UserError: No network for CIFAR's images, a batch that no step has, or the folder cannot be written.
     """
-    if batch < 1:
-        raise UserError("must be 1 or more", key="batch", value=batch)
+    require_fit(model, "cifar10")
+    if not 2 <= batch <= _LARGEST_BATCH:
+        raise UserError(f"must be from 2 to {_LARGEST_BATCH:,}", key="batch", value=batch)
     require_writable(out)
     keep_freed_memory()
     device = torch.device("cpu")

@@ -7,10 +7,10 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from softshare import __version__
 from softshare.cli import data, evidence, forecast, measuring, runs, watching
+from softshare.cli.parsing import Parser, require_words
 from softshare.errors import Stopped, UserError, shorten
 from softshare.stopping import stops_cleanly
 from softshare.telling import is_first_process, tell
@@ -23,9 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 where the input was at fault or memory too small (the one line on standard error tells how); 128 + the
         signal that stopped it.
     """
-    arguments = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # a log is read while the run goes on
+        # A log is read while the run goes on; and what a terminal cannot show is no reason to end.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        require_words(words)
+    except UserError as error:
+        tell(f"softshare: error: {error}")
+        return 2
+    arguments = _parser().parse_args(words)
     environment = os.environ.get("SOFTSHARE_ENVIRONMENT")  # told by those of envs/, for a job's log to tell
     if environment and is_first_process():
         print(f"environment: {environment} ({sys.prefix})", file=sys.stderr)
@@ -63,19 +70,8 @@ def _known(error: Exception) -> UserError | None:
     return None
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says in one line what was wrong; argparse would print every option that there is."""
-
-    def error(self, message: str) -> NoReturn:
-        if message.endswith("expected one argument"):
-            # `--budget -3h`: argparse takes a value that begins so for an option.
-            message += " (a value that begins with - is given as --NAME=VALUE)"
-        tell(f"softshare: error: {shorten(' '.join(message.split()), 240)}; see {self.prog} --help")
-        sys.exit(2)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="softshare", description="Soft parameter sharing, and its reproduction.")
+    parser = Parser(prog="softshare", description="Soft parameter sharing, and its reproduction.")
     parser.add_argument("--version", action="version", version=f"softshare {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.set_defaults(if_stopped="nothing is left half-written")

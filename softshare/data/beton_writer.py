@@ -31,7 +31,8 @@ from softshare.data.beton import (
 from softshare.data.beton_images import Images, PixelImages, StoredImage
 from softshare.data.own_process import Report, in_own_process
 from softshare.errors import UserError
-from softshare.files import write_json, written_whole
+from softshare.files import remove_leftovers, require_writable, write_json, written_whole
+from softshare.lock import locked
 
 _CHUNK = 64
 _AHEAD = 32  # chunks that are made at once, at most
@@ -93,16 +94,21 @@ def write_beton(
         What `<file>.json` tells.
 
     Raises:
-        UserError: The disk is full, the folder cannot be written, an image cannot be read, or the time is over.
+        UserError: The disk is full, the folder cannot be written, an image cannot be read, the time is over, or another
+            process is writing the file.
     """
     if len(content.train) + len(content.test) != len(content.labels):
         raise UserError(f"{len(content.labels):,} labels for other images", file=path, key=content.dataset)
-    with written_whole(path) as temporary:
-        facts = in_own_process(
-            _write_and_check, temporary, content, threads,
-            total=len(content) + len(content.compared()), label=f"writing {path.name}", limit=limit, progress=progress,
-        )  # fmt: skip
-    write_json(facts_file(path), facts)
+    require_writable(path.parent)
+    with locked(path.with_name(f".{path.name}.lock"), path, "written"):
+        remove_leftovers(path.parent, path.name)
+        with written_whole(path) as temporary:
+            facts = in_own_process(
+                _write_and_check, temporary, content, threads,
+                total=len(content) + len(content.compared()), label=f"writing {path.name}", limit=limit,
+                progress=progress,
+            )  # fmt: skip
+        write_json(facts_file(path), facts)
     return facts
 
 

@@ -57,6 +57,7 @@ def load_photographs(
     path = _place(name, path)
     facts = ilsvrc_facts() if name == "imagenet" else None
     found = find_photographs(path)
+    _require_text(found, path)
     classes = _classes(found, facts, path)
     if facts and not limit:
         check_complete(facts, {split: part.labels for split, part in found.splits.items()}, path)
@@ -86,6 +87,16 @@ def _place(name: str, path: str | Path | None) -> Path:
         remedy = f"set data.{name} or --data" + (": it cannot be downloaded" if name == "imagenet" else "")
         raise UserError("no such file or folder", file=place, remedy=remedy)
     return place
+
+
+def _require_text(found: Found, path: Path) -> None:
+    """Refuses names that no manifest could be written with."""
+    for part in found.splits.values():
+        try:
+            "".join(part.index.paths).encode()
+        except UnicodeEncodeError as error:
+            name = next(name for name in part.index.paths if error.object[error.start] in name)
+            raise UserError("a name is no UTF-8", file=path, value=name, remedy="rename that file or folder") from None
 
 
 def _classes(found: Found, facts: PhotographFacts | None, path: Path) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def _check_history(file: Path, metrics: dict[str, Any]) -> None:
     except FileNotFoundError:
         raise UnusableError("history.csv is missing") from None
     except KeyError:
-        raise UnusableError("history.csv: test_error is missing") from None
+        raise UnusableError("history.csv has no column test_error") from None
     except (OSError, ValueError, TypeError, csv.Error):
         raise UnusableError("history.csv cannot be read: truncated?") from None
     if len(rows) != metrics["epochs"]:

@@ -63,12 +63,12 @@ def parse_thresholds(text: str) -> list[float]:
     """Reads `0.8`, `0.7,0.8` or `0.5:1.0:0.05` (first, last, step).
 
     Raises:
-        UserError: It is none of these, or a threshold lies outside [0, 1].
+        UserError: It is none of these, steps are below 0.001, or a threshold lies outside [0, 1].
     """
     try:
         if ":" in text:
             first, last, step = (float(part) for part in text.split(":"))
-            if not (step >= 1e-4 and last >= first):
+            if not (step >= 1e-3 and last >= first):
                 raise ValueError
             _require_similarity(first, last)
             count = int(round((last - first) / step, 6)) + 1

@@ -16,6 +16,7 @@ from softshare.data.beton_images import PixelImages
 from softshare.data.beton_writer import Content, write_beton
 from softshare.data.ffcv_file import ffcv_is_installed
 from softshare.errors import UserError
+from softshare.lock import locked
 
 PAGE = 1 << 21
 FINGERPRINT = "ab" * 32
@@ -71,6 +72,16 @@ class TestWritten:
         assert sorted(each.name for each in written[0].parent.iterdir()) == ["cifar10.beton", "cifar10.beton.json"]
         write_beton(tmp_path / "again.beton", content(), progress=False)
         assert (tmp_path / "again.beton").read_bytes() == written[0].read_bytes()
+
+    def test_one_process_writes_a_file_and_clears_away_what_a_killed_one_left(self, written, tmp_path):
+        for name in (".a.beton.12.tmp", ".b.beton.12.tmp"):
+            (tmp_path / name).write_text("x")
+        said = r"a\.beton: process: .* is being written by another process"
+        with locked(tmp_path / ".a.beton.lock", tmp_path, "written"), pytest.raises(UserError, match=said):
+            write_beton(tmp_path / "a.beton", content(), progress=False)
+        write_beton(tmp_path / "a.beton", content(), progress=False)
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == [".b.beton.12.tmp", "a.beton", "a.beton.json"]
 
     def test_images_of_more_than_one_page(self, tmp_path):
         path = tmp_path / "large.beton"

@@ -112,6 +112,9 @@ BAD: list[tuple[str, Callable[[Path], object], str]] = [
     ("no history", lambda f: (f / "history.csv").unlink(), "history.csv is missing"),
     ("short", lambda f: (f / "history.csv").write_text("epoch,test_error\n1,4.0\n"), "tells of 1 epochs"),
     ("bad history", lambda f: (f / "history.csv").write_text("epoch,test_error\n1,4.x\n"), "cannot be read"),
+    ("empty error", lambda f: (f / "history.csv").write_text("test_error,\n" + ",1\n" * 200), "last epoch's"),
+    ("no error", lambda f: (f / "history.csv").write_text("epoch,\n" + "1,1\n" * 200), "has no column test_error"),
+    ("short row", lambda f: (f / "history.csv").write_text("epoch,test_error\n" + "1\n" * 200), "last epoch's"),
     ("nan history", lambda f: (f / "history.csv").write_text("test_error\n" + "nan\n" * 200), "last epoch's"),
 ]
 

@@ -12,7 +12,7 @@ from spoiling import SHARED, TRAIN, Case, pipe, write
 __all__ = ["CASES", "FILE", "SHARED", "placed"]
 
 NAMES = {
-    "": "unknown model",
+    "": "is empty",
     " ": "unknown model",
     "wrn": "unknown model",
     "wrn-28": "unknown model",
@@ -134,6 +134,33 @@ OTHERS = {
     "a loader that is none": Case([*SHARED, "--loader", "ffvc"], ["loader: 'ffvc'", "did you mean 'ffcv'?"]),
     "a step of no images taken apart": Case(
         ["bench", "--profile", "wrn-16-1", "--batch", "0", "--out", "{here}/out"], ["batch: 0:"]
+    ),
+    "a step of a network for paths taken apart": Case(
+        ["bench", "--profile", "scnn-20", "--out", "{here}/out"], ["model: 'scnn-20'", "is made for shortest-paths"]
+    ),
+    "a step of images beyond any memory taken apart": Case(
+        ["bench", "--profile", "wrn-16-1", "--batch", str(10**9), "--out", "{here}/out"], ["batch: 1000000000:"]
+    ),
+    "a folder from a variable that is not set": Case([*SHARED, "--out", ""], ["out: ''", "is empty"]),
+    "a folder from a variable that is not set, joined": Case([*SHARED, "--out="], ["out: ''", "is empty"]),
+    "a recipe from a variable that is not set": Case([*SHARED, "--recipe", ""], ["recipe: ''", "is empty"]),
+    "a run from a variable that is not set": Case(["evaluate", ""], ["argument: ''", "is empty"]),
+    "a folder whose name is no UTF-8": Case([*SHARED, "--out", "{here}/x\udcff"], ["\\udcff", "is no UTF-8"]),
+    "a seed in other digits": Case([*SHARED, "--seed", "\N{ARABIC-INDIC DIGIT THREE}"], ["invalid int value"]),
+    "a seed with a stroke in it": Case([*SHARED, "--seed", "1_0"], ["--seed", "invalid int value: '1_0'"]),
+    "a rate with a stroke in it": Case([*SHARED, "--dropout", "0.0_1"], ["--dropout", "invalid float value"]),
+    "thresholds without end": Case(
+        ["fold", "{run}", "--thresholds", "0:1:0.0001"], ["thresholds: '0:1:0.0001'", "is no threshold"]
+    ),
+    "a class whose name is no UTF-8": Case(
+        ["data", "check", "folder", "--data", "{here}", "--out", "{here}/facts.json"],
+        ["train/a\\udcff/0.jpg", "a name is no UTF-8"],
+        write("train/a\udcff/0.jpg", "x"),
+    ),
+    "a photograph whose name is no UTF-8": Case(
+        ["data", "check", "folder", "--data", "{here}", "--out", "{here}/facts.json"],
+        ["train/a/\\udcff.jpg", "a name is no UTF-8"],
+        write("train/a/\udcff.jpg", "x"),
     ),
     "no such bench": Case(["bench", "--only", "dag\n"], ["no such bench"]),
     "a preview of no kind": Case(["data", "shortest-paths", "--preview", "{here}/a.exe"], ["a.exe"]),

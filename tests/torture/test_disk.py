@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 from forked import Command, run
@@ -209,6 +210,16 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
         (tmp_path / name).write_text("x")
     remove_leftovers(tmp_path)
     assert sorted(content(tmp_path)) == [".a.12.tmp.keep", ".mine.tmp", "metrics.json"]
+
+
+def test_what_was_left_half_written_for_an_hour_is_cleared_away_by_who_writes_next(tmp_path):
+    left, at_work, other = (tmp_path / name for name in (".a.json.1.tmp", ".a.json.2.tmp", ".b.json.1.tmp"))
+    for file in (left, at_work, other):
+        file.write_text("x")
+    for file in (left, other):
+        os.utime(file, (time.time() - 4000,) * 2)
+    write_text(tmp_path / "a.json", "{}")
+    assert sorted(content(tmp_path)) == [".a.json.2.tmp", ".b.json.1.tmp", "a.json"]
 
 
 @pytest.mark.slow

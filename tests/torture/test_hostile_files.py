@@ -221,5 +221,14 @@ def test_compiled_code_in_a_folder_that_others_can_write_is_not_loaded(tmp_path,
     source.write_text("int one(void) { return 1; }\n")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert compiled_library(source, ()).one() == 1
-    (tmp_path / "softshare").chmod(0o777)
-    assert compiled_library(source, ()) is None
+    compiled = tmp_path / "softshare/compiled"
+    (library,) = compiled.iterdir()
+    assert not (compiled.stat().st_mode | library.stat().st_mode) & 0o077
+    for others in (0o002, 0o020):  # everybody, and the group
+        library.chmod(0o700 | others)
+        assert compiled_library(source, ()).one() == 1
+        assert not library.stat().st_mode & others, "it was not made anew"
+        compiled.chmod(0o700 | others)
+        assert compiled_library(source, ()) is None
+        compiled.chmod(0o700)
+        assert compiled_library(source, ()).one() == 1

@@ -191,7 +191,9 @@ def test_what_reads_runs_killed_before_each_change(what, full, tmp_path, tries):
     undisturbed = Command(command, log, watched=place)
     assert undisturbed.wait() == 0, undisturbed.said
     final = content(place / last)
-    instants = range(1, undisturbed.changes + 1) if full else range(1, undisturbed.changes + 1)[-2:]
+    instants = range(1, undisturbed.changes + 1)
+    # Publishing builds pages where nobody looks, dozens of changes that are alike, and puts them in place at the end.
+    instants = [*instants[:-12][:: max(1, len(instants) // 24)], *instants[-12:]] if full else instants[-2:]
     for instant in tries.each(instants):
         killed = Command(command, log, watched=place, die_before=instant)
         assert killed.wait() == -signal.SIGKILL, killed.said

@@ -1,0 +1,61 @@
+"""How the command line reads its words: plain numbers, nothing empty, and one line on what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from softshare.errors import UserError, shorten
+from softshare.telling import tell
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what was wrong; argparse would print every option that there is."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.register("type", int, _whole)
+        self.register("type", float, _number)
+
+    def error(self, message: str) -> NoReturn:
+        """As of `ArgumentParser`, in one line."""
+        if message.endswith("expected one argument"):
+            # `--budget -3h`: argparse takes a value that begins so for an option.
+            message += " (a value that begins with - is given as --NAME=VALUE)"
+        tell(f"softshare: error: {shorten(' '.join(message.split()), 240)}; see {self.prog} --help")
+        sys.exit(2)
+
+
+def require_words(words: Sequence[str]) -> None:
+    """Refuses words that mean nothing, or that no page could be written with.
+
+    An empty word, as an unset variable of a shell leaves it, would mean the current folder or the default.
+
+    Raises:
+        UserError: A word, or an option's value, is empty or no UTF-8.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if not value and (equals or not option):
+            name = option or (before if before.startswith("--") else "")
+            raise UserError("is empty", key=name.lstrip("-") or "argument", value="", remedy="is a variable not set?")
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UserError("is no UTF-8", key="argument", value=word, remedy="rename that file or folder") from None
+
+
+def _whole(text: str) -> int:
+    # `int` also takes 1_0 and the digits of every script.
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ValueError
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not text.isascii() or "_" in text:
+        raise ValueError
+    return float(text)
