@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
@@ -79,9 +81,16 @@ def leave_signals(_: int = 0) -> None:
     Terminals and schedulers send them to all processes at once. SIGTERM may also be that process's own last word, which
     then waits for this one to end: it ends so many seconds later. To be called in the process (a DataLoader does).
     """
+    sys.excepthook = _unless_unheard
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_STAYS))
+
+
+def _unless_unheard(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
+    """Tells of an error, but not that whoever was to be handed something is gone: that one says why."""
+    if not issubclass(kind, ConnectionError):
+        sys.__excepthook__(kind, error, place)
 
 
 def _work(connection: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

@@ -59,6 +59,10 @@ class Cost:
     p_reestimated: float | None
 
 
+# A thousand thresholds show every change that there is; each is folded and evaluated.
+_FINEST = 0.001
+
+
 def parse_thresholds(text: str) -> list[float]:
     """Reads `0.8`, `0.7,0.8` or `0.5:1.0:0.05` (first, last, step).
 
@@ -68,9 +72,11 @@ def parse_thresholds(text: str) -> list[float]:
     try:
         if ":" in text:
             first, last, step = (float(part) for part in text.split(":"))
-            if not (step >= 1e-3 and last >= first):
+            if not (step > 0 and last >= first):
                 raise ValueError
             _require_similarity(first, last)
+            if step < _FINEST:
+                raise UserError(f"steps from {_FINEST} are taken", key="thresholds", value=text)
             count = int(round((last - first) / step, 6)) + 1
             thresholds = [round(first + index * step, 10) for index in range(count)]
         else:

@@ -150,7 +150,7 @@ OTHERS = {
     "a seed with a stroke in it": Case([*SHARED, "--seed", "1_0"], ["--seed", "invalid int value: '1_0'"]),
     "a rate with a stroke in it": Case([*SHARED, "--dropout", "0.0_1"], ["--dropout", "invalid float value"]),
     "thresholds without end": Case(
-        ["fold", "{run}", "--thresholds", "0:1:0.0001"], ["thresholds: '0:1:0.0001'", "is no threshold"]
+        ["fold", "{run}", "--thresholds", "0:1:0.0001"], ["thresholds: '0:1:0.0001'", "steps from 0.001"]
     ),
     "a class whose name is no UTF-8": Case(
         ["data", "check", "folder", "--data", "{here}", "--out", "{here}/facts.json"],
