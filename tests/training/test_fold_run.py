@@ -133,11 +133,15 @@ def test_thresholds(text, values):
     assert parse_thresholds(text) == values
 
 
-@pytest.mark.parametrize(
-    "text", ["", "high", "0.5:1.0", "0.5:1:0", "1:0.5:0.1", "0.5:1:nan", "0:1:1e-9", "0.8:1:0.1:3"]
-)
+@pytest.mark.parametrize("text", ["", "high", "0.5:1.0", "0.5:1:0", "1:0.5:0.1", "0.5:1:nan", "0.8:1:0.1:3"])
 def test_what_is_no_threshold_is_refused(text):
     with pytest.raises(UserError, match="is no threshold"):
+        parse_thresholds(text)
+
+
+@pytest.mark.parametrize("text", ["0:1:1e-9", "0:1:0.0009", "0:0:1e-4"])
+def test_more_thresholds_than_show_anything_are_refused(text):
+    with pytest.raises(UserError, match=r"steps from 0\.001 are taken"):
         parse_thresholds(text)
 
 
