@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ class Runtimes:
     Attributes:
         minutes: By run, such as `cifar10/swrn-28-10/cifar/seed0`, each on one GPU or on the CPU; none where no forecast
             is of use.
+        folding: Likewise of the foldings of those that are folded.
         note: Why a forecast that is there is not, in one line; None where all is well.
     """
 
     minutes: Mapping[str, float]
+    folding: Mapping[str, float] = field(default_factory=dict)
     note: str | None = None
 
 
@@ -49,21 +51,22 @@ def read_minutes(results: Path, on_gpu: bool) -> Runtimes:
         basis, for_gpu = content["basis"], "gpus" in content
         if not for_gpu and "cores" not in content:
             raise KeyError("gpus")
-        minutes = dict(map(_minutes, content["runs"]))
+        minutes = {row["run"]: _minutes(row, "wall_seconds") for row in content["runs"]}
+        folding = {row["run"]: _minutes(row, "fold_seconds") for row in content["runs"]}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         remedy = "delete it, or write it anew with `softshare forecast --out`"
         raise UserError(f"is no forecast ({error!r})", file=file, remedy=remedy) from None
     instead = "time limits are taken from minutes_per_run of the scale"
     if basis == "peak":
-        return Runtimes({}, f"{file}: tells a data sheet's peak, the fewest hours possible; {instead}")
+        return Runtimes({}, note=f"{file}: tells a data sheet's peak, the fewest hours possible; {instead}")
     if for_gpu != on_gpu:
         made, wanted = ("a GPU", "on a CPU") if for_gpu else ("a CPU", "on GPUs")
-        return Runtimes({}, f"{file}: was made for {made}, and jobs run {wanted}; {instead}")
-    return Runtimes(minutes)
+        return Runtimes({}, note=f"{file}: was made for {made}, and jobs run {wanted}; {instead}")
+    return Runtimes(minutes, {run: each for run, each in folding.items() if each})
 
 
-def _minutes(row: dict[str, Any]) -> tuple[str, float]:
-    run, seconds = row["run"], float(row["wall_seconds"])
+def _minutes(row: dict[str, Any], key: str) -> float:
+    run, seconds = row["run"], float(row[key])
     if not isinstance(run, str) or not 0 <= seconds < math.inf:  # NaN is neither
-        raise ValueError(f"run {run!r} takes {seconds} s")
-    return run, seconds / 60
+        raise ValueError(f"{key} of {run!r} are {seconds}")
+    return seconds / 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
@@ -25,14 +26,17 @@ class Demand:
     Attributes:
         rule: Their rule.
         partition: Of Slurm; None = the cluster's default one.
-        gpus: GPUs a job.
-        minutes: How long a job may run.
+        gpus: GPUs a job, on one node.
+        minutes: How long a job may run, at its first attempt and at each retry.
+        needed: Minutes that it is taken to need over all attempts, of which each goes on where the last one ended; 0 =
+            each begins anew.
     """
 
     rule: str
     partition: str | None
     gpus: int
-    minutes: int
+    minutes: tuple[int, ...]
+    needed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,13 @@ class Partition:
 
     Attributes:
         default: Whether it takes the jobs that name none.
-        gpus: Whether any of its nodes has one.
+        gpus: The most that any of its nodes has.
         minutes: How long a job may run; None = no limit.
     """
 
     name: str
     default: bool
-    gpus: bool
+    gpus: int
     minutes: float | None
 
 
@@ -86,39 +90,65 @@ def require_slurm(demands: Iterable[Demand]) -> None:
     """Refuses jobs that this Slurm cluster cannot take.
 
     Raises:
-        UserError: Slurm is not here or does not answer, or a partition is missing, unknown, without GPUs, or too short.
+        UserError: Slurm is not here or does not answer, or a partition is missing, unknown, without as many GPUs on a
+            node, or too short for a job or one of its retries; or all attempts together are.
     """
     partitions = {partition.name: partition for partition in slurm_partitions()}
     default = next((partition.name for partition in partitions.values() if partition.default), None)
     for demand in sorted(set(demands), key=lambda demand: (demand.rule, demand.minutes)):
-        name = demand.partition or default
+        names = (demand.partition or default or "").split(",")  # Slurm takes the first of several that can start it
         key = f"{demand.rule}.slurm_partition"
-        if name is None:
+        if names == [""]:
             remedy = f"name one under default-resources; this cluster has {_listed(partitions)}"
             raise UserError("not set, and the cluster has no default one", file=SLURM_PROFILE, key=key, remedy=remedy)
-        if name not in partitions:
-            remedy = f"it has {_listed(partitions)}"
-            raise UserError("no such partition on this cluster", file=SLURM_PROFILE, key=key, value=name, remedy=remedy)
-        _require_fit(demand, partitions[name], partitions)
+        for name in names:
+            if name not in partitions:
+                remedy = f"it has {_listed(partitions)}"
+                problem = "no such partition on this cluster"
+                raise UserError(problem, file=SLURM_PROFILE, key=key, value=name, remedy=remedy)
+        # What fits into none is told of the first.
+        misfits = [_misfit(demand, partitions[name], partitions) for name in names]
+        if all(misfits) and misfits[0]:
+            raise misfits[0]
+        _require_enough(demand)
 
 
-def _require_fit(demand: Demand, partition: Partition, partitions: dict[str, Partition]) -> None:
-    if demand.gpus and not partition.gpus:
-        with_gpus = _listed(name for name, each in partitions.items() if each.gpus)
-        raise UserError(
-            f"asks for a GPU, and partition {partition.name!r} has none",
+def _misfit(demand: Demand, partition: Partition, partitions: dict[str, Partition]) -> UserError | None:
+    """Why a job cannot run in a partition; None where it can."""
+    if demand.gpus > partition.gpus:
+        enough = _listed(name for name, each in partitions.items() if each.gpus >= demand.gpus)
+        has = f"has {partition.gpus} on a node" if partition.gpus else "has none"
+        asked = "a GPU" if demand.gpus == 1 else f"{demand.gpus} GPUs on one node"
+        return UserError(
+            f"asks for {asked}, and partition {partition.name!r} {has}",
             file=SLURM_PROFILE,
             key=f"{demand.rule}.gpu",
             value=demand.gpus,
-            remedy=f"set slurm_partition of {demand.rule} to one with GPUs ({with_gpus}), or device to cpu",
+            remedy=f"set slurm_partition of {demand.rule} to one with as many ({enough}), or gpus or device in config",
         )
-    if partition.minutes is not None and demand.minutes > partition.minutes:
-        raise UserError(
-            f"are more minutes than partition {partition.name!r} allows ({partition.minutes:g})",
+    if partition.minutes is not None and max(demand.minutes) > partition.minutes:
+        at_first = demand.minutes[0] > partition.minutes
+        return UserError(
+            f"are more minutes than partition {partition.name!r} allows ({partition.minutes:g})"
+            + ("" if at_first else ", and a retry would ask for them"),
             file=SLURM_PROFILE,
             key=f"{demand.rule}.runtime",
-            value=demand.minutes,
-            remedy=f"lower runtime of {demand.rule} under set-resources: a killed run goes on from its last epoch",
+            value=demand.minutes[0] if at_first else max(demand.minutes),
+            remedy=f"set longest_job: {int(partition.minutes)} in profiles/slurm/site.yaml: a killed run goes on from "
+            "its last epoch",
+        )
+    return None
+
+
+def _require_enough(demand: Demand) -> None:
+    if demand.needed > sum(demand.minutes):
+        retries = len(demand.minutes) - 1 + math.ceil((demand.needed - sum(demand.minutes)) / max(demand.minutes))
+        raise UserError(
+            f"are what it is taken to need, more than {len(demand.minutes)} jobs of at most {max(demand.minutes)} have",
+            file=SLURM_PROFILE,
+            key=f"{demand.rule}.runtime",
+            value=f"{demand.needed:.0f} minutes",
+            remedy=f"say --retries {retries}, or more",
         )
 
 
@@ -142,10 +172,17 @@ def slurm_partitions() -> list[Partition]:
     found: dict[str, Partition] = {}
     for line in answer.splitlines():
         name, generic, limit = line.split("|")
-        plain, gpus = name.rstrip("*"), "gpu" in generic
+        plain, gpus = name.rstrip("*"), _gpus_of(generic)
         earlier = found.get(plain)  # a line for each kind of node
-        found[plain] = Partition(plain, name.endswith("*"), gpus or bool(earlier and earlier.gpus), minutes_of(limit))
+        most = max(gpus, earlier.gpus if earlier else 0)
+        found[plain] = Partition(plain, name.endswith("*"), most, minutes_of(limit))
     return list(found.values())
+
+
+def _gpus_of(generic: str) -> int:
+    """GPUs of a node, as `sinfo` tells its generic resources: `gpu`, `gpu:4`, `gpu:a100:4(S:0-1),gpu:v100:2`."""
+    kinds = re.findall(r"\bgpu(?::[^:,()]+)??(?::([0-9]+))?(?:\([^)]*\))?(?=,|$)", generic)
+    return sum(int(count or 1) for count in kinds)
 
 
 def require_storage(provider: str | None, prefix: str | None) -> None:

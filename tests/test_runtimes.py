@@ -7,7 +7,7 @@ import pytest
 from softshare.errors import UserError
 from softshare.runtimes import read_minutes
 
-ROW = {"run": "digits/wrn-16-1/cifar/seed0", "wall_seconds": 120}
+ROW = {"run": "digits/wrn-16-1/cifar/seed0", "wall_seconds": 120, "fold_seconds": 30}
 
 
 def written(folder, unit, basis="measured"):
@@ -22,7 +22,7 @@ def test_without_a_forecast_there_are_none(tmp_path):
 @pytest.mark.parametrize(("unit", "on_gpu"), [("gpus", True), ("cores", False)])
 def test_a_forecast_gives_minutes_to_jobs_of_its_kind_of_device(tmp_path, unit, on_gpu):
     found = read_minutes(written(tmp_path, unit), on_gpu)
-    assert found.minutes == {ROW["run"]: 2.0} and found.note is None
+    assert found.minutes == {ROW["run"]: 2.0} and found.folding == {ROW["run"]: 0.5} and found.note is None
     other = read_minutes(tmp_path, not on_gpu)
     assert other.minutes == {} and "forecast.json: was made for a " in other.note and "minutes_per_run" in other.note
 

@@ -42,32 +42,68 @@ LINES = (
 def test_partitions_are_what_sinfo_tells(cluster):
     cluster(LINES)
     assert slurm_partitions() == [
-        Partition("cpu", default=True, gpus=False, minutes=1440),
-        Partition("gpu", default=False, gpus=True, minutes=120),
-        Partition("big", default=False, gpus=False, minutes=None),
+        Partition("cpu", default=True, gpus=0, minutes=1440),
+        Partition("gpu", default=False, gpus=4, minutes=120),
+        Partition("big", default=False, gpus=0, minutes=None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("generic", "count"),
+    [("(null)", 0), ("gpu", 1), ("gpu:4", 4), ("gpu:a100:4(S:0-1)", 4), ("gpu:a100:4(S:0,1),gpu:v100:2,shard:8", 6)],
+)
+def test_gpus_of_a_node(generic, count, cluster):
+    cluster(f"echo 'gpu|{generic}|infinite'")
+    assert [partition.gpus for partition in slurm_partitions()] == [count]
 
 
 def test_what_fits_is_let_through(cluster):
     cluster(LINES)
-    require_slurm([Demand("table", None, 0, 15), Demand("train", "gpu", 1, 120), Demand("train", "big", 0, 10**6)])
+    require_slurm(
+        [
+            Demand("table", None, 0, (15, 30)),
+            Demand("train", "gpu", 4, (120, 120), 240),
+            Demand("train", "cpu,gpu", 1, (120,)),  # Slurm takes the one that fits
+            Demand("train", "big", 0, (10**6, 2 * 10**6)),
+        ]
+    )
 
 
 @pytest.mark.parametrize(
     ("demand", "said"),
     [
         (
-            Demand("train", "gpus", 1, 10),
+            Demand("train", "gpus", 1, (10,)),
             "train.slurm_partition: 'gpus': no such partition on this cluster; it has big, cpu, gpu",
         ),
         (
-            Demand("train", None, 1, 10),
-            "train.gpu: 1: asks for a GPU, and partition 'cpu' has none; "
-            "set slurm_partition of train to one with GPUs (gpu), or device to cpu",
+            Demand("train", "gpu,gpus", 1, (10,)),
+            "train.slurm_partition: 'gpus': no such partition on this cluster; it has big, cpu, gpu",
         ),
         (
-            Demand("fold", "gpu", 1, 180),
-            "fold.runtime: 180: are more minutes than partition 'gpu' allows (120); lower runtime of fold",
+            Demand("train", None, 1, (10,)),
+            "train.gpu: 1: asks for a GPU, and partition 'cpu' has none; "
+            "set slurm_partition of train to one with as many (gpu), or gpus or device in config",
+        ),
+        (
+            Demand("train", "gpu", 8, (10,)),
+            "train.gpu: 8: asks for 8 GPUs on one node, and partition 'gpu' has 4 on a node; "
+            "set slurm_partition of train to one with as many (none), or gpus or device in config",
+        ),
+        (
+            Demand("fold", "gpu", 1, (180, 360)),
+            "fold.runtime: 180: are more minutes than partition 'gpu' allows (120); set longest_job: 120 in "
+            "profiles/slurm/site.yaml: a killed run goes on from its last epoch",
+        ),
+        (
+            Demand("train", "gpu", 1, (60, 120, 180)),
+            "train.runtime: 180: are more minutes than partition 'gpu' allows (120), and a retry would ask for them; "
+            "set longest_job: 120 in",
+        ),
+        (
+            Demand("train", "gpu", 1, (120, 120), 500.0),
+            "train.runtime: '500 minutes': are what it is taken to need, more than 2 jobs of at most 120 have; "
+            "say --retries 4, or more",
         ),
     ],
 )

@@ -72,6 +72,52 @@ def test_a_slurm_cluster_s_jobs_ask_for_what_they_need():
     assert asked["table"]["mem_mb"] == "2000" and asked["table"]["runtime"] == "15"
 
 
+@pytest.fixture
+def refusing_slurm(tmp_path):
+    """A Slurm whose partition gives a job half an hour, and which refuses every job after noting what it asked for."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    said = {
+        "sinfo": "echo 'gpu*|gpu:4|30:00'",
+        "sbatch": f"printf '%s\\n' \"$*\" >> '{tmp_path}/asked'; exit 1",
+        "squeue": "",
+        "sacct": "",
+    }
+    for name, lines in said.items():
+        (folder / name).write_text(f"#!/bin/sh\n{lines}\n")
+        (folder / name).chmod(0o755)
+    return folder, tmp_path / "asked"
+
+
+@pytest.mark.slow
+def test_each_retry_asks_slurm_for_more_up_to_what_a_job_is_given(project, refusing_slurm):
+    commands, asked = refusing_slurm
+    arguments = ["--workflow-profile", "profiles/slurm", "--config", "loader=tensor"]
+    variables = {"folder": project, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
+    target = {"target": "results/quick/runs/digits/swrn-22-1/cifar/seed0/metrics.json"}
+    (project / "results/data").mkdir(parents=True)
+    (project / "results/data/digits.json").write_text("{}")
+    code, said = snakemake(*arguments, **variables, **target)
+    assert code != 0 and not asked.exists(), said
+    line = "train.runtime: 48: are more minutes than partition 'gpu' allows (30), and a retry would ask for them; set "
+    assert f"{line}longest_job: 30 in profiles/slurm/site.yaml" in said, said
+    code, said = snakemake(*arguments, "longest_job=30", **variables, **target)
+    assert code != 0
+    submitted = asked.read_text().splitlines()
+    assert [re.search(r"(?:-t|--time)[ =](\S+)", each)[1] for each in submitted] == ["12", "24", "30", "30"], said
+    memory = [re.search(r"--mem[ =](\S+)", each)[1] for each in submitted]
+    assert memory == ["8000", "16000", "24000", "32000"]
+    assert all("--nodes=1 " in each and "--gpus=1 " in each for each in submitted)
+
+
+def test_a_kill_is_told_in_the_job_s_log(project):
+    (project / "softshare/__main__.py").write_text("import os; os.kill(os.getpid(), 9)\n")
+    code, said = snakemake("--cores", "1", "--config", "device=cpu", folder=project)
+    assert code != 0
+    (log,) = (project / "results/logs").rglob("*.log")
+    assert "Killed" in log.read_text() and "softshare data check" in log.read_text(), said
+
+
 def test_the_slurm_profile_without_slurm(project, path_without):
     path = path_without("sbatch", "squeue", "sinfo", "scontrol", "sacct", "scancel")
     code, said = snakemake("--workflow-profile", "profiles/slurm", folder=project, PATH=path)

@@ -21,7 +21,7 @@ rule fold:
     resources:
         gpu=int(ON_GPU),
         mem_mb=growing(memory_of),
-        runtime=growing(lambda wildcards: minutes_of(wildcards) + 10),
+        runtime=growing_time(fold_limit),
         disk_mb=2000,
     params:
         run=lambda wildcards, output: output[0].rsplit("/", 2)[0],
@@ -30,12 +30,12 @@ rule fold:
         only=ONLY,
         precision=config["precision"],
     shell:
-        "gpus={resources.gpu:q}; only={params.only:q}; take=;"
+        "{{ gpus={resources.gpu:q}; only={params.only:q}; take=;"
         ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
         " $take python -m softshare fold {params.run:q} --threshold {params.folding[threshold]:q}"
         " --thresholds {params.folding[thresholds]:q} --reestimate-on {params.folding[reestimate_on]:q}"
         " --device {params.device:q} --precision {params.precision:q}"
-        " --cache results/data/cache > {log:q} 2>&1"
+        " --cache results/data/cache; }} > {log:q} 2>&1"
 
 
 rule figure:
@@ -65,8 +65,8 @@ rule figure:
         scale=plan.scale.name,
         experiments=EXPERIMENTS,
     shell:
-        "python -m softshare figure {wildcards.figure:q} --scale {params.scale:q}"
-        " --experiments {params.experiments:q} > {log:q} 2>&1"
+        "{{ python -m softshare figure {wildcards.figure:q} --scale {params.scale:q}"
+        " --experiments {params.experiments:q}; }} > {log:q} 2>&1"
 
 
 rule table:
@@ -96,5 +96,5 @@ rule table:
         scale=plan.scale.name,
         experiments=EXPERIMENTS,
     shell:
-        "python -m softshare table {wildcards.table:q} --scale {params.scale:q}"
-        " --experiments {params.experiments:q} > {log:q} 2>&1"
+        "{{ python -m softshare table {wildcards.table:q} --scale {params.scale:q}"
+        " --experiments {params.experiments:q}; }} > {log:q} 2>&1"

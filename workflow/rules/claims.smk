@@ -23,4 +23,4 @@ rule claims:
         scale=plan.scale.name,
         experiments=EXPERIMENTS,
     shell:
-        "python -m softshare claims --scale {params.scale:q} --experiments {params.experiments:q} > {log:q} 2>&1"
+        "{{ python -m softshare claims --scale {params.scale:q} --experiments {params.experiments:q}; }} > {log:q} 2>&1"

@@ -159,16 +159,22 @@ def statistics_of(wildcards):
     return f"of each of {processes} processes" if own else "of all"
 
 
-def growing(amount):
+def growing(amount, most=None):
     """A resource of which each retry gets as much again; how many retries there are, a profile says.
 
-    The amount may be a function of the wildcards.
+    The amount may be a function of the wildcards; more than `most` is never asked for.
     """
 
     def resource(wildcards, attempt):
-        return int((amount(wildcards) if callable(amount) else amount) * attempt)
+        wanted = int((amount(wildcards) if callable(amount) else amount) * attempt)
+        return wanted if most is None else min(wanted, int(most))
 
     return resource
+
+
+def growing_time(minutes):
+    """The same of a job's minutes, within what a cluster gives a job."""
+    return growing(minutes, config["longest_job"])
 
 
 def beton_files():
@@ -229,6 +235,16 @@ def run_limit(wildcards):
 def path_run_limit(wildcards):
     """The same of a run on shortest paths, which one process trains."""
     return math.ceil(2 * minutes_of(wildcards, SHORTEST_PATHS)) + 10
+
+
+def fold_limit(wildcards):
+    """Minutes after which a folding may be taken for hung; where no forecast tells, it takes no more than training."""
+    run = (
+        f"{wildcards.dataset}/{wildcards.model}/{wildcards.recipe}/seed{wildcards.seed}"
+    )
+    if run in FORECAST.folding:
+        return math.ceil(2 * FORECAST.folding[run]) + 10
+    return math.ceil(minutes_of(wildcards)) + 10
 
 
 def figure_files(experiment):

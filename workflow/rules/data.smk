@@ -20,8 +20,8 @@ rule dataset:
         ),
         disk_mb=4000,
     shell:
-        "python -m softshare data check {wildcards.dataset:q}"
-        " --cache results/data/cache --out {output:q} > {log:q} 2>&1"
+        "{{ python -m softshare data check {wildcards.dataset:q}"
+        " --cache results/data/cache --out {output:q}; }} > {log:q} 2>&1"
 
 
 if WITH_FFCV:
@@ -54,6 +54,6 @@ if WITH_FFCV:
                 160000 if wildcards.dataset in PHOTOGRAPHS else 4000
             ),
         shell:
-            "(python -m softshare data check {wildcards.dataset:q} --cache results/data/cache --out {output[0]:q} &&"
+            "{{ python -m softshare data check {wildcards.dataset:q} --cache results/data/cache --out {output[0]:q} &&"
             " python -m softshare data write {wildcards.dataset:q} --cache results/data/cache --quiet"
-            " --out {output.beton:q}) > {log:q} 2>&1"
+            " --out {output.beton:q}; }} > {log:q} 2>&1"

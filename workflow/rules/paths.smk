@@ -16,7 +16,7 @@ rule train_paths:
     resources:
         gpu=int(ON_GPU),
         mem_mb=growing(4000),
-        runtime=growing(path_run_limit),
+        runtime=growing_time(path_run_limit),
         disk_mb=growing(2000),
     params:
         dataset=SHORTEST_PATHS,
@@ -28,12 +28,12 @@ rule train_paths:
         precision=config["precision"],
         scale=plan.scale.name,
     shell:
-        "gpus={resources.gpu:q}; only={params.only:q}; take=;"
+        "{{ gpus={resources.gpu:q}; only={params.only:q}; take=;"
         ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
         " $take python -m softshare train --model {wildcards.model:q} --dataset {params.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
         " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
-        " --out {params.folder:q} > {log:q} 2>&1"
+        " --out {params.folder:q}; }} > {log:q} 2>&1"
 
 
 # The extrapolation matrices; the figure itself is drawn by the rule of all figures.
@@ -61,5 +61,5 @@ rule path_table:
         scale=plan.scale.name,
         experiments=EXPERIMENTS,
     shell:
-        "python -m softshare table {wildcards.table:q} --scale {params.scale:q}"
-        " --experiments {params.experiments:q} > {log:q} 2>&1"
+        "{{ python -m softshare table {wildcards.table:q} --scale {params.scale:q}"
+        " --experiments {params.experiments:q}; }} > {log:q} 2>&1"

@@ -36,4 +36,4 @@ rule report:
         scale=plan.scale.name,
         experiments=EXPERIMENTS,
     shell:
-        "python -m softshare report --scale {params.scale:q} --experiments {params.experiments:q} > {log:q} 2>&1"
+        "{{ python -m softshare report --scale {params.scale:q} --experiments {params.experiments:q}; }} > {log:q} 2>&1"

@@ -12,12 +12,29 @@ def demands():
     """What the jobs that are to run ask of a cluster."""
     for job in workflow.dag.needrun_jobs():
         asked = job.resources.get
+        attempts = range(1, job.restart_times + 2)
+        minutes = [
+            job.rule.expand_resources(job.wildcards, job.input, attempt).get(
+                "runtime", 0
+            )
+            for attempt in attempts
+        ]
         yield Demand(
             job.rule.name,
             asked("slurm_partition"),
             asked("gpu", 0),
-            asked("runtime", 0),
+            tuple(minutes),
+            needed_by(job),
         )
+
+
+def needed_by(job):
+    """Minutes that a training is taken to need, over all its attempts: each goes on from the last epoch."""
+    if job.rule.name == "train":
+        return minutes_of(job.wildcards) / processes_of(job.wildcards)
+    if job.rule.name == "train_paths":
+        return minutes_of(job.wildcards, SHORTEST_PATHS)
+    return 0
 
 
 def require_nothing_passed_over():

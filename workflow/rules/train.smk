@@ -18,7 +18,7 @@ rule train:
     resources:
         gpu=gpus_of,
         mem_mb=growing(train_memory),
-        runtime=growing(run_limit),
+        runtime=growing_time(run_limit),
         disk_mb=growing(disk_of),
     params:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
@@ -33,11 +33,11 @@ rule train:
         scale=plan.scale.name,
     # A process each GPU; threads are those of all processes.
     shell:
-        "gpus={resources.gpu:q}; only={params.only:q}; each={threads}; take=; launch='python -m softshare';"
+        "{{ gpus={resources.gpu:q}; only={params.only:q}; each={threads}; take=; launch='python -m softshare';"
         ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
         ' if [ $gpus -gt 1 ]; then launch="python -m softshare.training.launch $gpus"; each=$((each / gpus)); fi;'
         " $take $launch train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
         " --device {params.device:q} --precision {params.precision:q} --threads $((each > 1 ? each : 1))"
         ' --batch-norm "$SOFTSHARE_BATCH_NORM"'
-        " --cache results/data/cache --out {params.folder:q} > {log:q} 2>&1"
+        " --cache results/data/cache --out {params.folder:q}; }} > {log:q} 2>&1"
