@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from softshare.errors import UserError
-from softshare.files import plain_file
 
 try:
     import fcntl
@@ -56,8 +57,8 @@ def locked(lock: Path, folder: Path, busy: str) -> Iterator[None]:
             return
         try:
             file.truncate(0)
-            file.write(f"{os.getpid()} on {platform.node()}")
-            file.flush()
+            # Unbuffered: what a full disk refuses would be tried again at closing, and fail there without its name.
+            os.write(file.fileno(), f"{os.getpid()} on {platform.node()}".encode())
         except OSError as error:
             raise UserError(f"cannot be written ({error.strerror})", file=lock, remedy="check the disk") from error
         try:
@@ -68,16 +69,21 @@ def locked(lock: Path, folder: Path, busy: str) -> Iterator[None]:
 
 
 def _opened(lock: Path) -> TextIO:
+    """Opens a lock's file, or makes it: a plain one of this name alone, for all that it holds is replaced."""
     try:
-        with contextlib.suppress(FileNotFoundError):
-            plain_file(lock)
-        return lock.open("a+", encoding="utf-8")
+        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            os.close(file)
+            raise OSError(errno.EINVAL, "is no plain file of its own")
+        return os.fdopen(file, "a+", encoding="utf-8")
     except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror})", file=lock) from error
+        why = "is a link" if error.errno == errno.ELOOP else error.strerror
+        raise UserError(f"cannot be written ({why})", file=lock, remedy="delete it if no process runs here") from error
 
 
 def _is_at(file: TextIO, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except FileNotFoundError:
         return False

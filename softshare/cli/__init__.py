@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0; 2 where the input was at fault or memory too small (the one line on standard error tells how); 128 + the
-        signal that stopped it.
+        signal that stopped it, also where nobody reads what it prints any more.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A log is read while the run goes on; and what a terminal cannot show is no reason to end.
@@ -37,10 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if environment and is_first_process():
         print(f"environment: {environment} ({sys.prefix})", file=sys.stderr)
     try:
-        with stops_cleanly():
+        with stops_cleanly(at_last=True):
             arguments.command(arguments)
     except BrokenPipeError:
-        sys.stderr.close()
+        # Nor may the interpreter try to write the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        tell(f"softshare: stopped, for nobody reads what it prints; {arguments.if_stopped}")
+        return 128 + signal.SIGPIPE
     except Stopped as stopped:
         tell(f"softshare: stopped by {stopped}; {arguments.if_stopped}")
         return 128 + stopped.number

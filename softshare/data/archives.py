@@ -22,6 +22,7 @@ from softshare.files import plain_file
 # such number are read where they lie (`photograph_index`).
 MOST_BYTES = 1 << 30
 _MOST_UNPACKED = 4 * MOST_BYTES  # with all that is passed over
+_MOST_MEMBERS = 500_000  # of which a small file may hold many that are empty
 
 
 @dataclass
@@ -76,7 +77,10 @@ def read_archive(path: Path, wanted: Callable[[str], bool], if_too_large: str | 
             contextlib.closing(BoundedReader(open_decompressed(path), _MOST_UNPACKED)) as reader,
             tarfile.open(fileobj=reader, mode="r:") as archive,  # type: ignore[call-overload]
         ):
-            for member in archive:
+            for count, member in enumerate(archive):
+                archive.members.clear()  # which tarfile would keep, for reading backwards
+                if count >= _MOST_MEMBERS:
+                    raise UserError(f"holds more than {_MOST_MEMBERS:,} members", file=path, remedy="give the archive")
                 name = str(PurePosixPath(member.name))
                 if not member.isfile() or not wanted(name):
                     continue

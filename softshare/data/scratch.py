@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,11 +57,16 @@ def _expanded(named: str) -> Path:
         raise _NoCopyError(f"{named} names a variable that this node does not have")
     if not folder.is_absolute():
         raise _NoCopyError(f"{folder} is no absolute path")
-    return folder / "softshare"
+    return folder / f"softshare-{os.getuid() if hasattr(os, 'getuid') else ''}"
 
 
 def _copy(source: Path, scratch: Path) -> Path:
-    scratch.mkdir(parents=True, exist_ok=True)
+    scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = scratch.lstat()
+    if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
+        raise _NoCopyError(f"{scratch} is no folder of this user's own, whose content could be believed")
+    if found.st_mode & 0o022:
+        raise _NoCopyError(f"others may write in {scratch}")
     place = hashlib.sha256(str(source).encode()).hexdigest()[:16]
     copy, seal = scratch / place / source.name, scratch / place / ".source.json"
     with _alone(scratch / f"{place}.lock"):
@@ -90,8 +96,8 @@ def _stamp(source: Path) -> dict[str, Any]:
     files = {name: _at(source, name).stat() for name in _names(source)}
     return {
         "source": str(source),
-        "sizes": {name: stat.st_size for name, stat in files.items()},
-        "changed": {name: stat.st_mtime_ns for name, stat in files.items()},
+        "sizes": {name: file.st_size for name, file in files.items()},
+        "changed": {name: file.st_mtime_ns for name, file in files.items()},
     }
 
 

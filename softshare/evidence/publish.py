@@ -25,6 +25,7 @@ _OF_RUN = (
     "folding/folding.json",
     "folding/folding.csv",
 )
+_OF_BENCH = ("bench.csv", "bench.md", "manifest.json")
 _EXAMPLES = "predictions.npz"  # the drawings show those of one seed
 _LARGEST = 5_000_000  # bytes of one file
 
@@ -71,9 +72,9 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
     runs = [file for record in complete for file in _files_of(record, results)] + _examples(complete, results)
     named = {file: file.relative_to(results) for file in runs}
     bench = results.parent / BENCH
-    named |= {file: BENCH / file.name for file in sorted(bench.glob("*")) if file.is_file()}
+    named |= {bench / name: BENCH / name for name in _OF_BENCH if (bench / name).is_file()}
     for file, name in named.items():
-        _require_fit(file, (bench if name.parent == BENCH else results).resolve())
+        require_fit(file, (bench if name.parent == BENCH else results).resolve())
     told = {"scale": plan.scale.name, "experiments": [e.name for e in plan.experiments], "runs": len(complete)}
     require_writable(out.parent)
     with locked(out.with_name(f".{out.name}.lock"), out, "published"):
@@ -81,7 +82,7 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
     return sorted(file.relative_to(out) for file in out.rglob("*") if file.is_file())
 
 
-def _require_fit(file: Path, within: Path) -> None:
+def require_fit(file: Path, within: Path) -> None:
     """Refuses what is published by no one's leave: what a link leads to, and what is heavy."""
     if file.is_symlink() or not file.resolve().is_relative_to(within):
         raise UserError("is a link, or behind one that leads out of the results", file=file, remedy="copy it there")
@@ -128,12 +129,15 @@ def _replace(plan: Plan, named: dict[Path, Path], told: dict[str, Any], out: Pat
     Between two renames, if a kill comes just then, what stood there lies in `<out>.before`; the next call takes it up.
     """
     beside, before = out.with_name(f".{out.name}.new"), out.with_name(f"{out.name}.before")
+    old = out.with_name(f".{out.name}.old")  # what is being deleted, and may be half of it
     for place in (out, before):
         _require_published(place)
     try:
         if before.is_dir() and not out.exists():
             before.rename(out)
-        for left in (beside, before):  # by a call that was killed
+        if before.is_dir():  # a call was killed before it had deleted it
+            before.rename(old)
+        for left in (beside, old):
             if left.is_dir():
                 shutil.rmtree(left)
         fresh = _build(plan, named, beside)
@@ -141,7 +145,9 @@ def _replace(plan: Plan, named: dict[Path, Path], told: dict[str, Any], out: Pat
         if out.exists():
             out.rename(before)
         fresh.rename(out)
-        shutil.rmtree(before, ignore_errors=True)
+        if before.is_dir():
+            before.rename(old)
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise UserError(f"cannot be written ({error.strerror or error})", file=out) from error
     finally:
@@ -161,5 +167,5 @@ def _build(plan: Plan, named: dict[Path, Path], beside: Path) -> Path:
     if (beside / BENCH).is_dir():
         (beside / BENCH).rename(fresh / BENCH)
     for file in fresh.rglob("*"):
-        _require_fit(file, fresh.resolve())
+        require_fit(file, fresh.resolve())
     return fresh

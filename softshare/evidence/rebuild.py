@@ -9,7 +9,7 @@ from pathlib import Path
 
 from softshare.errors import UserError
 from softshare.evidence.everything import build_everything
-from softshare.evidence.publish import BENCH, OF_SCALE, PUBLISHED, overlap
+from softshare.evidence.publish import BENCH, OF_SCALE, PUBLISHED, overlap, require_fit
 from softshare.files import check, read_json, written_whole
 from softshare.plan import load_plan
 
@@ -56,6 +56,8 @@ def rebuild(published: Path, out: Path | None = None) -> Rebuilt:
             odd = (path for path in published.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir()))
             if (path := next(odd, None)) is not None:
                 raise UserError("is no plain file or folder, which is all that is published", file=path)
+            for path in published.rglob("*"):
+                require_fit(path, published.resolve())
             shutil.copytree(published / "runs", fresh / "runs")
             if (published / BENCH).is_dir():
                 shutil.copytree(published / BENCH, fresh.parent / BENCH.name)

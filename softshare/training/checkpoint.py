@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+import reprlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from softshare.errors import UserError
+from softshare.errors import UserError, shorten
 from softshare.files import LARGEST_WEIGHTS, plain_file, written_whole
 
 CHECKPOINT = "checkpoint.pt"
 _MAGIC = b"softshare checkpoint 1\n"
+# Of what a forged checkpoint tells, a line's worth: a list may hold itself.
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxstring, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 3, 120, 20, 20, 20
 REMEDY = "delete it to train this run from the start"
 
 
@@ -56,6 +61,7 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | No
     if not raw.startswith(_header(payload)):
         raise UserError("the checkpoint is truncated or altered", file=path, remedy=REMEDY)
     try:
+        _require_unpacked(payload)
         content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # a forged one fails in any way there is
         raise UserError("the checkpoint cannot be read", file=path, remedy=REMEDY) from error
@@ -63,6 +69,13 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | No
         raise UserError("the checkpoint tells no run", file=path, remedy=REMEDY)
     require_same_run(content["identity"], identity, path)
     return content
+
+
+def _require_unpacked(payload: bytes) -> None:
+    """Refuses a zip that would unpack to more than it holds: torch packs nothing."""
+    with zipfile.ZipFile(io.BytesIO(payload)) as packed:
+        if sum(each.file_size for each in packed.infolist()) > len(payload):
+            raise ValueError("packed")
 
 
 def _header(payload: bytes | memoryview) -> bytes:
@@ -78,8 +91,12 @@ def require_same_run(found: dict[str, Any], wanted: dict[str, Any], file: Path) 
     for key in sorted({*found, *wanted}):
         if found.get(key) != wanted.get(key):
             raise UserError(
-                f"was left by a run with {found.get(key)!r}, this one has {wanted.get(key)!r}",
+                f"was left by a run with {_shown(found.get(key))}, this one has {_shown(wanted.get(key))}",
                 file=file,
                 key=key,
                 remedy="use another --out, or delete the folder",
             )
+
+
+def _shown(value: object) -> str:
+    return shorten(_REPR.repr(value), 240)

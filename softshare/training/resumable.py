@@ -32,6 +32,7 @@ from softshare.training.device import autocast, compiled, describe_device, peak_
 from softshare.training.job import Job, RecipeT
 from softshare.training.lock import alone_in
 from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history, save_weights
+from softshare.training.state_checks import check_state
 from softshare.training.walltime import minutes_of_this_job, require_epoch_fits
 
 
@@ -186,9 +187,10 @@ class Resumable(ABC, Generic[RecipeT]):
         found = load_checkpoint(self.checkpoint, self.identity)
         try:
             if found is not None:
+                check_state(found, self.job.recipe.all_epochs, self.optimizer)
                 self.restore(found)
             self.stretches = add_stretch(self.stretches, self.epoch + 1, self.provenance)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
             raise UserError("the checkpoint does not fit the run", file=self.checkpoint, remedy=REMEDY) from error
 
     def save(self) -> None:

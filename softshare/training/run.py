@@ -208,6 +208,8 @@ def fold_folder(arguments: argparse.Namespace) -> str:
     device = prepare(arguments.device, None)
     trained = load_trained(arguments.run, arguments.data, arguments.cache, device)
     out = arguments.out or arguments.run / "folding"
+    if not arguments.out and out.is_symlink():
+        raise UserError("is a link, which is not followed", file=out, remedy="say --out")
     folding, costs = fold_run(
         trained,
         out,

@@ -1,5 +1,6 @@
 """A node's own copy: made once, whole, verified; and what happens where it cannot be made."""
 
+import os
 import shutil
 import threading
 from types import SimpleNamespace
@@ -111,3 +112,18 @@ def test_the_source_is_only_read(shared, node):
     assert {path: path.stat().st_mtime_ns for path in shared.rglob("*")} == before
     for path in [shared, *shared.rglob("*")]:
         path.chmod(0o755)
+
+
+@pytest.mark.attack("files that would run code, at every place that is read")
+@pytest.mark.parametrize("whose", ["everybody's", "a link"])
+def test_a_folder_that_others_may_fill_is_not_believed(whose, shared, node, tmp_path, capsys):
+    place = node / f"softshare-{os.getuid()}"
+    node.mkdir(parents=True)
+    if whose == "a link":
+        (tmp_path / "elsewhere").mkdir()
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        place.mkdir()
+        place.chmod(0o777)
+    assert local_copy(shared) == shared
+    assert "it is read where it lies" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -169,6 +170,38 @@ def test_the_results_are_not_published_over_themselves(place, plan, results):
     with pytest.raises(UserError, match="is, holds or lies in the results themselves"):
         publish(plan, results, out)
     assert sorted(results.rglob("*")) == before
+
+
+def test_of_the_bench_its_pages_alone_are_kept(plan, results, tmp_path_factory):
+    bench = tmp_path_factory.mktemp("all") / "bench"
+    results = shutil.copytree(results, bench.parent / "quick")
+    bench.mkdir()
+    for name in ("bench.csv", ".bench.csv.77.tmp", "id_rsa"):
+        (bench / name).write_text("name,value,unit,bound,holds\n")
+    with (bench / "profile-wrn-28-10-batch16.json").open("wb") as file:
+        file.truncate(6_000_000)
+    out = tmp_path_factory.mktemp("published") / "quick"
+    publish(plan, results, out)
+    assert [path.name for path in (out / "bench").iterdir()] == ["bench.csv"]
+
+
+@pytest.mark.attack("files that are, or say they are, far too large")
+def test_a_huge_file_in_what_was_published_is_not_copied(plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    publish(plan, results, out)
+    with (out / "runs" / "huge").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UserError, match="huge: is too large to publish"):
+        rebuild(out)
+
+
+def test_what_a_kill_left_half_deleted_is_deleted(plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    for name in (".quick.old", ".quick.new"):
+        (out.with_name(name) / "runs").mkdir(parents=True)
+    publish(plan, results, out)
+    publish(plan, results, out)
+    assert [path.name for path in out.parent.iterdir()] == ["quick"]
 
 
 @pytest.mark.attack("links in what is published")

@@ -19,8 +19,10 @@ from softshare.bench.run_folders import write_run_folders
 from softshare.cli import main
 from softshare.compiled import compiled_library
 from softshare.data.catalogue import FACTS
+from softshare.errors import UserError
 from softshare.plan import load_plan
 from softshare.training.checkpoint import _header, load_checkpoint
+from softshare.training.resumable import Resumable
 
 
 class Evil:
@@ -232,3 +234,101 @@ def test_compiled_code_in_a_folder_that_others_can_write_is_not_loaded(tmp_path,
         assert compiled_library(source, ()) is None
         compiled.chmod(0o700)
         assert compiled_library(source, ()).one() == 1
+
+
+FORGED = {
+    "a momentum of another shape": lambda c: c["optimizer"]["state"][0].update(momentum_buffer=torch.zeros(3)),
+    "a momentum in words": lambda c: c["optimizer"]["state"][0].update(momentum_buffer=["x"]),
+    "a momentum of whole numbers": lambda c: c["optimizer"]["state"][0].update(
+        momentum_buffer=c["optimizer"]["state"][0]["momentum_buffer"].long()
+    ),
+    "the state of a parameter that is none": lambda c: c["optimizer"]["state"].update({10**6: {"x": torch.zeros(1)}}),
+    "another decay": lambda c: c["optimizer"]["param_groups"][0].update(weight_decay=1.0),
+    "a rate that is nan": lambda c: c["optimizer"]["param_groups"][0].update(lr=float("nan")),
+    "no groups": lambda c: c["optimizer"].update(param_groups=[]),
+    "all epochs": lambda c: c.update(epoch=30),
+    "more than all epochs": lambda c: c.update(epoch=31),
+    "an epoch below 0": lambda c: c.update(epoch=-1),
+    "an epoch that is true": lambda c: c.update(epoch=True),
+    "an epoch with a point": lambda c: c.update(epoch=2.0),
+    "no history": lambda c: c.update(history=[]),
+    "no list of history": lambda c: c.update(history=None),
+    "rows that are none": lambda c: c.update(history=[1, 2]),
+    "rows of other epochs": lambda c: c["history"].reverse(),
+    "a row of nan": lambda c: c["history"][0].update(train_loss=float("nan")),
+    "a row of a tensor": lambda c: c["history"][0].update(train_loss=torch.zeros(3)),
+    "a time in words": lambda c: c.update(seconds="a"),
+    "a time below 0": lambda c: c.update(seconds=-1.0),
+    "no wall time": lambda c: c.update(wall_seconds=None),
+    "a wall time of nan": lambda c: c.update(wall_seconds=float("nan")),
+    "a start that is a tensor": lambda c: c.update(started=torch.zeros(1)),
+    "stretches that are tensors": lambda c: c.update(stretches=[{"commit": torch.zeros(1)}]),
+    "stretches of numbers": lambda c: c.update(stretches=[1]),
+    "similarity without its rows": lambda c: c["similarity"].update(rows={"stage1": {}}),
+    "similarity of other epochs": lambda c: c["similarity"].update(epochs=[1, 2, 3, 4, 5]),
+    "similarity in rows of several lengths": lambda c: c["similarity"]["rows"]["stage1"].update(weight_shape=[1, [2]]),
+}
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """What a run of 30 epochs leaves that was killed after its second, and the command that goes on with it."""
+    folder = tmp_path_factory.mktemp("killed")
+    command = [*SHARED, "--epochs", "30"]
+
+    class KilledError(BaseException):
+        pass
+
+    def save(self, save=Resumable.save):
+        save(self)
+        if self.epoch == 2:
+            raise KilledError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Resumable, "save", save)
+        with pytest.raises(KilledError):
+            main([*command, "--out", str(folder)])
+    return folder, command
+
+
+@pytest.mark.attack("a checkpoint forged under a digest that is right")
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_checkpoint_is_one_line(what, killed, tmp_path, capsys):
+    folder, command = killed
+    raw = (folder / "checkpoint.pt").read_bytes()
+    content = torch.load(io.BytesIO(raw[len(_header(b"")) :]), weights_only=True)
+    FORGED[what](content)
+    file = io.BytesIO()
+    torch.save(content, file)
+    (tmp_path / "checkpoint.pt").write_bytes(_header(file.getvalue()) + file.getvalue())
+    assert main([*command, "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "checkpoint.pt: the checkpoint does not fit the run; delete it" in said
+
+
+@pytest.mark.attack("files that are, or say they are, far too large")
+def test_a_checkpoint_that_tells_itself_for_ever_is_a_line(tmp_path):
+    nested = 1
+    for _ in range(60):
+        nested = [nested, nested]
+    file = io.BytesIO()
+    torch.save({"identity": {"seed": nested}}, file)
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(_header(file.getvalue()) + file.getvalue())
+    with pytest.raises(UserError, match=r"seed: was left by a run with \[\[\[") as caught:
+        load_checkpoint(path, {"seed": 1})
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.attack("files that are, or say they are, far too large")
+def test_a_checkpoint_that_unpacks_to_more_than_it_holds_is_refused(tmp_path):
+    file, packed = io.BytesIO(), io.BytesIO()
+    torch.save({"identity": {}, "model": torch.zeros(10**6)}, file)
+    with zipfile.ZipFile(file) as stored, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as smaller:
+        for each in stored.infolist():
+            smaller.writestr(each.filename, stored.read(each))
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(_header(packed.getvalue()) + packed.getvalue())
+    assert path.stat().st_size < 10**5
+    with pytest.raises(UserError, match=r"checkpoint\.pt: the checkpoint cannot be read"):
+        load_checkpoint(path, {})

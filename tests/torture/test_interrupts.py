@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM to commands that do not train: one line, 128 + the signal, nothing half-written."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,8 +33,13 @@ COMMANDS = {
 }
 
 
+def _alone(what):
+    """A case that is left to `make torture`."""
+    return pytest.param(what, marks=pytest.mark.torture_alone)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-@pytest.mark.parametrize("what", COMMANDS)
+@pytest.mark.parametrize("what", [_alone(what) if what not in ("status", "data check") else what for what in COMMANDS])
 def test_a_command_is_stopped_in_its_work(what, number, tmp_path):
     module, name, arguments = COMMANDS[what]
     code = STOPPING.format(module=module, name=name, number=int(number))
@@ -59,6 +65,52 @@ def test_work_in_a_process_of_its_own_is_stopped_with_its_group(number, tmp_path
     assert process.returncode == 128 + number and said == "", told
     assert told.count("\n") == 1 and told.startswith(f"softshare: stopped by {number.name}; "), told
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("pause", [_alone(0.02), 0.15, _alone(0.4)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_second_signal_changes_nothing(number, pause, training):
+    process, _ = training()
+    process.send_signal(number)
+    time.sleep(pause)
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    line = f"softshare: stopped by {number.name}; the same command goes on from the last checkpoint\n"
+    assert (process.returncode, told) == (128 + number, line)
+
+
+def test_a_training_whose_reader_goes_away_does_not_end_well(training):
+    process, run = training(quiet=False)
+    process.stdout.readline()
+    process.stdout.close()
+    told = process.stderr.read()
+    assert process.wait(60) == 128 + signal.SIGPIPE, told
+    line = "softshare: stopped, for nobody reads what it prints; the same command goes on from the last checkpoint\n"
+    assert told == line and (run / "checkpoint.pt").exists()
+
+
+@pytest.fixture
+def training(tmp_path):
+    """Starts a training of many epochs, and waits for its first checkpoint."""
+    started = []
+
+    def start(quiet=True):
+        arguments = ["train", "--model", "swrn-16-1-1", "--dataset", "digits", "--epochs", "500", "--device", "cpu"]
+        arguments += ["--threads", "1", "--out", tmp_path / "run", *(["--quiet"] if quiet else [])]
+        command = [sys.executable, "-m", "softshare", *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "run/checkpoint.pt").exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        return process, tmp_path / "run"
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

@@ -41,7 +41,10 @@ HOSTILE += [
 @pytest.mark.attack("values that would be commands of a shell")
 @pytest.mark.parametrize("file", RULES, ids=lambda file: file.name)
 def test_every_value_in_a_rule_s_command_is_quoted(file):
-    for command in re.findall(r"^    shell:\n((?:        .*\n)+)", file.read_text(), re.M):
+    text = file.read_text()
+    commands = re.findall(r"^( *)shell:\n((?:\1    .*\n)+)", text + "\n", re.M)
+    assert len(commands) == text.count("shell:\n")
+    for _, command in commands:
         for value in re.findall(r"(?<!\{)\{([^{}]+)\}(?!\})", command):
             assert value.endswith(":q") or value == "threads", (file.name, value)
 
@@ -81,7 +84,9 @@ def snakemake(folder, *arguments, wait=True):
     command += [FIGURE, "--config", "scale=tiny", "device=cpu", "experiments=['figure8']"]
     environment = os.environ | {"PYTHONPATH": str(folder)}
     options = {"cwd": folder, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment}
-    process = subprocess.Popen(command, start_new_session=True, **options)
+    # Whoever runs the tests in the background of a shell has them ignore Ctrl-C, and what they start would too.
+    heeds = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
+    process = subprocess.Popen(command, start_new_session=True, preexec_fn=heeds, **options)
     if not wait:
         return process
     said, _ = process.communicate(timeout=540)

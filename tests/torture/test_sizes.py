@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from softshare.cli import main
+from softshare.data import archives
 from softshare.data.archives import read_archive
 from softshare.data.photograph_index import index_of, index_of_tars
 from softshare.data.safe_pickle import read_pickle
@@ -107,6 +108,16 @@ def test_an_archive_in_an_archive_whose_header_says_so(tmp_path):
 
 
 @SIZES
+@SIZES
+def test_an_archive_of_more_members_than_any_set_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_MOST_MEMBERS", 1000)
+    with tarfile.open(tmp_path / "many.tar", "w") as archive:
+        for number in range(1001):
+            archive.addfile(tarfile.TarInfo(f"train/a/{number}.jpg"))
+    with pytest.raises(UserError, match=r"many\.tar: holds more than 1,000 members"):
+        read_archive(tmp_path / "many.tar", lambda _: False)
+
+
 def test_an_archive_that_passes_over_more_than_it_reads(tmp_path):
     member = tarfile.TarInfo("padding")
     member.size = 100 << 30
