@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import functools
 import json
@@ -26,6 +27,9 @@ from softshare.errors import UserError, did_you_mean
 
 # Bytes of a file that is read as text; of arrays, unpacked; of weights and checkpoints.
 LARGEST_TEXT, LARGEST_ARRAYS, LARGEST_WEIGHTS = 64_000_000, 512_000_000, 8_000_000_000
+
+# Characters of a YAML file up to which what it says is kept.
+_KEPT = 200_000
 
 # Seconds after which what a process was writing is taken for left by a kill: it may be another's, on another machine.
 _IDLE = 3600.0
@@ -186,8 +190,16 @@ def read_yaml(path: Path, schema: str | None = None) -> Any:
     Raises:
         UserError: The file is missing, not YAML, or breaks the schema; it names the key and the value.
     """
+    text = _read_text(path)
+    parsed = _parsed_yaml if len(text) < _KEPT else _parsed_yaml.__wrapped__
+    return copy.deepcopy(parsed(text, schema, path))
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed_yaml(text: str, schema: str | None, path: Path) -> Any:
+    """By its text: a report reads the same few files dozens of times."""
     try:
-        value = yaml.load(_read_text(path), _StrictLoader)
+        value = yaml.load(text, _StrictLoader)
     # A tag that does not fit its value, such as `!!bool "x"`, leaves PyYAML as a fault of its own code.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         problem = str(error).replace(' in "<unicode string>",', " at")

@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -21,6 +20,7 @@ from softshare.evidence.gather import CellEvidence, Evidence
 from softshare.evidence.runfolder import Record
 from softshare.evidence.similarity import read_coefficients, read_similarity
 from softshare.evidence.tables import Table
+from softshare.evidence.templates import fill
 from softshare.files import project_root, write_text
 from softshare.names import WideResNetName, parse_model_name
 from softshare.plan import FIGURES, Experiment
@@ -56,14 +56,10 @@ def write_page(
         UserError: It cannot be written.
     """
     templates = (root or project_root()) / "reports" / "templates"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates), undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    environment.filters["slug"] = slug
     figures = {each["name"]: each for each in context["figures"]}
     numbers: dict[str, Any] = {}
-    text = environment.get_template("report.html.j2").render(
+    text = fill(
+        "report.html.j2",
         context
         | {
             "claims": _claims(judged),
@@ -76,7 +72,9 @@ def write_page(
             "numbers": Markup(_as_script(numbers)),
             "style": Markup((templates / "page.css").read_text(encoding="utf-8")),
             "scripts": [Markup((templates / name).read_text(encoding="utf-8")) for name in ("folding.js", "page.js")],
-        }
+        },
+        {"slug": slug},
+        root,
     )
     write_text(out, text)
     return out

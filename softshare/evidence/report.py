@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
-
 from softshare.evidence.claims.judge import Judged, judge_claims
 from softshare.evidence.claims.writing import to_json
 from softshare.evidence.figures import LEGENDS, shown_numbers
@@ -20,8 +18,9 @@ from softshare.evidence.markup import markdown
 from softshare.evidence.page import write_page
 from softshare.evidence.runfolder import Record, State
 from softshare.evidence.tables import Table, build_table, to_markdown, to_pipe
+from softshare.evidence.templates import fill
 from softshare.evidence.verdict import Verdict
-from softshare.files import project_root, write_text
+from softshare.files import write_text
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import FIGURES, Experiment, Plan
 from softshare.recipes import OF_PHOTOGRAPHS, load_recipe, task_of
@@ -75,14 +74,6 @@ def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None)
     def link(path: Path) -> str:
         return quote(Path(os.path.relpath(results / path, out.parent)).as_posix())
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader((root or project_root()) / "reports" / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["markdown"] = markdown
     judged = judge_claims(plan, results, root=root)
     context: dict[str, Any] = {
         "scale": plan.scale,
@@ -104,7 +95,7 @@ def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None)
         "open_settings": _open_settings(plan, root),
         "always": _ALWAYS,
     }
-    write_text(out, environment.get_template("report.md.j2").render(context))
+    write_text(out, fill("report.md.j2", context, {"markdown": markdown}, root))
     write_page(evidence, judged, tables, context, results, out.with_suffix(".html"), root)
     return out
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
 from softshare.evidence.columns import RIGHT
+from softshare.evidence.templates import fill
 from softshare.files import project_root
 
 
@@ -22,16 +22,13 @@ def table_page(title: str, cells: pd.DataFrame, notes: Sequence[str] = (), about
         about: What it shows, above it.
     """
     templates = project_root() / "reports" / "templates"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates), undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    return environment.get_template("table.html.j2").render(
-        title=title,
-        about=about,
-        columns=list(cells.columns),
-        rows=cells.to_dict("records"),
-        right=RIGHT,
-        notes=notes,
-        style=Markup((templates / "page.css").read_text(encoding="utf-8")),
-    )
+    context = {
+        "title": title,
+        "about": about,
+        "columns": list(cells.columns),
+        "rows": cells.to_dict("records"),
+        "right": RIGHT,
+        "notes": notes,
+        "style": Markup((templates / "page.css").read_text(encoding="utf-8")),
+    }
+    return fill("table.html.j2", context, {})
