@@ -1,7 +1,8 @@
 """Where every run of a scale stands, from its folder and its log alone: fit for a login node, whatever node trains.
 
 A run is done where its numbers are complete, and running where a process holds its folder. On this machine its process
-can be asked for; on another only the age of what the run last wrote can tell.
+can be asked for; on another only the age of its lock, to which training gives a new date every minute, and of what the
+run last wrote can tell.
 """
 
 from __future__ import annotations
@@ -101,19 +102,25 @@ def _status(run: Run, epochs: int, results: Path) -> RunStatus:
     record = read_run(results, run) if written else None
     if record is not None and record.complete:
         return _with(told, Stand.DONE, "")
-    holder = _holder(folder, rows)
-    if holder is not None:
+    held, holder = _holder(folder, rows)
+    if held:
         return _with(told, Stand.RUNNING, holder)
     if record is not None and record.state is State.UNUSABLE:
         return _with(told, Stand.FAILED, f"unusable: {record.reason}")
-    return _ended(told, (folder / "checkpoint.pt").is_file())
+    return _ended(told, (folder / "checkpoint.pt").is_file(), holder)
 
 
-def _ended(told: RunStatus, checkpoint: bool) -> RunStatus:
-    """A run that has no numbers and that nobody trains: by what its log says, if it has one."""
+def _ended(told: RunStatus, checkpoint: bool, lost: str) -> RunStatus:
+    """A run that has no numbers and that nobody trains: by what its log says, if it has one.
+
+    Args:
+        told: What is known of it.
+        checkpoint: Whether it has one.
+        lost: Who trained it on another machine and was not heard of for long, in words; empty where nobody did.
+    """
     ending = read_ending(told.log) if told.log else None
     if ending is None:
-        return _with(told, Stand.STOPPED, "it has no log") if checkpoint else told
+        return _with(told, Stand.STOPPED, _and(lost, "it has no log")) if checkpoint or lost else told
     line = _printable(shorten(ending.line, _LONGEST_REASON))
     if ending.end is End.FAILED:
         return _with(
@@ -121,9 +128,16 @@ def _ended(told: RunStatus, checkpoint: bool) -> RunStatus:
         )
     if checkpoint:
         return _with(told, Stand.STOPPED, line or "its log says nothing")
+    if lost and ending.end is End.UNKNOWN:  # whether it was killed or its machine is out of reach cannot be told
+        line = f"its log ends with: {line}" if line else "its log says nothing"
+        return _with(told, Stand.STOPPED, _and(lost, line))
     if ending.end is End.STOPPED:
         return _with(told, Stand.STOPPED, f"{line}; it has no checkpoint yet and starts again from the beginning")
     return _with(told, Stand.FAILED, line or "its log is empty")
+
+
+def _and(lost: str, words: str) -> str:
+    return f"{lost}; {words}" if lost else words
 
 
 def _with(told: RunStatus, stand: Stand, why: str) -> RunStatus:
@@ -145,22 +159,23 @@ def _with_history(told: RunStatus, rows: list[dict[str, str]]) -> RunStatus:
     return RunStatus(told.run, told.stand, told.epoch, told.epochs, loss, score, left, log=told.log)
 
 
-def _holder(folder: Path, rows: list[dict[str, str]]) -> str | None:
-    """Who trains in a folder, in words; None where nobody does."""
+def _holder(folder: Path, rows: list[dict[str, str]]) -> tuple[bool, str]:
+    """Whether a process trains in a folder, and which, in words; also one elsewhere that has been silent for long."""
     lock = folder / ".lock"
     try:
         words = plain_file(lock, LARGEST_TEXT).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError):
-        return None
+        return False, ""
     process, host = (words[0] if words else "?"), (_printable(words[-1]) if len(words) > 1 else platform.node())
     if host == platform.node():
-        return f"process {process}" if _is_alive(process) else None
+        return (True, f"process {process}") if _is_alive(process) else (False, "")
     silent = _silent_seconds(folder)
+    last_heard = f"on {host}, last heard of {_minutes(silent)} ago"
     with contextlib.suppress(KeyError, TypeError, ValueError):
         pace = statistics.median(float(row["seconds"]) for row in rows) if rows else 0.0
         if silent > max(_SILENT_EPOCHS * pace, _SILENT_SECONDS):
-            return None
-    return f"on {host}, last heard of {_minutes(silent)} ago"
+            return False, last_heard
+    return True, last_heard
 
 
 def _is_alive(process: str) -> bool:

@@ -104,6 +104,26 @@ def test_a_run_on_another_node_that_is_silent_for_long_is_stopped(at):
     assert at(history=HISTORY, lock="123 on elsewhere", checkpoint="x", age=4000).stand is Stand.STOPPED
 
 
+def test_a_run_on_another_node_in_its_first_epoch_is_running_while_its_lock_is_fresh(at):
+    found = at("softshare: begins\n", lock="123 on elsewhere", age=200)
+    assert found.stand is Stand.RUNNING and found.epoch == 0
+
+
+def test_one_that_is_silent_there_before_its_first_epoch_is_stopped(at):
+    found = at("softshare: begins\n", lock="123 on elsewhere", age=4000)
+    assert found.stand is Stand.STOPPED
+    assert found.why == "on elsewhere, last heard of 67 min ago; its log ends with: softshare: begins"
+
+
+def test_likewise_where_it_has_no_log(at):
+    found = at(lock="123 on elsewhere", age=4000)
+    assert (found.stand, found.why) == (Stand.STOPPED, "on elsewhere, last heard of 67 min ago; it has no log")
+
+
+def test_it_has_failed_where_its_log_says_so(at):
+    assert at("softshare: error: no memory\n", lock="123 on elsewhere", age=4000).stand is Stand.FAILED
+
+
 def test_a_failed_run_tells_why(at):
     found = at("Traceback\nsoftshare: error: data: no such file\n")
     assert found.stand is Stand.FAILED and found.why == "softshare: error: data: no such file"
