@@ -15,6 +15,7 @@ import platform
 import re
 import statistics
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -84,6 +85,24 @@ def read_status(plan: Plan, results: Path) -> list[RunStatus]:
             raise UserError("is no folder", file=place, key="results", remedy="name the folder that holds the scales")
     epochs = {recipe: _epochs(recipe, plan) for recipe in plan.recipes}
     return [_status(run, epochs[run.setting.recipe], results) for run in plan.runs]
+
+
+def failed_data(found: Iterable[RunStatus], results: Path) -> list[str]:
+    """What hinders runs that have not started: a line for each dataset that is not there and whose log tells why.
+
+    Args:
+        found: The runs.
+        results: `results/<scale>`, beside which data are prepared.
+    """
+    lines = []
+    for name in sorted({each.run.setting.dataset for each in found if each.stand is Stand.NOT_STARTED}):
+        log = results.parent / "logs" / "data" / f"{name}.log"
+        ending = None if (results.parent / "data" / f"{name}.json").exists() else read_ending(log)
+        if ending is not None and ending.end is not End.UNKNOWN:  # else it is at work, for all that is known
+            lines.append(
+                f"data {name}: {ending.end}: {_printable(shorten(ending.line, _LONGEST_REASON))}; log at {log}"
+            )
+    return lines
 
 
 def _epochs(recipe: str, plan: Plan) -> int:
@@ -219,18 +238,19 @@ def _minutes(seconds: float) -> str:
 
 
 def describe_status(found: list[RunStatus], scale: str, everything: bool = True, results: Path | None = None) -> str:
-    """The runs as a table, under a line that counts them.
+    """The runs as a table, under a line that counts them and what hinders those that have not started.
 
     Args:
         found: The runs.
         scale: Name of the scale.
         everything: Also runs that are done or not started.
-        results: `results/<scale>`; told if it is not there.
+        results: `results/<scale>`; told if it is not there, as are data beside it that could not be prepared.
     """
     counts = {stand: sum(each.stand is stand for each in found) for stand in Stand}
     head = f"scale {scale}: {len(found)} runs: " + ", ".join(f"{n} {stand}" for stand, n in counts.items() if n)
     if results is not None and not results.exists():
         head += f" (no folder {results} yet)"
+    head = "\n".join([head, *(failed_data(found, results) if results is not None else ())])
     quiet = () if everything else (Stand.DONE, Stand.NOT_STARTED)
     rows = [_row(each) for each in found if each.stand not in quiet]
     if not rows:

@@ -191,6 +191,43 @@ def test_nor_by_a_lock(at):
     assert found.stand is Stand.RUNNING and found.why.startswith("on ?[2Jelsewhere")
 
 
+NO_IMAGES = "softshare: error: SOFTSHARE_DATA_DIGITS: '/nope': does not lie on this machine (n1)"
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Lays down what preparing the digits left, and asks for the status."""
+
+    def say(log_text, made=False, brief=False, started=False):
+        results = tmp_path / "quick"
+        for name, text in (("logs/data/digits.log", log_text), *((("data/digits.json", "{}"),) if made else ())):
+            (tmp_path / name).parent.mkdir(parents=True)
+            (tmp_path / name).write_text(text)
+        if started:
+            write_run_folders(load_plan("quick", ["table1"]), results)
+        asked = ["status", "--experiments", "table1", "--results", str(tmp_path)]
+        assert main(asked + ["--brief"] * brief) == 0
+        return tmp_path / "logs/data/digits.log"
+
+    return say
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_data_that_could_not_be_prepared_are_told(prepared, capsys, brief):
+    log = prepared(f"looks at digits\n{NO_IMAGES}\n", brief=brief)
+    assert capsys.readouterr().out.splitlines()[1] == f"data digits: failed: {NO_IMAGES}; log at {log}"
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [(NO_IMAGES, {"made": True}), (NO_IMAGES, {"started": True}), ("decodes 3 of 7 photographs\n", {}), ("", {})],
+    ids=["made since", "not waited for", "at work", "nothing said"],
+)
+def test_data_that_hinder_nobody_are_not(prepared, capsys, text, more):
+    prepared(text, **more)
+    assert "data digits" not in capsys.readouterr().out
+
+
 def test_status_loads_no_torch():
     code = "import sys, softshare.evidence.status; assert not {'torch', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
