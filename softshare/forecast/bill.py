@@ -44,7 +44,7 @@ def write_bill(arguments: argparse.Namespace) -> str:
     earlier = earlier_forecast(results)
     if arguments.out and a_part and earlier:
         _require_no_less(results, earlier[0], plan)
-    pieces_of = {need.claim: _pieces(need, plan) for need in wanted}
+    pieces_of = {need.claim: _pieces(need, plan, ground) for need in wanted}
     asked = arguments.claims is not None or budget is not None
     besides = [piece for pieces in pieces_of.values() if asked for piece in pieces or ()]
     folded = [piece.run for piece in besides if piece.folding]
@@ -118,11 +118,16 @@ def _wanted(needs: Sequence[Need], names: Sequence[str] | None) -> list[Need]:
     return [known[name] for name in dict.fromkeys(names)] if names else list(needs)
 
 
-def _pieces(need: Need, plan: Plan) -> list[Piece] | None:
+def _pieces(need: Need, plan: Plan, ground: Ground) -> list[Piece] | None:
     """What a claim needs at the plan's scale; None where some is not made there, or no number is enough."""
     stands = [plan.scale.stand_in(setting) for setting in need.settings]
     if need.seeds is None or any(setting is None for setting in stands):
         return None
+    if need.device:
+        # A speed that was given may be that device's.
+        on_it = ground.basis == "sustained" or need.device.casefold() in ground.device.casefold()
+        if not on_it or plan.scale.training or tuple(stands) != need.settings:
+            return None
     kinds = (False, True) if need.kind == "folding" else (False,)
     runs = {Run(setting, seed) for setting in stands if setting for seed in range(need.seeds)}
     return sorted(Piece(run, folding) for run in runs for folding in kinds)

@@ -112,6 +112,25 @@ def test_a_claim_on_folding_costs_its_folding_too(tmp_path, capsys):
     assert f"1 claims for {hours:.2f} hours, 3 runs" in bought
 
 
+@pytest.mark.parametrize(
+    ("scale", "device", "priced"),
+    [
+        ("paper", ["--sustained", "120"], True),
+        ("paper", ["--device", "gtx-1080-ti"], True),
+        ("paper", ["--device", "a100-sxm"], False),
+        ("quick", ["--device", "gtx-1080-ti"], False),
+    ],
+)
+def test_hours_of_training_are_bought_where_they_answer(scale, device, priced, tmp_path, capsys):
+    """As the judge does: the paper's own training, on the device that the claim names."""
+    asked = ["forecast", "--scale", scale, "--experiments", "table4", *device, "--claims", "under-ten-hours"]
+    assert main([*asked, "--results", str(tmp_path)]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| under-ten-hours")]
+    _, _, _, seeds, hours, why, _ = (cell.strip() for cell in row.split("|"))
+    assert seeds == "3" and "only the paper's own training on a GTX 1080 Ti" in why
+    assert (float(hours or 0) > 0) == priced
+
+
 def test_claims_that_need_no_run_are_told_so(tmp_path, capsys):
     claim = next(need.claim for need in seeds_needed() if need.seeds == 0)
     assert main([*TOLD, "--results", str(tmp_path), "--claims", claim, "--budget", "1h"]) == 0
