@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from softshare.cli import main
+from softshare.forecast import ground
 from softshare.forecast.counting import count
 from softshare.forecast.devices import read_devices
 from softshare.forecast.ground import settle
@@ -187,6 +188,15 @@ def test_bad_input_gets_one_line(arguments, words, tmp_path, capsys):
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "watts"), [("cuda:1", 300.0), ("cpu", None)])
+def test_a_gpu_that_is_measured_draws_at_most_what_its_driver_allows(name, watts, monkeypatch):
+    monkeypatch.setattr(ground, "resolve_device", torch.device)
+    monkeypatch.setattr(ground, "resolve_precision", lambda precision, device: "fp32")
+    monkeypatch.setattr(ground, "describe_device", str)
+    monkeypatch.setattr(ground, "power_limit", lambda index, environment: {1: 300.0}[index])
+    assert settle(name, "auto", None, 1.0).watts == watts
 
 
 def test_every_device_tells_its_source():
