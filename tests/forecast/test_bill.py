@@ -10,10 +10,11 @@ from softshare.cli import main
 from softshare.forecast import ground
 from softshare.forecast.counting import count
 from softshare.forecast.devices import read_devices
-from softshare.forecast.ground import settle
+from softshare.forecast.ground import Ground, settle
+from softshare.forecast.makespan import makespan, peak_disk
 from softshare.forecast.measuring import Pace, alike, measure_paces
 from softshare.forecast.power import seeds_needed
-from softshare.forecast.predict import forecast
+from softshare.forecast.predict import Forecast, RunForecast, forecast
 from softshare.forecast.workload import workload
 from softshare.plan import load_plan
 from softshare.runtimes import read_minutes
@@ -80,6 +81,37 @@ def test_a_run_on_several_gpus_holds_them_for_its_even_part_of_the_time(tmp_path
     assert together == pytest.approx(sum(row["seconds"] for row in eight["runs"]) / 8)
     assert eight["runs"] == one["runs"]  # limits divide by what the config says
     assert "on imagenet 8 GPUs" in out and "is taken to divide evenly" in out
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 99])
+def test_the_most_disk_is_told_beside_what_is_kept(gpus, tmp_path, capsys):
+    assert main([*TOLD, "--gpus", str(gpus), "--results", str(tmp_path), "--out"]) == 0
+    made = json.loads((tmp_path / "quick/forecast.json").read_text())
+    peak, runs = made["peak_disk_bytes"], made["runs"]
+    kept, checkpoints = (sum(row[name] for row in runs) for name in ("disk_bytes", "checkpoint_bytes"))
+    assert kept < peak <= kept + 2 * checkpoints
+    if gpus == 1:  # at the end of the run that is made last, or of one before it whose checkpoint is larger
+        assert peak <= kept + 2 * max(row["checkpoint_bytes"] for row in runs)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Disk: at most")]
+    assert f"{peak / 1e9:.2f} GB at once" in line and "Not counted: datasets, their caches and .beton" in line
+
+
+def test_the_most_disk_is_that_of_the_fullest_moment():
+    def row(seed, seconds, kept, checkpoint):
+        run = Run(Setting("digits", "wrn-16-1", "cifar"), seed)
+        return RunForecast(run, 1, 1, 1, seconds, seconds, 0.0, 1, kept, checkpoint, "", False)
+
+    rows = [row(0, 10.0, 3, 50), row(1, 4.0, 5, 7), row(2, 5.0, 11, 13)]
+    told = Ground("a GPU", "sustained", "fp32", "as given", True, tflops=1.0)
+    made = Forecast(load_plan("quick", ["figure4"]), told, {each.run: each for each in rows}, 0.0)
+
+    def peak(units):
+        return peak_disk(made, made.runs, makespan(made, made.runs, units))
+
+    assert peak(1) == 3 + 100  # as the longest ends, which is the first
+    # It trains beside the others: the third ends at 5 s, then comes the second, whose files are kept at 9 s.
+    assert peak(2) == max(100 + 26 + 11, 100 + 11 + 14 + 5)
+    assert peak(3) == max(100 + 26 + 14 + 5, 100 + 26 + 5 + 11)
 
 
 def test_a_part_of_a_scale_says_so_and_takes_no_whole_one_s_place(tmp_path, capsys):
