@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from softshare.cli import main
-from softshare.forecast import ground
+from softshare.forecast import bill, ground
 from softshare.forecast.counting import count
 from softshare.forecast.devices import read_devices
 from softshare.forecast.ground import Ground, settle
@@ -81,6 +81,39 @@ def test_a_run_on_several_gpus_holds_them_for_its_even_part_of_the_time(tmp_path
     assert together == pytest.approx(sum(row["seconds"] for row in eight["runs"]) / 8)
     assert eight["runs"] == one["runs"]  # limits divide by what the config says
     assert "on imagenet 8 GPUs" in out and "is taken to divide evenly" in out
+
+
+@pytest.fixture
+def configured(monkeypatch, tmp_path):
+    """Has config.yaml give runs on the digits four GPUs and runs on ImageNet, of which none is planned, eight."""
+    text = (bill.project_root() / "config/config.yaml").read_text()
+    assert "gpus: {imagenet: 1}" in text
+    (tmp_path / "project/config").mkdir(parents=True)
+    place = tmp_path / "project/config/config.yaml"
+    place.write_text(text.replace("gpus: {imagenet: 1}", 'gpus: {digits: "4", imagenet: 8}'))
+    monkeypatch.setattr(bill, "project_root", lambda: tmp_path / "project")
+
+
+@pytest.mark.parametrize(
+    ("told", "held"), [([], {"digits": 4}), (["digits=2"], {"digits": 2}), (["digits=1"], {})], ids=str
+)
+def test_a_run_holds_as_many_gpus_as_the_config_says_unless_it_is_told(told, held, configured, tmp_path, capsys):
+    more = ["--gpus-per-run", *told] if told else []
+    assert main([*TOLD, *more, "--results", str(tmp_path), "--out"]) == 0
+    made = json.loads((tmp_path / "quick/forecast.json").read_text())
+    assert made["gpus_per_run"] == held and made["gpus"] == max(held.values(), default=1)
+    assert ("A run holds on digits" in capsys.readouterr().out) == bool(held)
+
+
+def test_fewer_gpus_than_the_config_gives_a_run_are_refused(configured, tmp_path, capsys):
+    assert main([*TOLD, "--gpus", "2", "--results", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "gpus: 2: a run holds 4 of them" in error and "gpus of config/config.yaml" in error
+
+
+def test_runs_that_hold_cores_are_asked_for_no_gpus(configured):
+    plan, on_cpu = load_plan("quick", ["figure4"]), Ground("a CPU", "measured", "fp32", "", False)
+    assert bill._gpus_per_run((), plan, on_cpu) == {}
 
 
 @pytest.mark.parametrize("gpus", [1, 2, 99])
