@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import math
 import os
 import random
 import re
@@ -81,12 +82,32 @@ def _name_of(entry: str, known: Sequence[str] | None) -> str | None:
     return alike[0] if len(alike) == 1 else entry
 
 
+def power_limit(index: int, environment: Mapping[str, str]) -> float | None:
+    """The most watts that the driver lets a GPU draw; None where nobody tells.
+
+    Args:
+        index: Of the GPU among those that are visible, as CUDA counts them.
+        environment: Of this process.
+    """
+    try:
+        told = _ask_driver("power.limit", f"--id={visible_gpus(environment)[index].entry}")
+        watts = float(told[0]) if told else math.nan
+    except (UserError, IndexError, ValueError):  # a driver that is silent, a part of a GPU, `[N/A]`
+        return None
+    return watts if 0 < watts < math.inf else None
+
+
 def _uuids() -> list[str] | None:
     """The uuids of this machine's GPUs by their index; None where there is no `nvidia-smi`."""
+    return _ask_driver("uuid")
+
+
+def _ask_driver(query: str, *more: str) -> list[str] | None:
+    """What `nvidia-smi` answers, a line a GPU, without units; None where there is none."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return None
-    asked = [command, "--query-gpu=uuid", "--format=csv,noheader"]
+    asked = [command, f"--query-gpu={query}", "--format=csv,noheader,nounits", *more]
     try:
         answer = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from softshare.gpus import visible_gpus
+from softshare.gpus import power_limit, visible_gpus
 
 UUIDS = [f"GPU-{index}0000000-1111-2222-3333-444444444444" for index in range(4)]
 ROOT = Path(__file__).parent.parent
@@ -18,6 +18,40 @@ JOB = (
     "import os, sys, time; begun = time.monotonic(); time.sleep(float(sys.argv[1]));"
     "print(os.environ['CUDA_VISIBLE_DEVICES'], begun, time.monotonic())"
 )
+
+
+LIMITS = {0: "250.00", 1: "[N/A]", 2: "", 3: "nan"}
+
+
+@pytest.fixture
+def powered(machine):
+    """The same machine, whose driver also tells how much each GPU may draw."""
+    told = "".join(f'*"--id={UUIDS[index]}"*) echo "{watts}";;\n' for index, watts in LIMITS.items())
+    uuids = "".join(f"echo {uuid}\n" for uuid in UUIDS)
+    script = f'case "$*" in\n*power.limit*nounits*) case "$*" in\n{told}*) exit 6;; esac;;\n*) {uuids};;\nesac\n'
+    (machine / "bin/nvidia-smi").write_text(f"#!/bin/sh\n{script}")
+
+
+@pytest.mark.parametrize(
+    ("index", "visible", "watts"),
+    [
+        (0, None, 250.0),
+        (1, None, None),
+        (2, None, None),
+        (3, None, None),
+        (9, None, None),
+        (1, f"{UUIDS[3]},{UUIDS[0]}", 250.0),
+        (0, "MIG-10000000-1111-2222-3333-444444444444", None),
+        (0, "", None),
+    ],
+)
+def test_what_a_gpu_may_draw_is_what_the_driver_tells(powered, index, visible, watts):
+    assert power_limit(index, {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}) == watts
+
+
+def test_without_a_driver_nobody_tells(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert power_limit(0, {"CUDA_VISIBLE_DEVICES": UUIDS[0]}) is None
 
 
 @pytest.fixture

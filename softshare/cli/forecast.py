@@ -21,7 +21,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     places.add_argument("--gpus", type=int, metavar="N", help="GPUs at once (default: as many as a run holds)")
     places.add_argument("--cores", type=int, metavar="N", help="CPU cores at once (default: this machine's)")
     parser.add_argument(
-        "--gpus-per-run", nargs="+", metavar="DATASET=N", help="GPUs that a run holds, such as imagenet=8 (default: 1)"
+        "--gpus-per-run",
+        nargs="+",
+        metavar="DATASET=N",
+        help="GPUs that a run holds, such as imagenet=8 (default: gpus of config/config.yaml)",
     )
     parser.add_argument("--claims", nargs="*", metavar="ID", help="tell the seeds that these need (none named: all)")
     parser.add_argument("--budget", help="such as 20h: the cheapest runs that answer most of the claims")

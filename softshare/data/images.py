@@ -79,12 +79,12 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
         classes = tuple(str(digit) for digit in range(10))
         # A mirrored digit is none.
         return _image_set(name, *_read_digits(cache), classes, flip=False)
-    path = path or _named_place(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name
+    path = path or named_place(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name
     splits, source = _read(name, Path(path), cache)
     return _image_set(name, splits, source, FACTS[name].classes, flip=True)
 
 
-def _named_place(variable: str) -> str | None:
+def named_place(variable: str) -> str | None:
     """The path that a variable of the environment names.
 
     Raises:

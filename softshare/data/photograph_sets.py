@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from softshare.data.ilsvrc import PhotographFacts, ilsvrc_facts
-from softshare.data.images import DEFAULT_FOLDER
+from softshare.data.images import DEFAULT_FOLDER, named_place
 from softshare.data.photograph_checks import KeptChecks, check_complete, check_known, find_damaged
 from softshare.data.photograph_sources import TRAIN, VALIDATION, Found, Labelled, find_photographs
 from softshare.data.photographs import Photographs, PhotographSet, fingerprint_of
@@ -82,7 +81,7 @@ def load_photographs(
 
 
 def _place(name: str, path: str | Path | None) -> Path:
-    place = Path(path or os.environ.get(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name)
+    place = Path(path or named_place(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name)
     if not place.exists():
         remedy = f"set data.{name} or --data" + (": it cannot be downloaded" if name == "imagenet" else "")
         raise UserError("no such file or folder", file=place, remedy=remedy)

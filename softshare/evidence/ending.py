@@ -30,9 +30,12 @@ _ASKED = re.compile(r"KeyboardInterrupt\b|.*SignalException: |.*killed by signal
 # A signal to torchrun reaches its processes, not the other way round; likewise what Slurm says it did.
 _FROM_OUTSIDE = re.compile(r".*DUE TO (?:TIME LIMIT|PREEMPTION|NODE FAILURE)|.*SignalException: .* got signal: ")
 _SHELL = r"(?:.*: line \d+: +\d+ )?"
+_KILLED_SAYS_A_SHELL = re.compile(r".*: line \d+: +\d+ Killed\b")
+KILLED = "killed (out of memory, or SIGKILL)"
 _KILLED = re.compile(
     r".*\boom[ _-]?kill|.*\bout of memory\b|.*CUDA error|Signal (?:[3-9]|1[0134]) \(SIG\w+\) received by PID"
-    rf"|{_SHELL}(?:Killed|Aborted|Segmentation fault|Bus error)\b|Fatal Python error|what\(\): ",
+    rf"|{_SHELL}(?:Killed|Aborted|Segmentation fault|Bus error|Illegal instruction|Floating point exception)\b"
+    r"|Fatal Python error|what\(\): ",
     re.IGNORECASE,
 )
 _TOLD_TO_END = re.compile(
@@ -56,7 +59,8 @@ class Ending:
     Attributes:
         end: `stopped` where it was asked to end: by a person, a time limit, a scheduler. `unknown` where its log does
             not tell, as that of a process that was killed or still runs.
-        line: The line of the log that tells, or else the last one that says something; empty where none does.
+        line: The line of the log that tells, or else the last one that says something; empty where none does. `KILLED`
+            where it is a shell's, which tells the whole command but not why.
     """
 
     end: End
@@ -100,7 +104,8 @@ def ending_of(text: str) -> Ending:
         (End.STOPPED, list(filter(_TOLD_TO_END.match, others))),
         (End.STOPPED, asked),
     )
-    return next((Ending(end, told[-1]) for end, told in kinds if told), Ending(End.UNKNOWN, _last(lines)))
+    found = next((Ending(end, told[-1]) for end, told in kinds if told), Ending(End.UNKNOWN, _last(lines)))
+    return Ending(found.end, KILLED) if _KILLED_SAYS_A_SHELL.match(found.line) else found
 
 
 def _cleaned(lines: Sequence[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Where every run of a scale stands, from its folder and its log alone: fit for a login node, whatever node trains.
 
 A run is done where its numbers are complete, and running where a process holds its folder. On this machine its process
-can be asked for; on another only the age of what the run last wrote can tell.
+can be asked for; on another only the age of its lock, to which training gives a new date every minute, and of what the
+run last wrote can tell.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import platform
 import re
 import statistics
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -85,6 +87,24 @@ def read_status(plan: Plan, results: Path) -> list[RunStatus]:
     return [_status(run, epochs[run.setting.recipe], results) for run in plan.runs]
 
 
+def failed_data(found: Iterable[RunStatus], results: Path) -> list[str]:
+    """What hinders runs that have not started: a line for each dataset that is not there and whose log tells why.
+
+    Args:
+        found: The runs.
+        results: `results/<scale>`, beside which data are prepared.
+    """
+    lines = []
+    for name in sorted({each.run.setting.dataset for each in found if each.stand is Stand.NOT_STARTED}):
+        log = results.parent / "logs" / "data" / f"{name}.log"
+        ending = None if (results.parent / "data" / f"{name}.json").exists() else read_ending(log)
+        if ending is not None and ending.end is not End.UNKNOWN:  # else it is at work, for all that is known
+            lines.append(
+                f"data {name}: {ending.end}: {_printable(shorten(ending.line, _LONGEST_REASON))}; log at {log}"
+            )
+    return lines
+
+
 def _epochs(recipe: str, plan: Plan) -> int:
     settings = load_recipe(recipe, plan.scale)
     return settings["epochs"] * len(settings.get("windows", (1,)))
@@ -101,19 +121,25 @@ def _status(run: Run, epochs: int, results: Path) -> RunStatus:
     record = read_run(results, run) if written else None
     if record is not None and record.complete:
         return _with(told, Stand.DONE, "")
-    holder = _holder(folder, rows)
-    if holder is not None:
+    held, holder = _holder(folder, rows)
+    if held:
         return _with(told, Stand.RUNNING, holder)
     if record is not None and record.state is State.UNUSABLE:
         return _with(told, Stand.FAILED, f"unusable: {record.reason}")
-    return _ended(told, (folder / "checkpoint.pt").is_file())
+    return _ended(told, (folder / "checkpoint.pt").is_file(), holder)
 
 
-def _ended(told: RunStatus, checkpoint: bool) -> RunStatus:
-    """A run that has no numbers and that nobody trains: by what its log says, if it has one."""
+def _ended(told: RunStatus, checkpoint: bool, lost: str) -> RunStatus:
+    """A run that has no numbers and that nobody trains: by what its log says, if it has one.
+
+    Args:
+        told: What is known of it.
+        checkpoint: Whether it has one.
+        lost: Who trained it on another machine and was not heard of for long, in words; empty where nobody did.
+    """
     ending = read_ending(told.log) if told.log else None
     if ending is None:
-        return _with(told, Stand.STOPPED, "it has no log") if checkpoint else told
+        return _with(told, Stand.STOPPED, _and(lost, "it has no log")) if checkpoint or lost else told
     line = _printable(shorten(ending.line, _LONGEST_REASON))
     if ending.end is End.FAILED:
         return _with(
@@ -121,9 +147,16 @@ def _ended(told: RunStatus, checkpoint: bool) -> RunStatus:
         )
     if checkpoint:
         return _with(told, Stand.STOPPED, line or "its log says nothing")
+    if lost and ending.end is End.UNKNOWN:  # whether it was killed or its machine is out of reach cannot be told
+        line = f"its log ends with: {line}" if line else "its log says nothing"
+        return _with(told, Stand.STOPPED, _and(lost, line))
     if ending.end is End.STOPPED:
         return _with(told, Stand.STOPPED, f"{line}; it has no checkpoint yet and starts again from the beginning")
     return _with(told, Stand.FAILED, line or "its log is empty")
+
+
+def _and(lost: str, words: str) -> str:
+    return f"{lost}; {words}" if lost else words
 
 
 def _with(told: RunStatus, stand: Stand, why: str) -> RunStatus:
@@ -145,22 +178,23 @@ def _with_history(told: RunStatus, rows: list[dict[str, str]]) -> RunStatus:
     return RunStatus(told.run, told.stand, told.epoch, told.epochs, loss, score, left, log=told.log)
 
 
-def _holder(folder: Path, rows: list[dict[str, str]]) -> str | None:
-    """Who trains in a folder, in words; None where nobody does."""
+def _holder(folder: Path, rows: list[dict[str, str]]) -> tuple[bool, str]:
+    """Whether a process trains in a folder, and which, in words; also one elsewhere that has been silent for long."""
     lock = folder / ".lock"
     try:
         words = plain_file(lock, LARGEST_TEXT).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError):
-        return None
+        return False, ""
     process, host = (words[0] if words else "?"), (_printable(words[-1]) if len(words) > 1 else platform.node())
     if host == platform.node():
-        return f"process {process}" if _is_alive(process) else None
+        return (True, f"process {process}") if _is_alive(process) else (False, "")
     silent = _silent_seconds(folder)
+    last_heard = f"on {host}, last heard of {_minutes(silent)} ago"
     with contextlib.suppress(KeyError, TypeError, ValueError):
         pace = statistics.median(float(row["seconds"]) for row in rows) if rows else 0.0
         if silent > max(_SILENT_EPOCHS * pace, _SILENT_SECONDS):
-            return None
-    return f"on {host}, last heard of {_minutes(silent)} ago"
+            return False, last_heard
+    return True, last_heard
 
 
 def _is_alive(process: str) -> bool:
@@ -204,18 +238,19 @@ def _minutes(seconds: float) -> str:
 
 
 def describe_status(found: list[RunStatus], scale: str, everything: bool = True, results: Path | None = None) -> str:
-    """The runs as a table, under a line that counts them.
+    """The runs as a table, under a line that counts them and what hinders those that have not started.
 
     Args:
         found: The runs.
         scale: Name of the scale.
         everything: Also runs that are done or not started.
-        results: `results/<scale>`; told if it is not there.
+        results: `results/<scale>`; told if it is not there, as are data beside it that could not be prepared.
     """
     counts = {stand: sum(each.stand is stand for each in found) for stand in Stand}
     head = f"scale {scale}: {len(found)} runs: " + ", ".join(f"{n} {stand}" for stand, n in counts.items() if n)
     if results is not None and not results.exists():
         head += f" (no folder {results} yet)"
+    head = "\n".join([head, *(failed_data(found, results) if results is not None else ())])
     quiet = () if everything else (Stand.DONE, Stand.NOT_STARTED)
     rows = [_row(each) for each in found if each.stand not in quiet]
     if not rows:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from softshare.errors import UserError, did_you_mean
-from softshare.files import write_json, write_text
+from softshare.files import project_root, read_yaml, write_json, write_text
 from softshare.forecast.budget import Piece, buy, parse_budget
 from softshare.forecast.describe import as_json, describe, describe_needs, describe_purchase, describe_reality
 from softshare.forecast.ground import Ground, settle
@@ -44,7 +44,7 @@ def write_bill(arguments: argparse.Namespace) -> str:
     earlier = earlier_forecast(results)
     if arguments.out and a_part and earlier:
         _require_no_less(results, earlier[0], plan)
-    pieces_of = {need.claim: _pieces(need, plan) for need in wanted}
+    pieces_of = {need.claim: _pieces(need, plan, ground) for need in wanted}
     asked = arguments.claims is not None or budget is not None
     besides = [piece for pieces in pieces_of.values() if asked for piece in pieces or ()]
     folded = [piece.run for piece in besides if piece.folding]
@@ -74,15 +74,19 @@ def _units(arguments: argparse.Namespace, ground: Ground, widest: int) -> int:
         raise UserError("runs hold a GPU here, not cores", key="cores", value=arguments.cores, remedy="give --gpus")
     if arguments.gpus and arguments.gpus < widest:
         raise UserError(
-            f"a run holds {widest} of them", key="gpus", value=arguments.gpus, remedy="give as many or more"
+            f"a run holds {widest} of them",
+            key="gpus",
+            value=arguments.gpus,
+            remedy="give as many or more, or fewer with --gpus-per-run (default: gpus of config/config.yaml)",
         )
     return arguments.gpus or arguments.cores or (widest if ground.on_gpu else os.cpu_count() or 1)
 
 
 def _gpus_per_run(told: Sequence[str], plan: Plan, ground: Ground) -> dict[str, int]:
-    """GPUs a run by dataset, from words such as `imagenet=8`."""
-    found = {}
+    """GPUs a run by dataset, where it takes several: from words such as `imagenet=8`, else from config.yaml."""
     datasets = {run.setting.dataset for run in plan.runs} - {SHORTEST_PATHS}
+    settings = read_yaml(project_root() / "config" / "config.yaml", schema="config")["gpus"] if ground.on_gpu else {}
+    found = {dataset: int(count) for dataset, count in settings.items() if dataset in datasets}
     for each in told:
         dataset, _, count = each.partition("=")
         if not re.fullmatch(r"[1-9]\d{0,3}", count):
@@ -95,7 +99,7 @@ def _gpus_per_run(told: Sequence[str], plan: Plan, ground: Ground) -> dict[str, 
                 "no run of the plan trains on it with several GPUs", key="gpus-per-run", value=each, remedy=remedy
             )
         found[dataset] = int(count)
-    return found
+    return {dataset: count for dataset, count in found.items() if count > 1}
 
 
 def _require_no_less(results: Path, earlier: Mapping[str, float], plan: Plan) -> None:
@@ -118,11 +122,16 @@ def _wanted(needs: Sequence[Need], names: Sequence[str] | None) -> list[Need]:
     return [known[name] for name in dict.fromkeys(names)] if names else list(needs)
 
 
-def _pieces(need: Need, plan: Plan) -> list[Piece] | None:
+def _pieces(need: Need, plan: Plan, ground: Ground) -> list[Piece] | None:
     """What a claim needs at the plan's scale; None where some is not made there, or no number is enough."""
     stands = [plan.scale.stand_in(setting) for setting in need.settings]
     if need.seeds is None or any(setting is None for setting in stands):
         return None
+    if need.device:
+        # A speed that was given may be that device's.
+        on_it = ground.basis == "sustained" or need.device.casefold() in ground.device.casefold()
+        if not on_it or plan.scale.training or tuple(stands) != need.settings:
+            return None
     kinds = (False, True) if need.kind == "folding" else (False,)
     runs = {Run(setting, seed) for setting in stands if setting for seed in range(need.seeds)}
     return sorted(Piece(run, folding) for run in runs for folding in kinds)

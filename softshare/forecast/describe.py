@@ -9,7 +9,7 @@ from typing import Any
 from tabulate import tabulate
 
 from softshare.forecast.budget import Piece, Purchase
-from softshare.forecast.makespan import makespan
+from softshare.forecast.makespan import makespan, peak_disk
 from softshare.forecast.power import Need
 from softshare.forecast.predict import Forecast, RunForecast
 from softshare.forecast.reality import Reality
@@ -52,6 +52,9 @@ def describe(forecast: Forecast, units: int, a_part: bool = False) -> str:
         f"Wall hours are those of {units} {what}{'s' if units > 1 else ''}, the longest run first: all in "
         f"{whole.makespan / 3600:.2f} h, which no schedule can bring below {whole.bound / 3600:.2f} h. Training and "
         f"folding are counted; data, tables, figures and the report are not.{_several(forecast)}",
+        f"Disk: at most {peak_disk(forecast, plan.runs, whole) / 1e9:.2f} GB at once, what is kept and the checkpoints "
+        "of runs that train (two each, for one is written before the other goes). Not counted: datasets, their caches "
+        "and .beton files, other files of a run, and checkpoints that stopped runs leave.",
         "## Networks",
         _table(_networks(forecast), ["run", "seeds", "steps", "PFLOP", "hours each", "GB of memory", "how"]),
         "PFLOP are counted on the real network (a multiplication and an addition are two), evaluation included. Memory "
@@ -147,6 +150,7 @@ def as_json(forecast: Forecast, units: int, needs: Iterable[Need]) -> dict[str, 
         "gpus_per_run": dict(forecast.gpus_per_run),
         "makespan_seconds": schedule.makespan,
         "makespan_bound_seconds": schedule.bound,
+        "peak_disk_bytes": peak_disk(forecast, forecast.plan.runs, schedule),
         "runs": [_run(row) for row in forecast.of(forecast.plan.runs)],
         "claims": [{"claim": need.claim, "seeds": need.seeds, "why": need.why} for need in needs],
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import torch
 
 from softshare.errors import UserError, require_positive
 from softshare.forecast.devices import find_device
+from softshare.gpus import power_limit
 from softshare.training.device import PRECISIONS, describe_device, resolve_device, resolve_precision
 
 _LOCAL = ("auto", "cpu", "mps", "cuda")
@@ -68,4 +70,6 @@ def settle(device: str, precision: str, sustained: float | None, seconds: float)
     here = resolve_device(device)
     resolved = resolve_precision(precision, here)
     source = f"measured here for {seconds:g} s, one run alone"
-    return Ground(describe_device(here), "measured", resolved, source, here.type == "cuda", here=here, seconds=seconds)
+    on_gpu = here.type == "cuda"
+    watts = power_limit(here.index or 0, os.environ) if on_gpu else None
+    return Ground(describe_device(here), "measured", resolved, source, on_gpu, watts, here=here, seconds=seconds)

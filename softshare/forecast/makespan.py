@@ -25,6 +25,36 @@ def makespan(forecast: Forecast, runs: Iterable[Run], units: int) -> Schedule:
     return simulate([job for row in forecast.of(runs) for job in _jobs(row, forecast)], units)
 
 
+def peak_disk(forecast: Forecast, runs: Iterable[Run], schedule: Schedule) -> int:
+    """The most bytes that runs take at once, on that schedule: what has been kept so far, and checkpoints.
+
+    A run that trains takes two checkpoints, for one is written whole before it takes the other's place; the last goes
+    once the run's files are kept.
+
+    Args:
+        forecast: What each takes.
+        runs: To be made.
+        schedule: Theirs.
+    """
+    begun, ended = 0, 1
+    events = []
+    for row in forecast.of(runs):
+        train = _jobs(row, forecast)[0]
+        start = schedule.starts[train.name]
+        # Of what is at one time, what ends comes first: its place is what the next one was given.
+        events += [(start, begun, row), (start + train.seconds, -ended, row)]
+    taken = peak = 0
+    for _, what, row in sorted(events, key=lambda event: event[:2]):
+        if what == begun:
+            taken += 2 * row.checkpoint_bytes
+        else:
+            taken += row.disk_bytes
+            peak = max(peak, taken)
+            taken -= 2 * row.checkpoint_bytes
+        peak = max(peak, taken)
+    return peak
+
+
 def _jobs(row: RunForecast, forecast: Forecast) -> list[ScheduledJob]:
     on_gpu = forecast.ground.on_gpu
     gpus = forecast.gpus_per_run.get(row.run.setting.dataset, 1) if on_gpu else 1

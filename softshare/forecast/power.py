@@ -22,7 +22,7 @@ from softshare.plan import Setting, load_plan
 POWER = 0.8
 MOST_SEEDS = 100
 
-_OF_NETWORKS_ALONE = ("parameters", "parameter-ratio", "similarity-start", "cost", "training-time")
+_OF_NETWORKS_ALONE = ("parameters", "parameter-ratio", "similarity-start", "cost")
 _RULE_1 = ("value", "reduction")
 
 
@@ -36,6 +36,7 @@ class Need:
         settings: Of the paper, each of which is run with every seed.
         seeds: Of each setting; 0 where none are needed, None where no number of seeds is known to be enough.
         why: How that was found, or why it cannot be.
+        device: On which alone they are to be trained, and as the paper trains; empty where any will do.
     """
 
     claim: str
@@ -43,6 +44,7 @@ class Need:
     settings: tuple[Setting, ...]
     seeds: int | None
     why: str
+    device: str = ""
 
 
 def seeds_needed(root: Path | None = None) -> list[Need]:
@@ -109,6 +111,12 @@ def _need(claim: Claim, claims: Claims, numbers: dict[Setting, PaperNumber]) -> 
         return told(None, f"cannot be tested: {claim.test['reason']}")
     if claim.kind in _OF_NETWORKS_ALONE or not settings:
         return told(0, "no training is needed")
+    if claim.kind == "training-time":
+        device = claim.test["device"]
+        why = (
+            f"the fewest that give a verdict are {FEWEST_SEEDS}; only the paper's own training on a {device} answers it"
+        )
+        return Need(claim.id, claim.kind, settings, FEWEST_SEEDS, why, device)
     if claim.kind in ("direction", "no-worse", "alike", "below"):
         return told(*_by_power(claim, claims, numbers))
     if claim.kind in _RULE_1:

@@ -33,7 +33,7 @@ from softshare.training.job import Job, RecipeT
 from softshare.training.lock import alone_in
 from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history, save_weights
 from softshare.training.state_checks import check_state
-from softshare.training.walltime import minutes_of_this_job, require_epoch_fits
+from softshare.training.walltime import require_epoch_fits, seconds_beside_steps, time_of_this_job
 
 
 def train_to_the_end(
@@ -122,7 +122,7 @@ class Resumable(ABC, Generic[RecipeT]):
         self.optimizer = make_optimizer(self.model)
         self.similarity = SimilarityRecord()
         self.history: list[dict[str, Any]] = []
-        self.epoch = 0
+        self.epoch = self.first_epoch = 0  # the first of this process
         self.seconds = 0.0  # of training and evaluation, summed over restarts
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self.earlier_wall_seconds = 0.0
@@ -189,6 +189,7 @@ class Resumable(ABC, Generic[RecipeT]):
             if found is not None:
                 check_state(found, self.job.recipe.all_epochs, self.optimizer)
                 self.restore(found)
+            self.first_epoch = self.epoch
             self.stretches = add_stretch(self.stretches, self.epoch + 1, self.provenance)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
             raise UserError("the checkpoint does not fit the run", file=self.checkpoint, remedy=REMEDY) from error
@@ -227,7 +228,10 @@ class Resumable(ABC, Generic[RecipeT]):
         """
         job, recurrence = self.job, self.job.recipe.recurrence
         alone = job.processes.count == 1
-        batches = require_epoch_fits(batches, count // job.processes.count, self.out, minutes_of_this_job())
+        if epoch == self.first_epoch:  # once one has ended, the job has not run for nothing
+            beside = seconds_beside_steps(self.history, self.seconds)
+            count_here = count // job.processes.count
+            batches = require_epoch_fits(batches, count_here, self.out, time_of_this_job(), beside)
         self.model.train()
         losses = []  # on the device: reading them there would wait for each batch
         label = f"epoch {epoch + 1}/{job.recipe.all_epochs}"

@@ -1,6 +1,7 @@
 """Photographs on disk: every form that they may lie in is one set, and every bad one is refused by name."""
 
 import io
+import platform
 import shutil
 import tarfile
 from pathlib import Path
@@ -244,6 +245,16 @@ def test_a_bad_set_is_refused_in_one_line(spoil, photograph_tree, three_synsets,
     with pytest.raises(UserError, match=BAD[spoil]) as error:
         load_photographs("imagenet", spoil(photograph_tree(tmp_path / "tree")))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["imagenet", "folder"])
+def test_a_place_that_the_environment_names_and_is_not_there_is_told_with_the_machine(name, monkeypatch, tmp_path):
+    variable, gone = f"SOFTSHARE_DATA_{name.upper()}", tmp_path / "gone"
+    monkeypatch.setenv(variable, str(gone))
+    with pytest.raises(UserError) as error:
+        load_photographs(name)
+    said = f"{variable}: '{gone}': does not lie on this machine ({platform.node()}); set it to a path that"
+    assert str(error.value).startswith(said)
 
 
 @pytest.mark.parametrize("spoil", ["a tar inside", "the kit", "a number beyond the kit"])

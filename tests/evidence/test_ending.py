@@ -1,12 +1,13 @@
 """How an attempt ended, told from logs as torchrun, Slurm, shells and Python write them."""
 
 import os
+import subprocess
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softshare.evidence.ending import End, Ending, ending_of, read_ending
+from softshare.evidence.ending import KILLED, End, Ending, ending_of, read_ending
 
 TRAINED = "epoch 1/8: train loss 1.500, test error 70.50 %, 100 images/s, 3.0 min left\n"
 PATHS = "epoch 1/8, phase 1: train loss 0.9000, test F1 0.500, 3.0 min left\n"
@@ -14,6 +15,8 @@ OURS = "softshare: error: /nope: holds no cifar10; set the dataset's path"
 STOPPED = "softshare: stopped by SIGTERM; the same command goes on from the last checkpoint"
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB."
 LIMIT = "slurmstepd: error: *** JOB 12 ON n1 CANCELLED AT 2026-01-02T03:04:05 DUE TO TIME LIMIT ***"
+TERMINATED = "/usr/bin/bash: line 2:  4242 Terminated              python -m softshare train --model a"
+ILLEGAL = "/usr/bin/bash: line 2:  4242 Illegal instruction     (core dumped) python -m softshare train"
 SIGNAL = "torch.distributed.elastic.multiprocessing.api.SignalException: Process 833 got signal: 15"
 
 
@@ -74,7 +77,16 @@ FAILED = {
         TRAINED + traceback(LOST, "[rank0]: ") + trailer("-9 (pid: 723)  (SIGKILL)", KILL),
         KILL,
     ),
-    "killed, says a shell": (TRAINED + "/bin/bash: line 1: 4242 Killed   python -m softshare\n", None),
+    "killed, says a shell": (TRAINED + "/bin/bash: line 1: 12345 Killed   python -m softshare train --x\n", KILLED),
+    "killed before it said anything": (
+        "/usr/bin/bash: line 3:   999 Killed                  $take $launch train --model a --dataset b\n",
+        KILLED,
+    ),
+    "killed, and what came after it": (
+        f"/bin/bash: line 1: 12345 Killed   ( python -m softshare data )\n{STOPPED}\nRemoving output files\n",
+        KILLED,
+    ),
+    "an instruction that this processor lacks": (f"{ILLEGAL}\n", ILLEGAL),
     "killed": ("Killed\n", "Killed"),
     "Slurm's memory": (
         "slurmstepd: error: Detected 1 oom_kill event in StepId=12.batch.\n"
@@ -88,6 +100,8 @@ STOPS = {
     "a time limit, obeyed": (f"{LIMIT}\n{STOPPED}\n", LIMIT),
     "scancel": ("slurmstepd: error: *** STEP 12.0 ON n1 CANCELLED AT 2026-01-02T03:04:05 ***\n", None),
     "SIGTERM": (TRAINED + STOPPED + "\n", STOPPED),
+    "SIGTERM, says a shell": (f"{TERMINATED}\n", TERMINATED),
+    "SIGTERM, says a shell after training": (TRAINED + f"{TERMINATED}\n", TERMINATED),
     "SIGTERM to torchrun": (TRAINED + f"{STOPPED}\n" * 2 + traceback(SIGNAL), SIGNAL),
     "SIGTERM, and processes that lose each other": (traceback(LOST) + traceback(SIGNAL), SIGNAL),
     "Ctrl-C while modules are loaded": (traceback("KeyboardInterrupt"), "KeyboardInterrupt"),
@@ -100,6 +114,18 @@ def test_a_failure_is_told_by_the_line_that_names_it(name):
     found = ending_of(text)
     assert found.end is End.FAILED, found
     assert line is None or found.line == line
+
+
+@pytest.mark.parametrize(
+    ("signal", "end"), [("KILL", End.FAILED), ("TERM", End.STOPPED), ("ABRT", End.FAILED), ("ILL", End.FAILED)]
+)
+def test_the_shell_of_this_machine_says_it_in_such_words(signal, end):
+    """With a command after it, so that the shell does not become what is killed."""
+    script = f"sh -c 'kill -{signal} $$'; exit 1"
+    said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    found = ending_of(TRAINED + said.stderr)
+    assert found.end is end, said.stderr
+    assert (found.line == KILLED) == (signal == "KILL")
 
 
 @pytest.mark.parametrize("name", STOPS)

@@ -104,6 +104,26 @@ def test_a_run_on_another_node_that_is_silent_for_long_is_stopped(at):
     assert at(history=HISTORY, lock="123 on elsewhere", checkpoint="x", age=4000).stand is Stand.STOPPED
 
 
+def test_a_run_on_another_node_in_its_first_epoch_is_running_while_its_lock_is_fresh(at):
+    found = at("softshare: begins\n", lock="123 on elsewhere", age=200)
+    assert found.stand is Stand.RUNNING and found.epoch == 0
+
+
+def test_one_that_is_silent_there_before_its_first_epoch_is_stopped(at):
+    found = at("softshare: begins\n", lock="123 on elsewhere", age=4000)
+    assert found.stand is Stand.STOPPED
+    assert found.why == "on elsewhere, last heard of 67 min ago; its log ends with: softshare: begins"
+
+
+def test_likewise_where_it_has_no_log(at):
+    found = at(lock="123 on elsewhere", age=4000)
+    assert (found.stand, found.why) == (Stand.STOPPED, "on elsewhere, last heard of 67 min ago; it has no log")
+
+
+def test_it_has_failed_where_its_log_says_so(at):
+    assert at("softshare: error: no memory\n", lock="123 on elsewhere", age=4000).stand is Stand.FAILED
+
+
 def test_a_failed_run_tells_why(at):
     found = at("Traceback\nsoftshare: error: data: no such file\n")
     assert found.stand is Stand.FAILED and found.why == "softshare: error: data: no such file"
@@ -169,6 +189,43 @@ def test_nothing_is_told_that_a_terminal_would_obey(at):
 def test_nor_by_a_lock(at):
     found = at(history=HISTORY, lock="1 on \x1b[2Jelsewhere", checkpoint="x", age=60)
     assert found.stand is Stand.RUNNING and found.why.startswith("on ?[2Jelsewhere")
+
+
+NO_IMAGES = "softshare: error: SOFTSHARE_DATA_DIGITS: '/nope': does not lie on this machine (n1)"
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Lays down what preparing the digits left, and asks for the status."""
+
+    def say(log_text, made=False, brief=False, started=False):
+        results = tmp_path / "quick"
+        for name, text in (("logs/data/digits.log", log_text), *((("data/digits.json", "{}"),) if made else ())):
+            (tmp_path / name).parent.mkdir(parents=True)
+            (tmp_path / name).write_text(text)
+        if started:
+            write_run_folders(load_plan("quick", ["table1"]), results)
+        asked = ["status", "--experiments", "table1", "--results", str(tmp_path)]
+        assert main(asked + ["--brief"] * brief) == 0
+        return tmp_path / "logs/data/digits.log"
+
+    return say
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_data_that_could_not_be_prepared_are_told(prepared, capsys, brief):
+    log = prepared(f"looks at digits\n{NO_IMAGES}\n", brief=brief)
+    assert capsys.readouterr().out.splitlines()[1] == f"data digits: failed: {NO_IMAGES}; log at {log}"
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [(NO_IMAGES, {"made": True}), (NO_IMAGES, {"started": True}), ("decodes 3 of 7 photographs\n", {}), ("", {})],
+    ids=["made since", "not waited for", "at work", "nothing said"],
+)
+def test_data_that_hinder_nobody_are_not(prepared, capsys, text, more):
+    prepared(text, **more)
+    assert "data digits" not in capsys.readouterr().out
 
 
 def test_status_loads_no_torch():

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from softshare.evidence.claims import read_claims
+from softshare.evidence.verdict import FEWEST_SEEDS
 from softshare.forecast.power import POWER, paper_numbers, power_of_alike, power_of_less, seeds_needed
 from softshare.scales import Setting
 
@@ -35,6 +36,13 @@ def test_every_claim_gets_an_answer():
     assert needs["sharing-errs-less-c10"].seeds == 4
     assert needs["two-templates-err-less-28-14"].seeds is None
     assert needs["parameters-of-table-1"].seeds == 0
+
+
+def test_hours_of_training_need_complete_runs_on_the_device_that_is_told():
+    need = next(need for need in seeds_needed() if need.claim == "under-ten-hours")
+    assert (need.seeds, need.device) == (FEWEST_SEEDS, "GTX 1080 Ti")
+    assert "only the paper's own training on a GTX 1080 Ti answers it" in need.why
+    assert [str(setting) for setting in need.settings] == ["cifar10/swrn-28-10-2/cifar-cutout-dropout"]
 
 
 def test_fewest_are_told():
