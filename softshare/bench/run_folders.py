@@ -31,13 +31,14 @@ def write_run_folders(plan: Plan, results: Path) -> int:
         settings = load_recipe(run.setting.recipe, plan.scale)
         draw = np.random.default_rng(list(hashlib.sha256(str(run).encode()).digest()))
         write = _write_path_run if run.setting.dataset == SHORTEST_PATHS else _write_image_run
-        write(folder, run, settings, draw)
+        error = write(folder, run, settings, draw)
         if run in folded:
-            _write_folding(folder, run, draw)
+            _write_folding(folder, run, error, draw)
     return len(plan.runs)
 
 
-def _write_image_run(folder: Path, run: Run, settings: dict[str, Any], draw: np.random.Generator) -> None:
+def _write_image_run(folder: Path, run: Run, settings: dict[str, Any], draw: np.random.Generator) -> float:
+    """Writes a run on images and gives its test error."""
     recipe = Recipe.from_settings(settings)
     errors = np.geomspace(60, 4, recipe.epochs) * draw.uniform(0.98, 1.02, recipe.epochs)
     history: list[dict[str, Any]] = [
@@ -64,9 +65,11 @@ def _write_image_run(folder: Path, run: Run, settings: dict[str, Any], draw: np.
     }
     _write_run(folder, run, settings, history, dataset, metrics)
     _similarity(run, recipe.similarity_epochs, draw).save(folder / "similarity.npz")
+    return last["test_error"]
 
 
-def _write_path_run(folder: Path, run: Run, settings: dict[str, Any], draw: np.random.Generator) -> None:
+def _write_path_run(folder: Path, run: Run, settings: dict[str, Any], draw: np.random.Generator) -> float:
+    """Writes a run on shortest paths and gives its last loss: nothing folds it."""
     recipe, epochs = PathRecipe.from_settings(settings), planned_epochs(settings)
     scores = draw.uniform(0.2, 0.9, epochs).tolist()
     history: list[dict[str, Any]] = [
@@ -105,6 +108,7 @@ def _write_path_run(folder: Path, run: Run, settings: dict[str, Any], draw: np.r
         labels=draw.integers(0, 2, grid, np.uint8),
         probabilities=draw.random(grid, np.float32),
     )
+    return 1 - at_ends[-1]
 
 
 def _write_run(
@@ -154,12 +158,12 @@ def _similarity(run: Run, epochs: list[int], draw: np.random.Generator) -> Simil
     return record
 
 
-def _write_folding(folder: Path, run: Run, draw: np.random.Generator) -> None:
+def _write_folding(folder: Path, run: Run, error: float, draw: np.random.Generator) -> None:
     name = parse_model_name(run.setting.model)
     assert isinstance(name, WideResNetName)
     layers = [chr(ord("a") + index) for index in range(name.layers)]
     groups = ("stage1", "stage2", "stage3")
-    costs = [_cost(threshold, name.depth, draw) for threshold in (None, *_THRESHOLDS)]
+    costs = [_cost(threshold, name.depth, error, draw) for threshold in (None, *_THRESHOLDS)]
     foldings = [
         {
             "threshold": threshold,
@@ -187,14 +191,14 @@ def _write_folding(folder: Path, run: Run, draw: np.random.Generator) -> None:
         writer.writerows(costs)
 
 
-def _cost(threshold: float | None, layers: int, draw: np.random.Generator) -> dict[str, Any]:
+def _cost(threshold: float | None, layers: int, before: float, draw: np.random.Generator) -> dict[str, Any]:
     only_before, only_after = (int(count) for count in draw.integers(1, 50, 2))
-    after = 4.0 + 100 * (only_after - only_before) / _IMAGES
+    after = before + 100 * (only_after - only_before) / _IMAGES
     return {
         "threshold": threshold,
         "layers": layers,
         "parameters": 1_000_000,
-        "error_before": 4.0,
+        "error_before": before,
         "error_after": after,
         "only_before": only_before,
         "only_after": only_after,

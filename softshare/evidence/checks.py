@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+# Two evaluations of the same weights: two images may change sides by rounding.
+_SAME_ERROR, _SAME_IMAGES = 0.05, 2
+
 # Beyond any loss, count or time that a run can have, and small enough to reckon with.
 _LARGEST = 1e15
 
@@ -28,3 +31,8 @@ def check_number(
         raise UnusableError(f"{name} is {value}")
     if not low <= value <= high:
         raise UnusableError(f"{name} is out of range: {value!r:.40}, not from {low:g} to {high:g}")
+
+
+def same_error(one: float, other: float, images: int) -> bool:
+    """Whether two test errors in percent may be of the same weights on the same images."""
+    return abs(one - other) <= max(_SAME_ERROR, 100.0 * _SAME_IMAGES / images)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from softshare.errors import UserError
 from softshare.evidence.drawing import write
 from softshare.evidence.fold_figures import draw_stages
-from softshare.evidence.folding import FoldedRun, read_folding
+from softshare.evidence.folding import FoldedRun, read_folding_of
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.runfolder import Record
 from softshare.plan import Cell
@@ -102,21 +102,7 @@ def _folded(cell: Cell, record: Record, results: Path) -> FoldedCellRun:
     if not file.is_file():
         return FoldedCellRun(cell, record, None, "not folded")
     try:
-        folded = read_folding(file)
-        _check_costs(folded, file)
+        return FoldedCellRun(cell, record, read_folding_of(record, file))
     except UserError as error:
         # Without the folder: the same runs give the same figure wherever they lie.
         return FoldedCellRun(cell, record, None, str(error).replace(f"{file.parent}/", ""))
-    setting = record.run.setting
-    wanted = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": record.run.seed}
-    if folded.run != wanted:
-        return FoldedCellRun(cell, record, None, f"{file.name} belongs to another run")
-    return FoldedCellRun(cell, record, folded)
-
-
-def _check_costs(folded: FoldedRun, file: Path) -> None:
-    needed = {"threshold", "error_before", "error_after", "error_reestimated", "p"}
-    if any(needed - row.keys() for row in folded.costs) or folded.threshold not in [
-        c["threshold"] for c in folded.costs
-    ]:
-        raise UserError("tells no costs", file=file, key="costs", remedy="softshare fold writes them")

@@ -183,7 +183,15 @@ def _circumstances(record: Record) -> dict[str, object]:
         "precisions": record.manifest.get("precision"),
         "numbers of processes": record.manifest.get("processes", 1),
         "kinds of batch norm": record.manifest.get("batch_norm", "own"),
+        "kinds of compilation": "compiled" if record.manifest.get("compile", False) else "not compiled",
+        "decodings": _decoding(record.manifest),
     }
+
+
+def _decoding(manifest: dict[str, Any]) -> object:
+    """Of photographs: which of FFCV's files they were decoded from, or the originals; not every manifest tells."""
+    identity = manifest.get("identity")
+    return (identity.get("decoding", "") if isinstance(identity, dict) else "") or "the originals"
 
 
 def _place(record: Record) -> dict[str, object]:

@@ -9,15 +9,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from softshare.evidence.checks import UnusableError, check_number
+from softshare.evidence.checks import UnusableError, check_number, same_error
 from softshare.evidence.path_scores import planned_epochs, read_path_scores
 from softshare.files import LARGEST_TEXT, parse_json, plain_file
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import Run
-
-# The last row of history.csv and metrics.json tell of the same weights, evaluated twice: two images may
-# change sides by rounding. A best epoch would flatter by 0.14 and more.
-_SAME_ERROR, _SAME_IMAGES = 0.05, 2
 
 
 class State(StrEnum):
@@ -183,8 +179,8 @@ def _check_history(file: Path, metrics: dict[str, Any]) -> None:
     if len(rows) != metrics["epochs"]:
         raise UnusableError(f"history.csv tells of {len(rows)} epochs, metrics.json of {metrics['epochs']}")
     error = metrics["test"]["error"]
-    tolerance = max(_SAME_ERROR, 100.0 * _SAME_IMAGES / metrics["test"]["images"])
-    if not abs(last - error) <= tolerance:
+    # The last row and metrics.json tell of the same weights; a best epoch would flatter by 0.14 and more.
+    if not same_error(last, error, metrics["test"]["images"]):
         raise UnusableError(f"metrics.json: test.error {error} is not the last epoch's in history.csv, {last}")
 
 

@@ -81,13 +81,20 @@ def evaluate(
 
 @torch.no_grad()
 def mistakes(model: nn.Module, loader: Loader, precision: str) -> np.ndarray:
-    """Which images a model gets wrong (top-1), [N] of bool in the loader's order; leaves it in eval mode."""
+    """Which images a model gets wrong (top-1), [N] of bool in the loader's order; leaves it in eval mode.
+
+    Raises:
+        UserError: A score is NaN or infinite: the first class would be taken for the answer.
+    """
     model.eval()
-    wrong = []
+    wrong, finite = [], []
     for images, labels in loader.epoch(0):
         with autocast(loader.device, precision):
             scores = model(images)
         wrong.append(scores.argmax(1) != labels)
+        finite.append(scores.isfinite().all())
+    if not torch.stack(finite).all():
+        raise UserError("the scores of test images are no numbers", remedy="does model.safetensors hold NaN?")
     return torch.cat(wrong).cpu().numpy()
 
 

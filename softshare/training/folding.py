@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from softshare.errors import UserError
+from softshare.evidence.checks import UnusableError, check_number, same_error
 from softshare.evidence.paired import mcnemar
 from softshare.files import require_writable, write_json, write_text
 from softshare.models.folded import save_folded
@@ -119,7 +120,8 @@ def fold_run(
         What was found at `threshold`, and the costs.
 
     Raises:
-        UserError: The network shares nothing, or the folder cannot be written.
+        UserError: The network shares nothing, the folder cannot be written, scores are no numbers, or the network
+            has not the test error that its `metrics.json` tells.
     """
     name = trained.metrics["model"]
     if not banks(trained.model):
@@ -183,6 +185,7 @@ class _Costs:
         self.reestimate_on = min(reestimate_on, trained.training_count)
         self.test = trained.test_loader()
         self.before = mistakes(trained.model, self.test, precision)
+        _require_told(trained.metrics, _percent(self.before), len(self.before))
         self.before_reestimated: np.ndarray | None = None
         self.known: dict[tuple[Any, ...], Cost] = {}
 
@@ -232,6 +235,21 @@ class _Costs:
         with autocast(self.trained.device, self.precision):
             update_bn(images, network)
         return mistakes(network, self.test, self.precision)
+
+
+def _require_told(metrics: dict[str, Any], error: float, images: int) -> None:
+    """Refuses a network that is not the one whose test error the run tells: its folding would be of no run."""
+    test = metrics.get("test")
+    told = test.get("error") if isinstance(test, dict) else None
+    try:
+        check_number(told, "test.error", low=0, high=100)
+    except UnusableError as problem:
+        raise UserError(str(problem), file="metrics.json") from problem
+    if not same_error(float(told), error, images):  # type: ignore[arg-type]
+        remedy = f"on these images the weights, in this precision, have {error:.2f} %"
+        raise UserError(
+            "is not the network's test error", file="metrics.json", key="test.error", value=told, remedy=remedy
+        )
 
 
 def own_layers(model: nn.Module) -> dict[str, int]:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from softshare.data.path_batches import epoch_order, on_device, path_batches
 from softshare.data.shortest_paths import PathSet, ShortestPaths, make_shortest_paths
+from softshare.errors import UserError
 from softshare.files import written_whole
 from softshare.models import create_model
 from softshare.sharing import parameter_groups
@@ -141,7 +142,10 @@ class _Training(Resumable[PathRecipe]):
         return self.take_steps(batches, len(examples), recipe.batch_size, epoch, progress, loss_of)
 
     def _score(self, examples: PathSet) -> PathScore:
-        return evaluate_paths(self.network, self.model, examples, self.job.precision)
+        try:
+            return evaluate_paths(self.network, self.model, examples, self.job.precision)
+        except UserError as error:
+            raise UserError(f"{error} (at the end of epoch {len(self.history) + 1})", file=self.out) from error
 
     def finish(self) -> dict[str, Any]:
         """Writes the run's folder, `metrics.json` last, and removes the checkpoint.

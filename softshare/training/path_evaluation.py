@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from softshare.data.path_batches import path_batches
 from softshare.data.shortest_paths import PathSet
+from softshare.errors import UserError
 from softshare.training.device import autocast
 
 _BATCH = 64  # small enough for a core's caches
@@ -51,6 +53,9 @@ def evaluate_paths(
 
     Returns:
         The score; a pixel is marked where its logit is above 0.
+
+    Raises:
+        UserError: The loss is NaN or infinite: a NaN is not above 0, and F1 alone would hide it.
     """
     batches = []  # of (TP, FP, FN) and of losses, on the device: reading them there would wait for each batch
     losses = []
@@ -60,6 +65,8 @@ def evaluate_paths(
         losses.append(nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum"))
     counts = torch.stack(batches).cpu().sum(0).tolist()
     loss = float(torch.stack(losses).cpu().double().sum()) / examples.labels.numel()
+    if not math.isfinite(loss):
+        raise UserError("the loss on test examples is no number", remedy="lower the learning rate, or train in fp32")
     return PathScore(f1_of(*counts), loss, len(examples))
 
 

@@ -345,7 +345,11 @@ def fold(make_run: Callable[..., Path]) -> Callable[..., None]:
                 "only_before": only_before,
                 "only_after": only_after,
                 "p": mcnemar(*wrong).p,
+                "parameters": 1000,
+                "error_reestimated": None,
+                "p_reestimated": None,
             }
+            unfolded = {"threshold": None, "layers": 40, "error_after": 4.0, "only_before": 0, "only_after": 0, "p": 1}
             key = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": seed}
             described = {
                 "run": key,
@@ -358,7 +362,7 @@ def fold(make_run: Callable[..., Path]) -> Callable[..., None]:
                     {"threshold": 0.8, "layers": 40, "distinct_layers": layers, "stages": {"stage2": list(stage)}}
                 ],
                 "costs": [
-                    {**cost, "threshold": None, "error_after": 4.0},
+                    {**cost, **unfolded},
                     {**cost, "threshold": 0.8, "layers": layers},
                 ],
             }
@@ -408,7 +412,7 @@ def test_folding_of_a_stage(fold: Callable[..., None], judge_claim: Judge) -> No
     ("changes", "said"),
     [
         ({"run": {"dataset": "cifar10"}}, "belongs to another run"),
-        ({"costs": []}, "was not measured"),
+        ({"costs": []}, "costs are not those of"),
         ({"costs": [{"threshold": 0.8}]}, "is no result of folding"),
         ({"foldings": 3}, "is no result of folding"),
     ],

@@ -34,7 +34,7 @@ def cost(threshold: float | None, layers: int, after: float) -> dict[str, Any]:
         "error_before": 4.0,
         "error_after": after,
         "only_before": 1,
-        "only_after": 3,
+        "only_after": 1 + round(100 * (after - 4.0)),  # of 10,000 images
         "p": 0.625,
         "error_reestimated": after - 0.01,
         "p_reestimated": 1.0,
@@ -114,8 +114,8 @@ def test_every_run_tells_what_folding_costs_it(make_run: MakeRun, plan: Plan, tm
         ),
         ({"threshold": 0.7}, "is no result of folding"),
         ({"foldings": []}, "is no result of folding"),
-        ({"costs": [{"threshold": 0.8}]}, "tells no costs"),
-        ({"costs": [cost(None, 28, 4.0)]}, "tells no costs"),
+        ({"costs": [{"threshold": 0.8}]}, "costs[0].error_before is missing"),
+        ({"costs": [cost(None, 28, 4.0)]}, "costs are not those of"),
         (None, "is not JSON"),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_bad_folding_is_told_and_the_rest_stands(
     file = write_folding(make_run(bad, 4.0), bad, **(change or {}))
     if change is None:
         file.write_text(file.read_text()[:100])
-    write_folding(make_run(good, 4.1), good)
+    write_folding(make_run(good, 4.01), good)
     rows = shown(plan, tmp_path)
     assert told in rows[0]["Folded"] and str(tmp_path) not in rows[0]["Folded"] and "(a b) x 3" in rows[1]["Folded"]
 

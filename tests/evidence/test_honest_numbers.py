@@ -42,6 +42,11 @@ MIXED: dict[str, tuple[dict[str, Any], str]] = {
     "another precision": ({"manifest": {"precision": "bf16"}}, "mixes precisions: bf16, fp32"),
     "several processes": ({"manifest": {"processes": 8}}, "mixes numbers of processes: 1, 8"),
     "batch norm over all": ({"manifest": {"batch_norm": "synchronised"}}, "mixes kinds of batch norm"),
+    "compiled": ({"manifest": {"compile": True}}, "mixes kinds of compilation: compiled, not compiled"),
+    "decoded by FFCV": (
+        {"manifest": {"identity": {"decoding": "ffcv 1234"}}},
+        "mixes decodings: ffcv 1234, the originals",
+    ),
     "another network": ({"metrics": {"parameters": 7}}, "mixes numbers of parameters"),
     "fewer test images": (
         {"metrics": {"test": {"error": 3.9, "top5_error": 0.1, "loss": 0.2, "images": 9000}}},
@@ -143,6 +148,15 @@ def test_runs_that_all_changed_their_code_at_one_place_are_mixed_too(
     write_report(paper_plan, tmp_path, tmp_path / "report.md")
     told = f"commit {'a' * 12} (clean), then commit {'b' * 12} (clean)"
     assert told in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.parametrize("told", [{"identity": None}, {"identity": []}, {"identity": {}}, {"compile": False}])
+def test_manifests_that_tell_no_decoding_are_not_mixed(
+    told: dict[str, Any], make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path
+) -> None:
+    for seed in range(5):
+        make_run(Run(RUN, seed), 3.9 + seed / 100, manifest=told if seed == 3 else {})
+    assert verdict_of(paper_plan, tmp_path, "SWRN 28-10")[0] in (Verdict.REPRODUCED, Verdict.CLOSE)
 
 
 def test_code_that_nobody_recorded_is_said(make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path) -> None:

@@ -69,6 +69,25 @@ RUNS = {
         ["no number"],
         tensors(lambda t: [value.fill(np.nan) for value in t.values() if value.dtype == np.float32]),
     ),
+    "weights to fold that are no numbers": Case(
+        FOLD,
+        ["no numbers"],
+        tensors(lambda t: [v.fill(np.nan) for k, v in t.items() if v.dtype == np.float32 and "bank" not in k]),
+    ),
+    "weights to fold that are another run's": Case(
+        FOLD,
+        ["metrics.json", "test.error", "is not the network's"],
+        tensors(lambda t: [v.fill(0) for k, v in t.items() if k.endswith("weight") and v.ndim == 2]),
+    ),
+    "a test error that is too good": Case(
+        FOLD, ["test.error", "is not the network's"], edit("metrics.json", lambda m: m["test"].update(error=0.5))
+    ),
+    "a test error in words": Case(
+        FOLD, ["metrics.json", "test.error is no number"], edit("metrics.json", lambda m: m["test"].update(error="4"))
+    ),
+    "no test error": Case(
+        FOLD, ["metrics.json", "test.error is missing"], edit("metrics.json", lambda m: m.pop("test"))
+    ),
     "weights that are gone": Case(
         EVALUATE, ["model.safetensors", "no such file"], lambda f: (f / "model.safetensors").unlink()
     ),

@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import math
 import pickle
 import shutil
 import tarfile
@@ -18,6 +19,7 @@ from softshare.data.safe_pickle import read_pickle
 from softshare.data.sources import Source
 from softshare.errors import UserError
 from softshare.evidence.claims.reading import read_claims
+from softshare.evidence.fold_figures import draw_stages
 from softshare.evidence.folding import read_folding
 from softshare.evidence.gather import gather
 from softshare.evidence.similarity import read_coefficients
@@ -121,9 +123,15 @@ def _good_similarity():
 
 
 def _folding(content):
-    read_folding(written("folding.json", content))
+    folded = read_folding(written("folding.json", content))
+    width, height = draw_stages(folded).get_size_inches()
+    assert 0 < width < 400 and 0 < height < 400
+    for row in folded.costs:
+        assert all(value is None or math.isfinite(value) for value in row.values())
 
 
+_COST = {"layers": 4, "parameters": 9, "error_before": 5.0, "error_after": 5.0, "only_before": 1, "only_after": 1}
+_COST |= {"p": 1.0, "error_reestimated": None, "p_reestimated": None}
 _FOLDING = {
     "run": {"dataset": "digits", "model": "swrn-22-1", "recipe": "cifar", "seed": 0},
     "of": "coefficients",
@@ -131,7 +139,7 @@ _FOLDING = {
     "similarity": {"stage1": [[1.0, 0.9], [0.9, 1.0]]},
     "own_layers": {"stage1": 2},
     "foldings": [{"threshold": 0.8, "layers": 4, "distinct_layers": 3, "stages": {"stage1": [0, 0]}}],
-    "costs": [],
+    "costs": [_COST | {"threshold": None}, _COST | {"threshold": 0.8, "layers": 3}],
     "test_images": 360,
 }
 

@@ -95,13 +95,21 @@ def test_another_number_of_threads_is_another_run(few_cifar, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.attack("a loss that is no number")
-@pytest.mark.parametrize("task", ["images", "test images", "paths"])
+@pytest.mark.parametrize("task", ["images", "test images", "paths", "test paths", "test paths of two phases"])
 def test_a_loss_that_is_no_number_names_epoch_and_step_and_leaves_no_number(task, few_cifar, tmp_path):
     mine = tmp_path / "mine.yaml"
     if task == "paths":
         command = few_paths(tmp_path)
         mine.write_text(
             (tmp_path / "few.yaml").read_text().replace("settings: {", "settings: {learning_rate: 1.0e+38, ")
+        )
+    elif task.startswith("test paths"):
+        # All examples are one batch; two phases would go on with weights of NaN.
+        command, windows = PATHS, "[3, 5]" if task.endswith("phases") else "[3]"
+        mine.write_text(
+            "extends: paths\ntask: shortest-paths\n"
+            f"settings: {{learning_rate: 1.0e+38, side: 16, windows: {windows}, train: 8, test: 8, epochs: 1, "
+            "batch_size: 8}\n"
         )
     else:
         command = [*TRAIN, "--epochs", 3, *few_data(tmp_path, few_cifar)]
@@ -110,6 +118,6 @@ def test_a_loss_that_is_no_number_names_epoch_and_step_and_leaves_no_number(task
         mine.write_text(f"extends: cifar\nsettings: {{learning_rate: 1.0e+38, batch_size: {batch_size}}}\n")
     made = Command([*command, "--recipe", mine, "--out", tmp_path / "run"], tmp_path / "log", prepare=few_images)
     assert made.wait() == 2
-    place = "epoch 1" if task == "test images" else "is no number at epoch 1, step 2"
+    place = "epoch 1" if task.startswith("test") else "is no number at epoch 1, step 2"
     assert made.said.count("\n") == 1 and "is no number" in made.said and place in made.said, made.said
-    assert not (tmp_path / "run/metrics.json").exists()
+    assert not any((tmp_path / "run" / name).exists() for name in ("metrics.json", "checkpoint.pt"))

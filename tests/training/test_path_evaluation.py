@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix, f1_score, log_loss
 from torch import nn
 
 from softshare.data.shortest_paths import PathSet
+from softshare.errors import UserError
 from softshare.training import path_evaluation
 from softshare.training.path_evaluation import evaluate_paths, f1_of, predict_paths
 
@@ -70,3 +71,18 @@ def test_the_size_of_a_batch_plays_no_part(monkeypatch):
     monkeypatch.setattr(path_evaluation, "_BATCH", 9)
     again = evaluate_paths(model, model, examples, "fp32")
     assert whole.f1 == again.f1 and whole.loss == pytest.approx(again.loss, rel=1e-6)
+
+
+@pytest.mark.attack("a loss that is no number")
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_logits_that_are_no_numbers_are_no_score(wrong):
+    """Not even where F1 would be 0 or whole: what is NaN is not marked."""
+    grids, labels = torch.zeros(2, 2, 4, 4, dtype=torch.uint8), torch.zeros(2, 4, 4, dtype=torch.uint8)
+    labels[1] = 1
+    model = nn.Identity()
+
+    def network(inputs):
+        return inputs[:, 0] + torch.tensor(wrong)
+
+    with pytest.raises(UserError, match="the loss on test examples is no number"):
+        evaluate_paths(network, model, PathSet(grids, labels), "fp32")

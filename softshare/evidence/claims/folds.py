@@ -11,7 +11,7 @@ from softshare.errors import UserError
 from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, chance, number
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
-from softshare.evidence.folding import FoldedAt, read_folding
+from softshare.evidence.folding import FoldedAt, read_folding_of
 from softshare.evidence.runfolder import Record
 from softshare.evidence.statistics import change_interval
 from softshare.evidence.verdict import Verdict
@@ -107,29 +107,27 @@ def _folded(record: Record, claim: Claim, ground: Ground) -> Folded:
     """Reads a run's `folding.json` at the claim's threshold.
 
     Raises:
-        UserError: It is missing or damaged, belongs to another run, or was not measured at that threshold.
+        UserError: It is missing or damaged, is not of the run, or was not measured at that threshold.
     """
     file, threshold = ground.results / record.folder / FILE, claim.test["threshold"]
-    folded, setting = read_folding(file), record.run.setting
-    key = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": record.run.seed}
-    if folded.run != key:
-        raise UserError("belongs to another run", file=file, key="run", value=folded.run)
+    folded = read_folding_of(record, file)
     try:
         at = next(each for each in folded.foldings if math.isclose(each.threshold, threshold))
-        cost = next(row for row in folded.costs if row["threshold"] and math.isclose(row["threshold"], threshold))
-        before, after = _layers(at, claim.test.get("stage"))
-        return Folded(
-            increase=float(cost["error_after"]) - float(cost["error_before"]),
-            interval=change_interval(cost["only_before"], cost["only_after"], folded.test_images),
-            p=float(cost["p"]),
-            before=before,
-            after=after,
-        )
     except StopIteration:
         remedy = f"softshare fold --threshold {threshold:g}"
         raise UserError("was not measured", file=file, key="threshold", value=threshold, remedy=remedy) from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"is no result of folding ({error!r})", file=file) from error
+    stage = claim.test.get("stage")
+    if stage is not None and stage not in at.stages:
+        raise UserError(f"is no result of folding {stage}", file=file, key="stages")
+    cost = next(row for row in folded.costs if row["threshold"] == at.threshold)
+    before, after = _layers(at, stage)
+    return Folded(
+        increase=cost["error_after"] - cost["error_before"],
+        interval=change_interval(cost["only_before"], cost["only_after"], folded.test_images),
+        p=float(cost["p"]),
+        before=before,
+        after=after,
+    )
 
 
 def _layers(folding: FoldedAt, stage: str | None) -> tuple[int, int]:
