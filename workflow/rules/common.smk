@@ -80,9 +80,16 @@ os.environ |= {"SOFTSHARE_LOADER": config["loader"]}
 WITH_FFCV = config["loader"] == "ffcv" or (
     config["loader"] == "auto"
     and ON_GPU
+    # (With a store `train` would not be brought the file, for it is no input of it.)
+    and not STORED
     # (Under conda that environment has it, whatever Python Snakemake itself runs in.)
     and (WITH_CONDA or importlib.util.find_spec("ffcv") is not None)
 )
+
+if STORED and WITH_FFCV and workflow.is_main_process:
+    raise WorkflowError(
+        "config/config.yaml: loader: 'ffcv': its file is not brought to jobs where nodes share no files; set it to auto"
+    )
 
 # And this, of which `statistics_of` says what is part of a run.
 os.environ |= {"SOFTSHARE_BATCH_NORM": config["batch_norm"]}
@@ -185,14 +192,17 @@ def beton_files():
 
 
 def lacking(*endings):
-    """Datasets of which a file is missing, as a wildcard may match them."""
+    """Datasets of which a file is missing, as a wildcard may match them; with a store all, for it is not looked into."""
     return (
         "|".join(
             name
             for name in plan.datasets
             if name != SHORTEST_PATHS
-            and not all(
-                Path("results/data", name + ending).is_file() for ending in endings
+            and (
+                STORED
+                or not all(
+                    Path("results/data", name + ending).is_file() for ending in endings
+                )
             )
         )
         or "none"
@@ -233,5 +243,6 @@ def path_run_limit(wildcards):
 
 def figure_files(experiment):
     """What a figure is drawn from: files of its runs, and the tables that hold the paper's numbers."""
-    tables = [f"reports/paper/{name}.yaml" for name in experiment.numbers_from]
-    return files_of([experiment], *FIGURE_FILES[experiment.kind]) + tables
+    tables = [local(f"reports/paper/{name}.yaml") for name in experiment.numbers_from]
+    runs = files_of([experiment], *FIGURE_FILES[experiment.kind])
+    return runs + brought([experiment], "history.csv") + tables
