@@ -118,12 +118,13 @@ def disk_of(wildcards):
     """Megabytes that a training may take of its node's disk.
 
     A checkpoint is weights and momentum in fp32, written beside the one before it, and the weights are kept at the end:
-    20 bytes a parameter, of which ImageNet's networks have up to 69 million, CIFAR's 37 million. With `scratch` a copy
-    of the decoded images is added, which photographs have not.
+    20 bytes a parameter, of which ImageNet's networks have up to 69 million, CIFAR's 37 million. With `scratch` copies
+    are added: of CIFAR's decoded images and FFCV's file; of ImageNet's archives, or of FFCV's file and the archive that
+    is tested on.
     """
     if wildcards.dataset in PHOTOGRAPHS:
-        return 4000
-    return 2200 if config["scratch"] else 2000
+        return 174000 if config["scratch"] else 4000
+    return 2500 if config["scratch"] else 2000
 
 
 def gpus_of(wildcards):
