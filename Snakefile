@@ -13,6 +13,7 @@ configfile: "config/config.yaml"
 report: "reports/captions/workflow.rst"
 
 
+include: "workflow/rules/storage.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/site.smk"
 include: "workflow/rules/data.smk"

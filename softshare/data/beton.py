@@ -7,6 +7,7 @@ that `softshare data write` left in `<file>.json`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from softshare.data.scratch import local_copy
 from softshare.errors import UserError
 from softshare.files import plain_file, read_json
 
@@ -73,7 +75,7 @@ def facts_file(path: Path) -> Path:
 
 
 def read_beton(path: Path, dataset: str, fingerprint: str) -> Beton:
-    """Checks a file and reads all of it but the images.
+    """Checks a file, or the node's own copy of it where it has one, and reads all of it but the images.
 
     The SHA-256 is taken anew each time and not kept: it costs a run 0.2 s for CIFAR and a minute or two for ImageNet,
     which then lies in the page cache; and a kept one would miss what changes neither size nor time, a failing disk.
@@ -90,6 +92,15 @@ def read_beton(path: Path, dataset: str, fingerprint: str) -> Beton:
     if (facts["dataset"], facts["fingerprint"]) != (dataset, fingerprint):
         found, wanted = (f"{name} ({mark[:12]})" for name, mark in (_of(facts), (dataset, fingerprint)))
         raise UserError(f"holds {found}, not {wanted}", file=path, remedy=_remedy(path, dataset))
+    copy = local_copy(path)
+    if copy != path:
+        # A copy that was damaged since is passed over; where its source is what is damaged, that is told below.
+        with contextlib.suppress(UserError):
+            return _checked(copy, dataset, facts)
+    return _checked(path, dataset, facts)
+
+
+def _checked(path: Path, dataset: str, facts: dict[str, Any]) -> Beton:
     beton = read_structure(path, facts)
     if sha256(path, progress=True) != facts["sha256"]:
         raise UserError(f"is not the file that {facts_file(path).name} tells of: it was altered", file=path,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from softshare.data.scratch import local_copy
 from softshare.errors import UserError
 from softshare.files import LARGEST_ARRAYS, plain_file
 
@@ -102,6 +103,10 @@ class TarStore:
         """As of `Store`."""
         paths = [self.paths[index] for index in indices]
         return TarStore(self.archive, paths, self.offsets[indices], self._sizes[indices])
+
+    def on_this_node(self) -> TarStore:
+        """The same, read from the node's own copy of the archive where it can have one."""
+        return TarStore(local_copy(self.archive), self.paths, self.offsets, self._sizes)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_file": None}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from softshare.data.photograph_files import Store
+from softshare.data.photograph_files import Store, TarStore
 
 # So many of each split have their bytes in the fingerprint, evenly spread.
 _HASHED_WHOLE = 1_000
@@ -51,6 +51,10 @@ class Photographs:
         chosen = np.asarray(indices, np.int64)
         paths = tuple(self.paths[index] for index in chosen)
         return Photographs(paths, self.labels[torch.from_numpy(chosen)], self.store.select(chosen))
+
+    def on_this_node(self) -> Photographs:
+        """The same, out of the node's own copy of a tar archive; folders of photographs are read where they lie."""
+        return replace(self, store=self.store.on_this_node()) if isinstance(self.store, TarStore) else self
 
     def spread(self, count: int) -> Photographs:
         """`count` of them, evenly spread over the classes, or all if there are no more."""

@@ -173,7 +173,7 @@ class _Loading:
         if self.file is not None and more.get("resize") is None:
             assert chosen is not None  # the file holds those of training first
             return FfcvPhotographLoader(self.file, chosen.numpy(), photographs, **settings)
-        return PhotographLoader(photographs, workers=self.workers, **settings)
+        return PhotographLoader(photographs.on_this_node(), workers=self.workers, **settings)
 
     def _in_memory(self, split: str, chosen: Tensor | None, batch_size: int, **more: Any) -> Loader:
         assert isinstance(self.images, ImageSet)

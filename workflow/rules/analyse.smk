@@ -63,9 +63,10 @@ rule figure:
         kind=lambda wildcards: plan.experiment(wildcards.figure).kind,
         title=lambda wildcards: plan.experiment(wildcards.figure).title,
         scale=plan.scale.name,
+        results=results_above(2),
         experiments=EXPERIMENTS,
     shell:
-        "{{ python -m softshare figure {wildcards.figure:q} --scale {params.scale:q}"
+        "{{ python -m softshare figure {wildcards.figure:q} --scale {params.scale:q} --results {params.results:q}"
         " --experiments {params.experiments:q}; }} > {log:q} 2>&1"
 
 
@@ -74,7 +75,8 @@ rule table:
         lambda wildcards: files_of(
             [plan.experiment(wildcards.table)], "metrics.json", "manifest.json"
         ),
-        paper="reports/paper/{table}.yaml",
+        lambda wildcards: brought([plan.experiment(wildcards.table)], "history.csv"),
+        paper=local("reports/paper/{table}.yaml"),
     output:
         f"{RESULTS}/tables/{{table}}.md",
         report(
@@ -94,7 +96,8 @@ rule table:
     params:
         title=lambda wildcards: plan.experiment(wildcards.table).title,
         scale=plan.scale.name,
+        results=results_above(2),
         experiments=EXPERIMENTS,
     shell:
-        "{{ python -m softshare table {wildcards.table:q} --scale {params.scale:q}"
+        "{{ python -m softshare table {wildcards.table:q} --scale {params.scale:q} --results {params.results:q}"
         " --experiments {params.experiments:q}; }} > {log:q} 2>&1"

@@ -3,8 +3,9 @@ rule claims:
     input:
         files_of(plan.experiments, "metrics.json", "manifest.json", "similarity.npz"),
         files_of(plan.of_kind("folding"), "folding/folding.json"),
-        claims="reports/paper/claims.yaml",
-        tables=[f"reports/paper/{name}.yaml" for name in TABLES],
+        files_of_claims(),
+        claims=local("reports/paper/claims.yaml"),
+        tables=[local(f"reports/paper/{name}.yaml") for name in TABLES],
     output:
         f"{RESULTS}/claims.md",
         report(
@@ -21,6 +22,8 @@ rule claims:
         "../../envs/report.yaml"
     params:
         scale=plan.scale.name,
+        results=results_above(1),
         experiments=EXPERIMENTS,
     shell:
-        "{{ python -m softshare claims --scale {params.scale:q} --experiments {params.experiments:q}; }} > {log:q} 2>&1"
+        "{{ python -m softshare claims --scale {params.scale:q} --results {params.results:q}"
+        " --experiments {params.experiments:q}; }} > {log:q} 2>&1"

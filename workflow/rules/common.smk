@@ -80,9 +80,16 @@ os.environ |= {"SOFTSHARE_LOADER": config["loader"]}
 WITH_FFCV = config["loader"] == "ffcv" or (
     config["loader"] == "auto"
     and ON_GPU
+    # (With a store `train` would not be brought the file, for it is no input of it.)
+    and not STORED
     # (Under conda that environment has it, whatever Python Snakemake itself runs in.)
     and (WITH_CONDA or importlib.util.find_spec("ffcv") is not None)
 )
+
+if STORED and WITH_FFCV and workflow.is_main_process:
+    raise WorkflowError(
+        "config/config.yaml: loader: 'ffcv': its file is not brought to jobs where nodes share no files; set it to auto"
+    )
 
 # And this, of which `statistics_of` says what is part of a run.
 os.environ |= {"SOFTSHARE_BATCH_NORM": config["batch_norm"]}
@@ -111,12 +118,13 @@ def disk_of(wildcards):
     """Megabytes that a training may take of its node's disk.
 
     A checkpoint is weights and momentum in fp32, written beside the one before it, and the weights are kept at the end:
-    20 bytes a parameter, of which ImageNet's networks have up to 69 million, CIFAR's 37 million. With `scratch` a copy
-    of the decoded images is added, which photographs have not.
+    20 bytes a parameter, of which ImageNet's networks have up to 69 million, CIFAR's 37 million. With `scratch` copies
+    are added: of CIFAR's decoded images and FFCV's file; of ImageNet's archives, or of FFCV's file and the archive that
+    is tested on.
     """
     if wildcards.dataset in PHOTOGRAPHS:
-        return 4000
-    return 2200 if config["scratch"] else 2000
+        return 174000 if config["scratch"] else 4000
+    return 2500 if config["scratch"] else 2000
 
 
 def gpus_of(wildcards):
@@ -191,14 +199,17 @@ def beton_files():
 
 
 def lacking(*endings):
-    """Datasets of which a file is missing, as a wildcard may match them."""
+    """Datasets of which a file is missing, as a wildcard may match them; with a store all, for it is not looked into."""
     return (
         "|".join(
             name
             for name in plan.datasets
             if name != SHORTEST_PATHS
-            and not all(
-                Path("results/data", name + ending).is_file() for ending in endings
+            and (
+                STORED
+                or not all(
+                    Path("results/data", name + ending).is_file() for ending in endings
+                )
             )
         )
         or "none"
@@ -249,5 +260,6 @@ def fold_limit(wildcards):
 
 def figure_files(experiment):
     """What a figure is drawn from: files of its runs, and the tables that hold the paper's numbers."""
-    tables = [f"reports/paper/{name}.yaml" for name in experiment.numbers_from]
-    return files_of([experiment], *FIGURE_FILES[experiment.kind]) + tables
+    tables = [local(f"reports/paper/{name}.yaml") for name in experiment.numbers_from]
+    runs = files_of([experiment], *FIGURE_FILES[experiment.kind])
+    return runs + brought([experiment], "history.csv") + tables

@@ -59,7 +59,8 @@ rule path_table:
     params:
         title=lambda wildcards: plan.experiment(wildcards.table).title,
         scale=plan.scale.name,
+        results=results_above(2),
         experiments=EXPERIMENTS,
     shell:
-        "{{ python -m softshare table {wildcards.table:q} --scale {params.scale:q}"
+        "{{ python -m softshare table {wildcards.table:q} --scale {params.scale:q} --results {params.results:q}"
         " --experiments {params.experiments:q}; }} > {log:q} 2>&1"

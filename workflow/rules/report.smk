@@ -10,8 +10,9 @@ rule report:
             for file in files_of([e], *FIGURE_FILES["folding"])
         ],
         f"{RESULTS}/claims.json",
+        files_of_report(),
         templates=[
-            f"reports/templates/{name}"
+            local(f"reports/templates/{name}")
             for name in (
                 "report.md.j2",
                 "report.html.j2",
@@ -34,6 +35,8 @@ rule report:
         "../../envs/report.yaml"
     params:
         scale=plan.scale.name,
+        results=results_above(1),
         experiments=EXPERIMENTS,
     shell:
-        "{{ python -m softshare report --scale {params.scale:q} --experiments {params.experiments:q}; }} > {log:q} 2>&1"
+        "{{ python -m softshare report --scale {params.scale:q} --results {params.results:q}"
+        " --experiments {params.experiments:q}; }} > {log:q} 2>&1"

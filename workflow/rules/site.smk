@@ -43,7 +43,7 @@ def require_nothing_passed_over():
     made = {file for job in to_run for file in job.output}
     for job in set(workflow.dag.targetjobs) - to_run:
         for file in job.output or job.input:
-            if file not in made and not Path(file).exists():
+            if file not in made and not exists(file):
                 raise UserError(
                     "is not there, and Snakemake would not make it",
                     file=file,
@@ -60,11 +60,9 @@ def require_no_run_again():
         others = (
             reason.forced or reason.missing_output or reason.is_provenance_triggered()
         )
-        of_data = all(
-            file.startswith("results/data/") for file in reason.updated_input_run
-        )
-        if of_data and not others and all(Path(file).exists() for file in job.output):
-            file = next(iter(reason.updated_input_run))
+        of_data = all("results/data/" in file for file in reason.updated_input_run)
+        if of_data and not others and all(map(exists, job.output)):
+            file = f"results/data/{Path(next(iter(reason.updated_input_run))).name}"
             raise UserError(
                 "is missing, and with it complete runs would be made again",
                 file=file,
