@@ -319,6 +319,25 @@ def test_weights_that_cannot_be_read_are_told(weights: Callable[..., None], judg
     assert found.verdict == "not run" and "holds NaN (seed 1)" in found.sentence and "\n" not in found.sentence
 
 
+@pytest.mark.attack("bad input: scales, experiments, recipes, claims, run folders, data")
+@pytest.mark.parametrize(("kind", "size"), [("BF16", 2), ("F16", 2), ("F8_E4M3", 1), ("F8_E5M2", 1), ("I32", 4)])
+def test_weights_of_another_type_are_told(
+    kind: str, size: int, make_run: Callable[..., Path], judge_claim: Judge
+) -> None:
+    names = [f"stage1.1.conv{conv}.weight" for conv in (1, 2)]
+    length = 36 * size
+    head = {
+        name: {"dtype": kind, "shape": [2, 2, 3, 3], "data_offsets": [index * length, (index + 1) * length]}
+        for index, name in enumerate(names)
+    }
+    told = json.dumps(head).encode()
+    for seed in range(3):
+        folder = make_run(Run(Setting(*PLAIN.split("/")), seed), 4 + seed / 100)
+        (folder / "model.safetensors").write_bytes(len(told).to_bytes(8, "little") + told + bytes(2 * length))
+    found = judge_claim(NONE).finding
+    assert found.verdict == "not run" and "model.safetensors holds no float32 (seed 0, 1, 2)" in found.sentence
+
+
 FOLDING = {
     "kind": "folding",
     "setting": DEEP,
