@@ -71,7 +71,7 @@ def visible_gpus(environment: Mapping[str, str]) -> list[Gpu]:
 
 def _name_of(entry: str, known: Sequence[str] | None) -> str | None:
     """The uuid behind an entry; None where it names no GPU."""
-    if entry.isdecimal():
+    if entry.isascii() and entry.isdecimal():
         if known is None:
             return f"index-{int(entry)}"
         return known[int(entry)] if int(entry) < len(known) else None
@@ -215,7 +215,7 @@ def run_on_gpus(arguments: Sequence[str]) -> None:
     """
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
     asked, command = " ".join(arguments[:end]), list(arguments[end + 1 :])
-    match = re.fullmatch(r"([1-9]\d{0,3})(?: --only (\d{1,4}))?", asked)
+    match = re.fullmatch(r"([1-9][0-9]{0,3})(?: --only ([0-9]{1,4}))?", asked)
     if not match or not command:
         raise UserError("asks for no GPUs, or for no command", key="GPUs", value=asked, remedy=_USAGE)
     gpus = visible_gpus(os.environ)

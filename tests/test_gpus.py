@@ -171,6 +171,7 @@ def test_only_one_of_a_number_is_taken(machine):
         (["1", "--", "true"], {"CUDA_VISIBLE_DEVICES": "-1"}, "GPUs: 1: there are only 0 GPUs here"),
         (["1", "--only", "4", "--", "true"], {}, "--only: 4: there are only 4 GPUs here"),
         (["0", "--", "true"], {}, "GPUs: '0': asks for no GPUs"),
+        (["1\u0662", "--", "true"], {}, "asks for no GPUs"),
         (["1", "true"], {}, "GPUs: '1 true': asks for no GPUs"),
         ([], {}, "GPUs: '': asks for no GPUs"),
         (["1", "--", "no-such-command"], {}, "command: 'no-such-command': cannot be started"),

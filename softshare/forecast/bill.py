@@ -89,7 +89,7 @@ def _gpus_per_run(told: Sequence[str], plan: Plan, ground: Ground) -> dict[str, 
     found = {dataset: int(count) for dataset, count in settings.items() if dataset in datasets}
     for each in told:
         dataset, _, count = each.partition("=")
-        if not re.fullmatch(r"[1-9]\d{0,3}", count):
+        if not re.fullmatch(r"[1-9][0-9]{0,3}", count):
             raise UserError("is no DATASET=N", key="gpus-per-run", value=each, remedy="such as imagenet=8")
         if not ground.on_gpu:
             raise UserError("runs hold cores here, not GPUs", key="gpus-per-run", value=each, remedy="leave it out")

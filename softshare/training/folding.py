@@ -72,7 +72,7 @@ def parse_thresholds(text: str) -> list[float]:
     """
     try:
         if ":" in text:
-            first, last, step = (float(part) for part in text.split(":"))
+            first, last, step = (_number(part) for part in text.split(":"))
             if not (step > 0 and last >= first):
                 raise ValueError
             _require_similarity(first, last)
@@ -81,13 +81,20 @@ def parse_thresholds(text: str) -> list[float]:
             count = int(round((last - first) / step, 6)) + 1
             thresholds = [round(first + index * step, 10) for index in range(count)]
         else:
-            thresholds = [float(part) for part in text.split(",")]
+            thresholds = [_number(part) for part in text.split(",")]
     except (ValueError, OverflowError):
         raise UserError(
             "is no threshold", key="thresholds", value=text, remedy="for instance 0.8, or 0.7,0.8, or 0.5:1.0:0.05"
         ) from None
     _require_similarity(*thresholds)
     return sorted(set(thresholds))
+
+
+def _number(text: str) -> float:
+    # `float` also takes 0_8 and the digits of every script.
+    if not text.isascii() or "_" in text:
+        raise ValueError
+    return float(text)
 
 
 def fold_run(

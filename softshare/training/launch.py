@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
-    if not arguments or not re.fullmatch(r"[1-9]\d{0,3}", arguments[0]) or not arguments[1:]:
+    if not arguments or not re.fullmatch(r"[1-9][0-9]{0,3}", arguments[0]) or not arguments[1:]:
         problem = UserError("must be a number of processes", key="COUNT", value=" ".join(arguments[:1]), remedy=_USAGE)
         print(f"softshare: error: {problem}", file=sys.stderr)
         return 2

@@ -215,6 +215,7 @@ def test_claims_that_need_no_run_are_told_so(tmp_path, capsys):
         (["--seconds", "0"], "above 0"),
         (["--device", "cpu", "--gpus-per-run", "digits=2"], "hold cores here"),
         (["--gpus-per-run", "digits=0"], "is no DATASET=N"),
+        (["--gpus-per-run", "digits=1\u0662"], "is no DATASET=N"),
         (["--gpus-per-run", "imagenet=2"], "no run of the plan"),
         (["--gpus-per-run", "digits=4", "--gpus", "2"], "gpus: 2: a run holds 4 of them"),
         (["--budget=-3h"], "is no budget"),

@@ -139,6 +139,13 @@ def test_what_is_no_threshold_is_refused(text):
         parse_thresholds(text)
 
 
+@pytest.mark.attack("bad input: commands, names, recipes, runs, checkpoints, images")
+@pytest.mark.parametrize("text", ["\u0660.\u0668", "\uff10.\uff18", "0.8_0", "0.7,0.8_0", "0:1:0.1_0", "\u00a00.8"])
+def test_digits_of_other_scripts_are_no_thresholds(text):
+    with pytest.raises(UserError, match="is no threshold"):
+        parse_thresholds(text)
+
+
 @pytest.mark.parametrize("text", ["0:1:1e-9", "0:1:0.0009", "0:0:1e-4"])
 def test_more_thresholds_than_show_anything_are_refused(text):
     with pytest.raises(UserError, match=r"steps from 0\.001 are taken"):

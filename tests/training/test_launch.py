@@ -110,7 +110,7 @@ def test_under_torchrun_only_the_first_prints_what_is_wrong_with_all(tmp_path):
     assert code != 0 and len(lines) == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["0", "train"], ["two", "train"], ["2"]])
+@pytest.mark.parametrize("arguments", [[], ["0", "train"], ["two", "train"], ["1\u0662", "train"], ["2"]])
 def test_how_many_must_be_a_number(tmp_path, arguments):
     code, _, err = ended(start(tmp_path, command=[*LAUNCH, *arguments]))
     assert code == 2 and "COUNT" in err and err.count("\n") == 1
