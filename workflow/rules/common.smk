@@ -199,7 +199,7 @@ def beton_files():
 
 
 def lacking(*endings):
-    """Datasets of which a file is missing, as a wildcard may match them; with a store all, for it is not looked into."""
+    """Datasets of which a file is missing, as a wildcard may match them; with a store all of them."""
     return (
         "|".join(
             name

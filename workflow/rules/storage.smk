@@ -1,9 +1,11 @@
-# Where nodes share no files, Snakemake keeps what rules make in an object store (--default-storage-provider) and gives each
-# job local copies of what its rule names, and of nothing else. So here stands what is read beside what a rule waits for.
+# Where nodes share no files, Snakemake keeps what rules make in an object store (--default-storage-provider) and gives
+# each job local copies of what its rule names, and of nothing else. So here stands what is read beside what a rule
+# waits for.
 #
-# Files of the project itself are `local(...)`: they are not looked for in the store. Where in- and outputs are not shared,
-# Snakemake (9.27, `Job.is_local`) runs a job with such an input on the machine that it was started on: tables, claims, the
-# report and figures that show numbers of the paper. Jobs elsewhere have the project as `git ls-files` lists it.
+# Files of the project itself are `local(...)`: they are not looked for in the store. Where in- and outputs are not
+# shared, Snakemake (9.27, `Job.is_local`) runs a job with such an input on the machine that it was started on: tables,
+# claims, the report and figures that show numbers of the paper. Jobs elsewhere have the project as `git ls-files`
+# lists it.
 STORED = workflow.storage_settings.default_storage_provider is not None
 
 
@@ -49,5 +51,5 @@ def files_of_report():
 
 
 def results_above(levels):
-    """The folder `results` that a rule's first output lies in, so many folders below: with a store, in its local copy."""
+    """The folder `results` that a rule's first output lies in, so many folders down; with a store a local copy."""
     return lambda wildcards, output: str(Path(output[0]).parents[levels])

@@ -24,7 +24,7 @@ class StorageProvider(StorageProviderBase):
     @classmethod
     def is_valid_query(cls, query):
         return StorageQueryValidationResult(
-            query=query, valid=query.startswith(SCHEME), reason=f"it begins not {SCHEME}"
+            query=query, valid=query.startswith(SCHEME), reason=f"it does not begin with {SCHEME}"
         )
 
     def rate_limiter_key(self, query, operation):
