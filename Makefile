@@ -26,13 +26,13 @@ test-cluster: $(INSTALLED)  ## starts a Slurm of one node (root; apt-get install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -rs --capture=no
 
 torture: $(INSTALLED)  ## kills, full disks, bad input, hostile files, at full length; ends with a table
-	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[torture]' || \
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --no-build-isolation --editable '.[torture]' || \
 	  echo 'atheris, which feeds parsers, cannot be installed here: the table will say so'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not long and not cluster" --torture results/torture.md
 
 # Hashes are those of the package index; the versions are the constraints' own.
 lock: $(INSTALLED)  ## envs/requirements.lock and reports/licences.md, anew from pyproject.toml and the constraints
-	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt uv
 	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --no-annotate --no-emit-index-url \
 	  --python-version 3.11.7 --python-platform x86_64-unknown-linux-gnu \
 	  --extra dev --constraint envs/constraints.txt --output-file envs/requirements.lock pyproject.toml
@@ -68,12 +68,13 @@ $(INSTALLED): pyproject.toml envs/constraints.txt envs/requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "softshare needs Python 3.11 or newer; name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	# By hashes where they are known; elsewhere the same versions, torch by itself first: then pip takes a build at hand.
+	# What builds the package itself is among them, and no build fetches anything besides.
 	if $(BIN)/python -c '$(LOCKED)'; then \
 	  $(BIN)/python -m pip install --quiet --require-hashes --requirement envs/requirements.lock && \
-	  $(BIN)/python -m pip install --quiet --no-deps --editable .; \
+	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
 	else \
-	  $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch torchvision && \
-	  $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --editable '.[dev]'; \
+	  $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch torchvision hatchling editables && \
+	  $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --no-build-isolation --editable '.[dev]'; \
 	fi
 	touch $@
 

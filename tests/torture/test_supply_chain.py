@@ -64,6 +64,17 @@ def test_what_a_locked_package_needs_is_locked_too():
                 assert need.specifier.contains(versions[canonicalize_name(need.name)], prereleases=True), (name, text)
 
 
+def test_what_builds_the_package_is_locked_and_nothing_else_builds_it():
+    versions = locked()
+    system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    # Besides its own, an editable package of hatchling's asks for this.
+    for requirement in map(Requirement, [*system["requires"], "editables"]):
+        assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
+    makefile = (ROOT / "Makefile").read_text()
+    installs = [line for line in makefile.splitlines() if "--editable" in line]
+    assert len(installs) == 3 and all("--no-build-isolation" in line for line in installs)
+
+
 def test_lock_and_constraints_agree():
     versions, tested = locked(), constraints()
     assert {name: version for name, version in versions.items() if tested.get(name, version) != version} == {}

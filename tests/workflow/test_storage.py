@@ -71,7 +71,7 @@ def test_a_file_of_ffcv_that_no_job_would_be_brought_is_refused_in_one_line(stor
     assert code != 0 and "config/config.yaml: loader: 'ffcv': its file is not brought to jobs" in said, said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_made_through_a_store_is_what_is_made_without(stored, project):
     code, said = stored()
     assert code == 0, said
