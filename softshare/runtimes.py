@@ -52,7 +52,7 @@ def read_minutes(results: Path, on_gpu: bool) -> Runtimes:
         if not for_gpu and "cores" not in content:
             raise KeyError("gpus")
         minutes = {row["run"]: _minutes(row, "wall_seconds") for row in content["runs"]}
-        folding = {row["run"]: _minutes(row, "fold_seconds") for row in content["runs"]}
+        folding = {row["run"]: _minutes(row, "fold_seconds") for row in content["runs"] if "fold_seconds" in row}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         remedy = "delete it, or write it anew with `softshare forecast --out`"
         raise UserError(f"is no forecast ({error!r})", file=file, remedy=remedy) from None

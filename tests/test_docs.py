@@ -18,7 +18,7 @@ PAGES = ROOT / "reports" / "docs"
 _BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n^```text\n(.*?)^```\n)?", re.M | re.S)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tutorial_prints_what_it_says():
     blocks = _BLOCK.findall((PAGES / "tutorial.md").read_text())
     assert len(blocks) >= 7 and sum(bool(said) for _, said in blocks) >= 7

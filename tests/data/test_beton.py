@@ -91,6 +91,7 @@ class TestWritten:
 
     @has_ffcv
     @pytest.mark.slow
+    @pytest.mark.long
     def test_is_byte_for_byte_what_ffcv_writes(self, written, tmp_path):
         code = f"""
 import numpy as np

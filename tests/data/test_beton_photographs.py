@@ -158,8 +158,8 @@ with numpy.load(asked) as asked:
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not ffcv_is_installed(), reason="FFCV is not installed (make ffcv)")
-@pytest.mark.slow
 def test_ffcv_decodes_the_crops_that_are_given_whatever_the_number_of_threads(beton, tmp_path):
     random = np.random.default_rng(0)
     order = random.permutation(10)

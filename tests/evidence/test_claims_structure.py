@@ -430,7 +430,7 @@ def test_folding_of_a_stage(fold: Callable[..., None], judge_claim: Judge) -> No
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"run": {"dataset": "cifar10"}}, "belongs to another run"),
+        ({"run": {"dataset": "cifar10", "model": "swrn-16-1", "recipe": "cifar", "seed": 0}}, "belongs to another run"),
         ({"costs": []}, "costs are not those of"),
         ({"costs": [{"threshold": 0.8}]}, "is no result of folding"),
         ({"foldings": 3}, "is no result of folding"),

@@ -69,7 +69,7 @@ def test_what_is_wrong_is_told_once(tmp_path, arguments, variables, said):
     assert said in err and not (tmp_path / "run/metrics.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 1])
 def test_what_is_wrong_with_one_alone_is_told_once(tmp_path, rank):
     """Of one process a variable is another, as on a machine that is half set up."""

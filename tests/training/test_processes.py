@@ -83,7 +83,7 @@ def test_two_processes_come_to_what_one_comes_to(trained_by_two, tmp_path):
     assert manifest["processes"] == 2 and manifest["batch_norm"] == "synchronised"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_resume_to_the_bit(trained_by_two, tmp_path):
     command = ["--batch-norm", "synchronised", "--out", "run"]
     process, out = launch(tmp_path, 2, *command), tmp_path / "run"

@@ -25,7 +25,7 @@ def _wait_for(condition, seconds=120):
         time.sleep(0.02)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_run_says_so_and_goes_on_to_the_same_bits(number, tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"

@@ -123,7 +123,7 @@ def mark_as_begun(project, file):
     (project / ".snakemake/incomplete" / base64.b64encode(file.encode()).decode()).touch()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_from_nothing_to_the_report_and_no_further(project, built, snakemake, planned):
     names = ["table1", "table3", "figure3", "figure4", "figure8"]
     asked = ["--config", "scale=tiny", "device=cpu", f"experiments={names}"]

@@ -20,7 +20,7 @@ def test_figure_5_asks_for_its_runs_and_for_no_dataset(scale, runs, snakemake, p
     assert planned(result) == {"train_paths": str(runs), "figure": "1", "total": str(runs + 1)}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_from_nothing_to_figure_5_and_no_further(project, built, snakemake, planned):
     wanted = [FIGURE.format("tiny"), "results/tiny/tables/figure5.md"]
     config = ["--config", "scale=tiny", "device=cpu"]

@@ -89,7 +89,7 @@ def refusing_slurm(tmp_path):
     return folder, tmp_path / "asked"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_retry_asks_slurm_for_more_up_to_what_a_job_is_given(project, refusing_slurm):
     commands, asked = refusing_slurm
     arguments = ["--workflow-profile", "profiles/slurm", "--config", "loader=tensor"]

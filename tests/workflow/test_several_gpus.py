@@ -66,7 +66,7 @@ def test_more_gpus_a_run_than_jobs_may_take_here_is_one_line(project, snakemake)
     assert result.returncode != 0 and line in result.stdout + result.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_trained_by_a_process_a_gpu_and_says_so(project, snakemake, monkeypatch):
     """With a stand-in for the driver's command: then `auto` asks for GPUs, and computes on the CPU."""
     (project / "bin").mkdir()

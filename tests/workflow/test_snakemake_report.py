@@ -37,7 +37,7 @@ def shown(plan, snakemake):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_table_and_figure_is_shown_with_its_title(plan, shown):
     wanted = {f"figures/{each.name}.svg": each.title for each in plan.of_kind(*FIGURES)}
     wanted |= {f"tables/{each.name}.html": each.title for each in plan.of_kind("table", "paths")}
