@@ -65,6 +65,7 @@ def same(found, images, epochs=(0, 5), **changes):
             assert pixels.stride() == wanted.stride()
 
 
+@pytest.mark.attack("each loader: the same order and augmented pixels")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_worker_processes(images, workers):
     part = images[0][:COUNT], images[1][:COUNT]
@@ -82,6 +83,7 @@ def test_worker_processes_otherwise(images, changes):
 @has_ffcv
 @pytest.mark.slow
 class TestFfcv:
+    @pytest.mark.attack("each loader: the same order and augmented pixels")
     @pytest.mark.parametrize(
         "changes",
         [{}, {"augmentation": None, "shuffle": False}, {"part": Part(1, 3)}, {"batch_size": 100}],

@@ -89,3 +89,25 @@ def content(folder):
 
 def test_there_are_enough_cases():
     assert len(CASES) >= 80
+
+
+@pytest.mark.attack("labels swapped under a run: the fingerprint tells")
+def test_swapped_labels_are_other_data(few_cifar, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(FACTS, "cifar10", replace(FACTS["cifar10"], train_per_class=5, test_per_class=2))
+    source, cache = few_cifar(tmp_path / "cifar", "class folders"), tmp_path / "cache"
+    data = ["--data", str(source), "--cache", str(cache), "--device", "cpu"]
+    train = ["train", "--model", "swrn-16-1-1", "--dataset", "cifar10", "--quiet", "--threads", "1", *data]
+    assert main([*train, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    assert main(["evaluate", str(tmp_path / "run"), *data]) == 0
+    one, other = (sorted((source / "test" / name).iterdir())[0] for name in ("cat", "dog"))
+    cat, dog = one.read_bytes(), other.read_bytes()
+    one.write_bytes(dog)
+    other.write_bytes(cat)
+    capsys.readouterr()
+    for command in (
+        ["evaluate", str(tmp_path / "run"), *data],
+        [*train, "--epochs", "1", "--out", str(tmp_path / "run")],
+    ):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and ("fingerprint" in said or "another dataset" in said), said
