@@ -15,7 +15,7 @@ def brought(experiments, *names):
 
 
 def files_of_claims():
-    """What claims are judged by beside what the rule `claims` waits for. (Not the benches: no rule makes them.)"""
+    """What claims are judged by beside what the rule `claims` waits for. (Not the benches, which no rule makes.)"""
     if not STORED:
         return []
     from softshare.evidence.claims.reading import read_claims
