@@ -54,6 +54,7 @@ def distributed(tree: Path, root: Path, synsets) -> Path:
     return root
 
 
+@pytest.mark.long
 def test_every_form_is_the_same_set(photograph_tree, three_synsets, tmp_path):
     tree = photograph_tree(tmp_path / "tree")
     whole = load_photographs("imagenet", tree)

@@ -93,6 +93,7 @@ runpy.run_module("snakemake", run_name="__main__")
 WITH_FFCV = WITHOUT_FFCV.replace("None if", "find('json') if")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code", [WITHOUT_FFCV, WITH_FFCV])
 @pytest.mark.parametrize(
     ("device", "loader", "written"),

@@ -80,7 +80,7 @@ def test_what_is_wrong_with_one_alone_is_told_once(tmp_path, rank):
     assert code == 2 and err.startswith("softshare: error: ") and err.count("\n") == 1 and "none-such" in err, err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_process_ends_the_run_in_one_line(tmp_path, rank):
     process = start(tmp_path, "--epochs", "500")
@@ -90,7 +90,7 @@ def test_a_killed_process_ends_the_run_in_one_line(tmp_path, rank):
     assert not (tmp_path / "run/metrics.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_stopped_run_leaves_no_process_behind(tmp_path):
     process = start(tmp_path, "--epochs", "500")
     pids = until_it_trains(process, tmp_path)
@@ -102,7 +102,7 @@ def test_a_stopped_run_leaves_no_process_behind(tmp_path):
     assert (tmp_path / "run/checkpoint.pt").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_under_torchrun_only_the_first_prints_what_is_wrong_with_all(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "softshare"]
     code, _, err = ended(start(tmp_path, command=[*command, *TRAIN, "--device", "nope", "--out", "run"]))
