@@ -28,7 +28,7 @@ test-cluster: $(INSTALLED)  ## starts a Slurm of one node (root; apt-get install
 torture: $(INSTALLED)  ## kills, full disks, bad input, hostile files, at full length; ends with a table
 	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --no-build-isolation --editable '.[torture]' || \
 	  echo 'atheris, which feeds parsers, cannot be installed here: the table will say so'
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not long and not cluster" --torture results/torture.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not long and not cluster" --torture=results/torture.md
 
 # Hashes are those of the package index; the versions are the constraints' own.
 lock: $(INSTALLED)  ## envs/requirements.lock and reports/licences.md, anew from pyproject.toml and the constraints
