@@ -142,7 +142,7 @@ def _misfit(demand: Demand, partition: Partition, partitions: dict[str, Partitio
 
 def _require_enough(demand: Demand) -> None:
     if demand.needed > sum(demand.minutes):
-        retries = len(demand.minutes) - 1 + math.ceil((demand.needed - sum(demand.minutes)) / max(demand.minutes))
+        retries = len(demand.minutes) - 1 + math.ceil((demand.needed - sum(demand.minutes)) / max(1, *demand.minutes))
         raise UserError(
             f"are what it is taken to need, more than {len(demand.minutes)} jobs of at most {max(demand.minutes)} have",
             file=SLURM_PROFILE,

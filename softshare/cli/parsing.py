@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from softshare.errors import UserError, shorten
+from softshare.numbers import decimal_number, whole_number
 from softshare.telling import tell
 
 
@@ -17,8 +17,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.register("type", int, _whole)
-        self.register("type", float, _number)
+        self.register("type", int, whole_number)
+        self.register("type", float, decimal_number)
 
     def error(self, message: str) -> NoReturn:
         """As of `ArgumentParser`, in one line."""
@@ -46,16 +46,3 @@ def require_words(words: Sequence[str]) -> None:
             word.encode()
         except UnicodeEncodeError:
             raise UserError("is no UTF-8", key="argument", value=word, remedy="rename that file or folder") from None
-
-
-def _whole(text: str) -> int:
-    # `int` also takes 1_0 and the digits of every script.
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise ValueError
-    return int(text)
-
-
-def _number(text: str) -> float:
-    if not text.isascii() or "_" in text:
-        raise ValueError
-    return float(text)

@@ -53,10 +53,9 @@ def rebuild(published: Path, out: Path | None = None) -> Rebuilt:
     with tempfile.TemporaryDirectory(prefix="softshare-") as folder:
         fresh = Path(folder) / plan.scale.name
         try:
-            odd = (path for path in published.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir()))
-            if (path := next(odd, None)) is not None:
-                raise UserError("is no plain file or folder, which is all that is published", file=path)
             for path in published.rglob("*"):
+                if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                    raise UserError("is no plain file or folder, which is all that is published", file=path)
                 require_fit(path, published.resolve())
             shutil.copytree(published / "runs", fresh / "runs")
             if (published / BENCH).is_dir():

@@ -20,6 +20,7 @@ from softshare.evidence.checks import UnusableError, check_number, same_error
 from softshare.evidence.paired import mcnemar
 from softshare.files import require_writable, write_json, write_text
 from softshare.models.folded import save_folded
+from softshare.numbers import decimal_number
 from softshare.sharing import Folding, TiedBank, banks, find_folding, fold, layer_similarity
 from softshare.sharing.convert import is_shared
 from softshare.sharing.grouping import SameStageSameShape
@@ -72,7 +73,7 @@ def parse_thresholds(text: str) -> list[float]:
     """
     try:
         if ":" in text:
-            first, last, step = (_number(part) for part in text.split(":"))
+            first, last, step = (decimal_number(part) for part in text.split(":"))
             if not (step > 0 and last >= first):
                 raise ValueError
             _require_similarity(first, last)
@@ -81,20 +82,13 @@ def parse_thresholds(text: str) -> list[float]:
             count = int(round((last - first) / step, 6)) + 1
             thresholds = [round(first + index * step, 10) for index in range(count)]
         else:
-            thresholds = [_number(part) for part in text.split(",")]
+            thresholds = [decimal_number(part) for part in text.split(",")]
     except (ValueError, OverflowError):
         raise UserError(
             "is no threshold", key="thresholds", value=text, remedy="for instance 0.8, or 0.7,0.8, or 0.5:1.0:0.05"
         ) from None
     _require_similarity(*thresholds)
     return sorted(set(thresholds))
-
-
-def _number(text: str) -> float:
-    # `float` also takes 0_8 and the digits of every script.
-    if not text.isascii() or "_" in text:
-        raise ValueError
-    return float(text)
 
 
 def fold_run(

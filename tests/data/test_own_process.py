@@ -1,5 +1,6 @@
 """Work in a process of its own: its result, its errors, and that nothing it does can hang or kill who asked."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -73,26 +74,29 @@ def left_to_itself(ready, stays):
         time.sleep(3600)  # a handled signal does not end it
 
 
-def test_a_process_that_leaves_signals_to_another_ends_when_that_one_s_last_word_was_to_end():
+@contextlib.contextmanager
+def leaving_signals(stays):
+    """A process that leaves signals to another, once it does so."""
     context = multiprocessing.get_context("fork")
     ready = context.Event()
-    process = context.Process(target=left_to_itself, args=(ready, 1), daemon=True)
+    process = context.Process(target=left_to_itself, args=(ready, stays), daemon=True)
     process.start()
     assert ready.wait(60)
-    os.kill(process.pid, signal.SIGINT)
-    os.kill(process.pid, signal.SIGTERM)
-    process.join(60)
-    assert process.exitcode == -signal.SIGALRM
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_a_process_that_leaves_signals_to_another_ends_when_that_one_s_last_word_was_to_end():
+    with leaving_signals(1) as process:
+        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, signal.SIGTERM)
+        process.join(60)
+        assert process.exitcode == -signal.SIGALRM
 
 
 def test_a_process_that_leaves_signals_to_another_is_there_while_that_one_obeys_them():
-    context = multiprocessing.get_context("fork")
-    ready = context.Event()
-    process = context.Process(target=left_to_itself, args=(ready, 3600), daemon=True)
-    process.start()
-    assert ready.wait(60)
-    os.kill(process.pid, signal.SIGTERM)
-    process.join(0.5)
-    assert process.exitcode is None
-    process.kill()
-    process.join()
+    with leaving_signals(3600) as process:
+        os.kill(process.pid, signal.SIGTERM)
+        process.join(0.5)
+        assert process.exitcode is None

@@ -64,7 +64,7 @@ def test_killed_at_a_random_instant(attempt, whole, tmp_path):
     require_same(tmp_path / "run", undisturbed)
 
 
-@pytest.mark.torture_alone  # the suite's are in tests/training/test_stopping.py
+@pytest.mark.torture_alone  # the suite's are in test_interrupts.py; tests/training/test_stopping.py, of the long ones
 @pytest.mark.attack("SIGTERM or SIGINT to training at a random instant")
 @pytest.mark.attempts(1, 10)
 def test_asked_to_stop_at_a_random_instant(attempt, whole, tmp_path):

@@ -228,10 +228,15 @@ def files_of_run(*names):
     return [f"{folder}/{name}" for name in names]
 
 
+def run_of(wildcards, dataset):
+    """The run that wildcards tell, as a forecast names it."""
+    return f"{dataset}/{wildcards.model}/{wildcards.recipe}/seed{wildcards.seed}"
+
+
 def minutes_of(wildcards, dataset=None):
     """Minutes that a run takes on one GPU, or on the CPU: as forecast, otherwise as the scale's file says."""
     dataset = dataset or wildcards.dataset
-    run = f"{dataset}/{wildcards.model}/{wildcards.recipe}/seed{wildcards.seed}"
+    run = run_of(wildcards, dataset)
     return FORECAST.minutes.get(run, plan.scale.task_of(dataset).minutes_per_run)
 
 
@@ -250,9 +255,7 @@ def path_run_limit(wildcards):
 
 def fold_limit(wildcards):
     """Minutes after which a folding may be taken for hung; where no forecast tells, it takes no more than training."""
-    run = (
-        f"{wildcards.dataset}/{wildcards.model}/{wildcards.recipe}/seed{wildcards.seed}"
-    )
+    run = run_of(wildcards, wildcards.dataset)
     if run in FORECAST.folding:
         return math.ceil(2 * FORECAST.folding[run]) + 10
     return math.ceil(minutes_of(wildcards)) + 10
