@@ -184,7 +184,8 @@ def test_table_1_with_conda_is_the_local_one(slurm, local, with_conda):
         ),
         (
             ["--set-resources", "train:slurm_partition=short", "train:runtime=600"],
-            "train.runtime: 600: are more minutes than partition 'short' allows (30); lower runtime of train",
+            "train.runtime: 600: are more minutes than partition 'short' allows (30); set longest_job: 30 in "
+            "profiles/slurm/site.yaml: a killed run goes on from its last epoch",
         ),
     ],
 )
