@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import random
 import statistics
@@ -11,13 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from softshare.bench.measure import Measured
-from softshare.evidence.status import describe_status, read_status
+from softshare.bench.run_folders import write_run_folders
+from softshare.evidence.status import Stand, describe_status, read_status
 from softshare.forecast.counting import count
 from softshare.forecast.measuring import measure_paces
 from softshare.forecast.schedule import ScheduledJob, simulate
@@ -28,6 +29,7 @@ from softshare.training.device import resolve_precision
 
 _RUNS, _GPUS = 2_000, 64
 _STATUS_RUNS, _HISTORY_EPOCHS = 200, 200
+_STANDS = {Stand.DONE: 100, Stand.FAILED: 50, Stand.RUNNING: 25, Stand.NOT_STARTED: 25}
 _LOCAL_SECONDS, _MEASURED_SECONDS = 300.0, 45.0
 _LOCAL = Setting("digits", "swrn-28-1-4", "cifar")
 
@@ -56,43 +58,64 @@ def bench_local_run(name: str, rounds: int) -> Iterator[Measured]:
 
 
 def bench_schedule(name: str, rounds: int) -> Iterator[Measured]:
-    """The schedule of many runs of ten lengths, a twentieth of them folded afterwards."""
+    """The schedule of many runs of ten lengths, a twentieth of them folded afterwards; and with some on many GPUs."""
     drawn = random.Random(0)
     lengths = [drawn.uniform(600, 30_000) for _ in range(10)]
-    jobs = []
-    for index in range(_RUNS):
-        length = drawn.choice(lengths)
-        jobs.append(ScheduledJob(f"train {index}", length))
-        if index % 20 == 0:
-            jobs.append(ScheduledJob(f"fold {index}", length / 20, needs=(f"train {index}",)))
+    narrow = _jobs(drawn, lengths, [1])
+    # Of wide ones and narrow ones the wide have no room until many narrow ones end at once: the harder case.
+    wide = _jobs(drawn, lengths, [1, 1, 1, 2, 4, 8])
     seconds = []
     for _ in range(rounds):
         start = time.perf_counter()
-        schedule = simulate(jobs, _GPUS)
+        schedule = simulate(narrow, _GPUS)
         seconds.append(time.perf_counter() - start)
     yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
     yield Measured(f"{name}.makespan", schedule.makespan / schedule.bound)
+    schedule = simulate(wide, _GPUS)
+    yield Measured(f"{name}.wide.makespan", schedule.makespan / schedule.bound)
+
+
+def _jobs(drawn: random.Random, lengths: list[float], widths: list[int]) -> list[ScheduledJob]:
+    jobs = []
+    for index in range(_RUNS):
+        length = drawn.choice(lengths)
+        jobs.append(ScheduledJob(f"train {index}", length, drawn.choice(widths)))
+        if index % 20 == 0:
+            jobs.append(ScheduledJob(f"fold {index}", length / 20, needs=(f"train {index}",)))
+    return jobs
 
 
 def bench_status(name: str, rounds: int) -> Iterator[Measured]:
-    """Where 200 runs stand, read and told; the process's own start is not in it."""
+    """Where 200 runs stand, read and told: done, at work, failed or not begun; the process's own start is not in it."""
     plan = _many_runs()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder)
+        write_run_folders(_of(plan, plan.runs[::2]), results)
         rows = "".join(f"{epoch},0.1,1.5,1.4,40.0,10.0,60.0\n" for epoch in range(1, _HISTORY_EPOCHS + 1))
-        for run in plan.runs[::2]:
+        for number, run in enumerate(plan.runs[1::2]):
+            if number % 4 == 3:
+                continue  # not begun
             place, log = results / "runs" / run.folder, results / "logs" / "train" / f"{run}.log"
             place.mkdir(parents=True)
             log.parent.mkdir(parents=True, exist_ok=True)
             header = "epoch,learning_rate,train_loss,test_loss,test_error,test_top5_error,seconds\n"
             (place / "history.csv").write_text(header + rows)
             (place / "checkpoint.pt").touch()
-            log.write_text("epoch 1/200: train loss 1.500\n" * _HISTORY_EPOCHS)
+            told = "epoch 1/200: train loss 1.500\n" * _HISTORY_EPOCHS
+            if number % 2:
+                (place / ".lock").write_text("1 on another-node\n")
+            else:
+                told += "softshare: error: epoch 200: train_loss: nan: is no number\n"
+            log.write_text(told)
         seconds = []
         for _ in range(rounds):
             start = time.perf_counter()
-            describe_status(read_status(plan, results), plan.scale.name)
+            found = read_status(plan, results)
+            describe_status(found, plan.scale.name)
             seconds.append(time.perf_counter() - start)
+    stands = Counter(each.stand for each in found)
+    if stands != _STANDS:
+        raise RuntimeError(f"the runs stand as {dict(stands)}: this measures something else")
     yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
 
 
@@ -101,9 +124,16 @@ def _many_runs() -> Plan:
     plan = load_plan("paper", ["table1"])
     (table,) = plan.experiments
     share = -(-_STATUS_RUNS // len(table.cells))
+    settings = [cell.run for cell in table.cells if cell.run is not None]
+    return _of(plan, [Run(setting, seed) for setting in settings for seed in range(share)][:_STATUS_RUNS])
+
+
+def _of(plan: Plan, runs: Sequence[Run]) -> Plan:
+    """A plan of these runs alone."""
+    (table,) = plan.experiments
     cells = [
-        dataclasses.replace(cell, runs=tuple(Run(cell.run, seed) for seed in range(share)))
-        for cell in itertools.islice(table.cells, _STATUS_RUNS // share)
-        if cell.run is not None
+        dataclasses.replace(cell, runs=own)
+        for cell in table.cells
+        if (own := tuple(run for run in runs if run.setting == cell.run))
     ]
     return dataclasses.replace(plan, experiments=(dataclasses.replace(table, cells=tuple(cells)),))

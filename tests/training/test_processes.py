@@ -98,6 +98,35 @@ def test_two_processes_resume_to_the_bit(trained_by_two, tmp_path):
         assert (out / name).read_bytes() == (trained_by_two / name).read_bytes(), name
 
 
+PHOTOGRAPHS = """
+extends: imagenet
+task: photographs
+source: a test
+settings: {epochs: 2, batch_size: 5, crop: 32, resize: 36, learning_rate: 0.005}
+"""
+
+
+@pytest.mark.long
+def test_two_processes_come_to_what_one_comes_to_on_photographs(photograph_tree, tmp_path):
+    """12 photographs in batches of 5, 9 to test on: no batch, and no test, is even for two."""
+    tree = photograph_tree(tmp_path / "tree", validation=3)
+    (tmp_path / "small.yaml").write_text(PHOTOGRAPHS)
+    asked = ["--dataset", "folder", "--data", "tree", "--cache", "cache", "--recipe", "small.yaml", "--workers", "1"]
+    for processes, more in ((1, ()), (2, ("--batch-norm", "synchronised"))):
+        code, _, err = train(tmp_path, processes, *asked, *more, "--out", str(processes))
+        assert code == 0, err
+    one, two = tmp_path / "1", tmp_path / "2"
+    expected, found = load_file(one / WEIGHTS), load_file(two / WEIGHTS)
+    assert expected.keys() == found.keys() and len(list(tree.glob("val/*/*"))) == 9
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=2e-3, atol=2e-4)
+    for before, after in zip(history(one), history(two), strict=True):
+        assert float(after["train_loss"]) == pytest.approx(float(before["train_loss"]), rel=1e-3)
+        assert float(after["test_loss"]) == pytest.approx(float(before["test_loss"]), rel=1e-3)
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (one, two)]
+    assert metrics[1]["test"]["images"] == metrics[0]["test"]["images"] == 9
+
+
 @pytest.mark.slow
 def test_what_two_processes_left_is_no_run_of_one(trained_by_two):
     code, _, err = train(trained_by_two.parent, 1, "--out", "run")
