@@ -56,16 +56,20 @@ def locked(lock: Path, folder: Path, busy: str) -> Iterator[None]:
             yield
             return
         try:
-            file.truncate(0)
-            # Unbuffered: what a full disk refuses would be tried again at closing, and fail there without its name.
-            os.write(file.fileno(), f"{os.getpid()} on {platform.node()}".encode())
-        except OSError as error:
-            raise UserError(f"cannot be written ({error.strerror})", file=lock, remedy="check the disk") from error
-        try:
+            _write_holder(file, lock)
             yield
         finally:
             with contextlib.suppress(OSError):
                 lock.unlink()
+
+
+def _write_holder(file: TextIO, lock: Path) -> None:
+    try:
+        file.truncate(0)
+        # Unbuffered: what a full disk refuses would be tried again at closing, and fail there without its name.
+        os.write(file.fileno(), f"{os.getpid()} on {platform.node()}".encode())
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", file=lock, remedy="check the disk") from error
 
 
 def _opened(lock: Path) -> TextIO:
