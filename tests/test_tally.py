@@ -116,7 +116,7 @@ def test_of_attempts(attempt):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [0, 2])
+@pytest.mark.parametrize("processes", [0, pytest.param(2, marks=pytest.mark.long)])
 def test_pytest_writes_the_table(processes, tmp_path):
     (tmp_path / "test_it.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tally", "-p", "no:cacheprovider", "-n", str(processes)]

@@ -59,8 +59,15 @@ def test_two_processes_train_one_run(tmp_path):
     [
         (["--device", "nope"], {}, "device: 'nope': unknown device"),
         (["--seed", "x"], {}, "invalid int value: 'x'"),
-        (["--epochs", "1"], {"SOFTSHARE_LOADER": "none-such"}, "none-such"),
-        (["--epochs", "1", "--batch-size", "718"], {}, "batch_size: 718: leaves a batch of 1 images to 2 processes"),
+        pytest.param(["--epochs", "1"], {"SOFTSHARE_LOADER": "none-such"}, "none-such", marks=pytest.mark.long),
+        pytest.param(
+            *(
+                ["--epochs", "1", "--batch-size", "718"],
+                {},
+                "batch_size: 718: leaves a batch of 1 images to 2 processes",
+            ),
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_what_is_wrong_is_told_once(tmp_path, arguments, variables, said):

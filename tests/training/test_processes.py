@@ -133,7 +133,7 @@ def test_what_two_processes_left_is_no_run_of_one(trained_by_two):
     assert code == 2 and "was left by a run with" in err and "manifest.json" in err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_wrong_stops_all_processes_with_its_line(tmp_path):
     code, _, err = train(tmp_path, 2, "--out", "run", "--batch-size", "718")  # 1,437 images: the last batch has one
     assert code != 0 and not (tmp_path / "run" / "metrics.json").exists()

@@ -51,7 +51,7 @@ def test_every_table_and_figure_is_shown_with_its_title(plan, shown):
         assert _content(entry) == entry["file"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_claims_and_the_report_are_shown_too(shown):
     assert {"results/quick/report.html", "results/quick/claims.html"} < shown.keys()
     assert _content(shown["results/quick/claims.html"]).count(b"<tr>") > 20
