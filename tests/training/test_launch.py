@@ -61,11 +61,9 @@ def test_two_processes_train_one_run(tmp_path):
         (["--seed", "x"], {}, "invalid int value: 'x'"),
         pytest.param(["--epochs", "1"], {"SOFTSHARE_LOADER": "none-such"}, "none-such", marks=pytest.mark.long),
         pytest.param(
-            *(
-                ["--epochs", "1", "--batch-size", "718"],
-                {},
-                "batch_size: 718: leaves a batch of 1 images to 2 processes",
-            ),
+            ["--epochs", "1", "--batch-size", "718"],
+            {},
+            "batch_size: 718: leaves a batch of 1 images to 2 processes",
             marks=pytest.mark.long,
         ),
     ],
