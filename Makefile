@@ -16,7 +16,7 @@ reproduce: $(INSTALLED)  ## install, run the quick scale, name its report
 test: $(INSTALLED)  ## the test suite, but those of test-long and test-cluster
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not long and not cluster"
 
-test-long: $(INSTALLED)  ## those that take half a minute and more: compiled training, the whole DAG, every conda environment, FFCV
+test-long: $(INSTALLED)  ## those that take long beside what they add: compiled training, the whole DAG, every conda environment, FFCV
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m long
 
 test-fast: $(INSTALLED)  ## without the slow tests

@@ -62,7 +62,6 @@ def bench_schedule(name: str, rounds: int) -> Iterator[Measured]:
     drawn = random.Random(0)
     lengths = [drawn.uniform(600, 30_000) for _ in range(10)]
     narrow = _jobs(drawn, lengths, [1])
-    # Of wide ones and narrow ones the wide have no room until many narrow ones end at once: the harder case.
     wide = _jobs(drawn, lengths, [1, 1, 1, 2, 4, 8])
     seconds = []
     for _ in range(rounds):
