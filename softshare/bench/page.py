@@ -29,7 +29,8 @@ def bench_page(table: pd.DataFrame, machine: dict[str, Any], bounds: dict[str, s
     lines = [
         "# Bench",
         "",
-        f"{machine['device']}; {machine['threads']} threads, {machine['precision']}; {machine['rounds']} rounds, "
+        f"{machine['device']}; {machine['threads']} threads, {machine['precision']}; "
+        f"{'no GPU' if machine.get('gpu') is None else machine['gpu']}; {machine['rounds']} rounds, "
         f"of which a value is the median; {machine['finished']}, commit {commit}.",
         f"{counts.get('yes', 0)} bounds hold, {counts.get('no', 0)} are missed"
         + (f", {len(absent)} were not measured." if absent else "."),

@@ -14,6 +14,7 @@ from tabulate import tabulate
 from softshare.bench.dag import bench_dry_run, bench_growth, bench_nothing_to_do
 from softshare.bench.folding import bench_file, bench_finding, bench_folded_inference
 from softshare.bench.forecasting import bench_forecast, bench_local_run, bench_schedule, bench_status
+from softshare.bench.gpu import bench_gpu_compiled, bench_gpu_step
 from softshare.bench.inference import bench_inference, bench_start_from_weights
 from softshare.bench.loading import bench_beton, bench_loading, bench_waiting
 from softshare.bench.measure import Measured
@@ -58,6 +59,10 @@ BENCHES: dict[str, Callable[[str, int], Iterator[Measured]]] = {
     "throughput.wrn-28-2.batch128": bench_throughput,
     "throughput.swrn-28-2-2.batch128": bench_throughput,
     **dict.fromkeys(step_names(), bench_step),
+    "gpu.step.swrn-28-10.batch128": bench_gpu_step,
+    "gpu.step.swrn-28-10-2.batch128": bench_gpu_step,
+    "gpu.step.swrn-50-2.batch256": bench_gpu_step,
+    "gpu.compiled.swrn-28-10.batch128": bench_gpu_compiled,
 }
 
 
@@ -82,6 +87,11 @@ def run_benches(out: Path, only: list[str] | None = None, rounds: int | None = N
     chosen = [name for name in BENCHES if only is None or any(name.startswith(start) for start in only)]
     if not chosen:
         raise UserError("no such bench", key="only", value=only, remedy=did_you_mean((only or [""])[0], BENCHES))
+    on_gpu = [name for name in chosen if name.startswith("gpu.")]
+    if on_gpu and not torch.cuda.is_available():
+        if len(on_gpu) == len(chosen):
+            raise UserError("there is no GPU here", key="only", value=only)
+        chosen = [name for name in chosen if name not in on_gpu]
     keep_freed_memory()
     rows = []
     for name in chosen:
@@ -99,6 +109,7 @@ def run_benches(out: Path, only: list[str] | None = None, rounds: int | None = N
         "device": describe_device(device),
         "threads": torch.get_num_threads(),
         "precision": resolve_precision("auto", device),
+        "gpu": describe_device(torch.device("cuda")) if torch.cuda.is_available() else None,
         "rounds": rounds,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **provenance(),

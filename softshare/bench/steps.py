@@ -11,9 +11,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from softshare.bench.measure import Measured, alternate, paired_ratio
 from softshare.models import create_model
+from softshare.names import BottleneckName, parse_model_name
 from softshare.sharing import banks, parameter_groups
-from softshare.training.device import autocast, resolve_precision
+from softshare.training.device import autocast, compiled, resolve_precision
 
+_CPU = torch.device("cpu")
 _SHAPES = ((28, 2, 128), (28, 10, 16), (28, 10, 128))  # depth, width, batch
 
 
@@ -25,7 +27,7 @@ def step_names() -> list[str]:
 def bench_step(name: str, rounds: int) -> Iterator[Measured]:
     """Times one shared network's training step against the plain one's, at the recipe's optimiser and precision."""
     _, model, batch = name.split(".")
-    plain = "-".join(model.removeprefix("s").split("-")[:3])
+    plain = plain_of(model)
     size = int(batch.removeprefix("batch"))
     seconds: dict[str, list[float]] = {plain: [], model: []}
     for order in ((plain, model), (model, plain)):  # so that being made first favours neither
@@ -34,6 +36,11 @@ def bench_step(name: str, rounds: int) -> Iterator[Measured]:
             seconds[kind] += taken[kind]
     precision = resolve_precision("auto", torch.device("cpu"))  # bf16 where the hardware has it
     yield Measured(name, paired_ratio(seconds[model], seconds[plain]), f"ratio ({precision})")
+
+
+def plain_of(model: str) -> str:
+    """The plain network of a shared one's shape: wrn-28-10 of swrn-28-10-2."""
+    return "-".join(model.removeprefix("s").split("-")[:3])
 
 
 def bench_memory(name: str, rounds: int) -> Iterator[Measured]:
@@ -79,31 +86,44 @@ def bench_throughput(name: str, rounds: int) -> Iterator[Measured]:
 
 
 def training_step(
-    model_name: str, batch: int, *, channels_last: bool = True, precision: str = "auto", fused: bool = True
+    model_name: str,
+    batch: int,
+    *,
+    device: torch.device = _CPU,
+    channels_last: bool = True,
+    precision: str = "auto",
+    fused: bool = True,
+    compile: bool = False,
 ) -> Callable[[], None]:
     """A step of the paper's recipe on random images, by default as the engine takes it on this machine's CPU.
 
+    On a GPU a step is given to it and not waited for.
+
     Args:
-        model_name: Such as `swrn-28-10`.
+        model_name: Such as `swrn-28-10`, or `swrn-50-2`, which takes photographs.
         batch: Images a step.
+        device: Where to compute.
         channels_last: Lay weights and activations out with the channels innermost.
         precision: auto, fp32 or bf16.
         fused: Let one operation update all parameters.
+        compile: Let torch compile the network, as `softshare train --compile` does.
     """
-    device = torch.device("cpu")
     precision = resolve_precision(precision, device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     torch.manual_seed(0)
-    model: nn.Module = create_model(model_name)
+    photographs = isinstance(parse_model_name(model_name), BottleneckName)
+    side, classes = (224, 1000) if photographs else (32, 10)
+    model: nn.Module = create_model(model_name, classes).to(device)
     model.to(memory_format=layout)
+    network = compiled(model, device) if compile else model
     groups = parameter_groups(model, 5e-4)
     optimizer = torch.optim.SGD(groups, lr=1e-3, momentum=0.9, nesterov=True, fused=fused)
-    images: Tensor = torch.randn(batch, 3, 32, 32).to(memory_format=layout)
-    labels = torch.randint(10, (batch,))
+    images: Tensor = torch.randn(batch, 3, side, side).to(device).to(memory_format=layout)
+    labels = torch.randint(classes, (batch,)).to(device)
 
     def step() -> None:
         with autocast(device, precision):
-            scores = model(images)
+            scores = network(images)
         optimizer.zero_grad(set_to_none=True)
         nn.functional.cross_entropy(scores.float(), labels).backward()
         optimizer.step()

@@ -95,4 +95,7 @@ class FfcvPhotographLoader(PhotographLoader):
         size = len(range(places.start, places.stop, places.step or 1))
         rows = np.column_stack([top, left, bottom - top, right - left])
         for pixels in self.file.decoded(numbers, size, rows):
-            yield self.copy(torch.from_numpy(pixels))
+            yield torch.from_numpy(pixels)
+
+    def _on_device(self, pixels: Tensor) -> Tensor:
+        return self.copy(pixels)

@@ -33,6 +33,7 @@ def augment_colours(
     images: Tensor,  # uint8 [B, 3, H, W]
     chance: np.ndarray,  # [B, CHANCES]
     augmentation: PhotographAugmentation,
+    sums: Tensor | None = None,  # int64 [B, 3]
 ) -> Tensor:
     """Mirrors, varies and normalises a batch.
 
@@ -40,15 +41,21 @@ def augment_colours(
         images: Crops, on the device where the result is wanted.
         chance: What chance gave to each.
         augmentation: How much they are varied.
+        sums: Of each image's bytes, from `byte_sums`, on the CPU. Reckoned here by default: on a GPU the host then
+            waits for all that it was given to do.
 
     Returns:
         float32 [B, 3, H, W] on the images' device and in their memory format.
     """
     mirrored = chance[:, MIRRORED] < 0.5 if augmentation.mirror else np.zeros(len(images), bool)
-    # Sums of bytes are whole numbers: exact, in whatever order a device adds them.
-    sums = colour_sums(images) if serves(images) else images.sum((2, 3), dtype=torch.int64)
+    sums = byte_sums(images) if sums is None else sums
     means = sums.cpu().numpy() / (255.0 * images.shape[2] * images.shape[3])
     return _transformed(images, mirrored, *colour_maps(means, chance, augmentation))
+
+
+def byte_sums(images: Tensor) -> Tensor:
+    """Sum of each image's bytes in each channel: uint8 [B, 3, H, W] -> int64 [B, 3], exact in whatever order."""
+    return colour_sums(images) if serves(images) else images.sum((2, 3), dtype=torch.int64)
 
 
 def normalise_photographs(images: Tensor) -> Tensor:
@@ -96,9 +103,11 @@ def colour_maps(
 
 
 def _transformed(images: Tensor, mirrored: np.ndarray, matrices: np.ndarray, shifts: np.ndarray) -> Tensor:
-    mirror = torch.from_numpy(mirrored).to(images.device)
-    matrix = torch.from_numpy(np.ascontiguousarray(matrices, np.float32)).to(images.device)
-    shift = torch.from_numpy(np.ascontiguousarray(shifts, np.float32)).to(images.device)
+    # Not blocking: else the host waits for the step before.
+    mirror, matrix, shift = (
+        torch.from_numpy(values).to(images.device, non_blocking=True)
+        for values in (mirrored, np.ascontiguousarray(matrices, np.float32), np.ascontiguousarray(shifts, np.float32))
+    )
     if serves(images):
         return transformed(images, mirror, matrix, shift)
     images = torch.where(mirror[:, None, None, None], images.flip(3), images) if mirrored.any() else images

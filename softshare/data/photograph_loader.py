@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from softshare.data.loaders import WHOLE, Part, require_images_for_all
 from softshare.data.own_process import leave_signals
 from softshare.data.photograph_augment import PhotographAugmentation, centred, chances, crop_boxes, cropped
-from softshare.data.photograph_colours import augment_colours, normalise_photographs
+from softshare.data.photograph_colours import augment_colours, byte_sums, normalise_photographs
 from softshare.data.photograph_decoding import decoded
 from softshare.data.photographs import Photographs
 from softshare.data.seeding import epoch_seed
@@ -197,14 +197,19 @@ class PhotographLoader:
         for batch, pixels in enumerate(self._decoded(crops)):
             if not len(pixels):
                 continue
-            images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+            sums = byte_sums(pixels.permute(0, 3, 1, 2)) if self.resize is None else None  # before the device has them
+            images = self._on_device(pixels).permute(0, 3, 1, 2)
             labels = crops.labels(batch).to(self.device, non_blocking=True)
             if self.resize is not None:
                 yield normalise_photographs(images), labels
             else:
-                yield augment_colours(images, crops.chances(batch), self.augmentation), labels
+                yield augment_colours(images, crops.chances(batch), self.augmentation, sums), labels
+
+    def _on_device(self, pixels: Tensor) -> Tensor:
+        return pixels.to(self.device, non_blocking=True)
 
     def _decoded(self, crops: Crops) -> Iterator[Tensor]:
+        """The batches of this process on the CPU, uint8 [B, crop, crop, 3]; each good until the next is asked for."""
         if self._processes is None:
             # Kept from epoch to epoch: to start them takes as long as to decode some hundred photographs.
             workers = min(self.workers, len(crops))

@@ -71,26 +71,25 @@ def synthesis_gradients(
     for_coefficients = torch.zeros_like(coefficients)
     if not used:
         return for_coefficients, torch.zeros_like(templates)
-    if len({row.dtype for row in rows}) == 1 and native.serves(coefficients, templates, rows[0].dtype):
-        for_coefficients[used], for_templates = native.gradients(coefficients[used], templates, rows)
+    if len(used) < len(gradients):
+        for_coefficients[used], for_templates = synthesis_gradients(coefficients[used], templates, rows)
         return for_coefficients, for_templates
-    mixing = coefficients[used].t().contiguous()  # [k, L']
+    if len({row.dtype for row in rows}) == 1 and native.serves(coefficients, templates, rows[0].dtype):
+        return native.gradients(coefficients, templates, rows)
+    mixing = coefficients.t().contiguous()  # [k, L]
     size = templates.shape[1]
     if templates.device.type != "cpu" or size <= 2 * BLOCK:
-        stacked = torch.stack(rows).to(templates.dtype)  # [L', N]
-        for_coefficients[used] = torch.mm(stacked, templates.t())
-        return for_coefficients, torch.mm(mixing, stacked)
+        stacked = torch.stack(rows).to(templates.dtype)  # [L, N]
+        return torch.mm(stacked, templates.t()), torch.mm(mixing, stacked)
     for_templates = torch.empty_like(templates)
-    partial = coefficients.new_zeros(len(used), coefficients.shape[1])
-    buffer = templates.new_empty(len(used), BLOCK)
+    buffer = templates.new_empty(len(rows), BLOCK)
     for start in range(0, size, BLOCK):
         stop = min(start + BLOCK, size)
         block = buffer[:, : stop - start]
         for target, row in zip(block, rows, strict=True):
             target.copy_(row[start:stop])
         torch.mm(mixing, block, out=for_templates[:, start:stop])
-        partial.addmm_(block, templates[:, start:stop].t())
-    for_coefficients[used] = partial
+        for_coefficients.addmm_(block, templates[:, start:stop].t())
     return for_coefficients, for_templates
 
 

@@ -1,0 +1,97 @@
+"""What sharing costs a training step on a GPU, and what share of the card's own peak such a step computes at."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.bench.steps import plain_of, training_step
+from softshare.models import create_model
+from softshare.sharing import banks
+from softshare.training.device import resolve_precision, set_tf32
+
+_GPU = torch.device("cuda")
+_TOGETHER = 5  # steps that are timed as one, so that the host runs ahead as it does in training
+_SECONDS = 4.0
+_SIDE = 8192
+
+
+def bench_gpu_step(name: str, rounds: int) -> Iterator[Measured]:
+    """Times a shared network's training step against the plain one's, as the engine takes it on this machine's GPU.
+
+    Besides the ratio: images a second, operations a second over those of a matrix product of side 8192 that is timed in
+    turn with the step, and the step's peak memory over the plain network's plus the bank.
+    """
+    _, _, model, batch = name.split(".")
+    size, plain = int(batch.removeprefix("batch")), plain_of(model)
+    precision = _as_the_engine()
+    seconds: dict[str, list[float]] = {plain: [], model: []}
+    for order in ((plain, model), (model, plain)):  # so that being made first favours neither
+        steps = {kind: _waited_for(training_step(kind, size, device=_GPU)) for kind in order}
+        taken = alternate(steps, rounds, at_least_seconds=_SECONDS)
+        for kind in order:
+            seconds[kind] += taken[kind]
+        del steps
+    yield Measured(name, paired_ratio(seconds[model], seconds[plain]), f"ratio ({precision})")
+    for kind in (plain, model):
+        each = statistics.median(seconds[kind]) / _TOGETHER
+        yield Measured(f"{name}.{kind}.images", size / each, "images/s")
+    yield Measured(f"{name}.of-peak", _share_of_peak(model, size, precision, rounds))
+    bank_bytes = sum(4 * bank.num_layers * math.prod(bank.weight_shape) for bank in banks(create_model(model)).values())
+    yield Measured(f"{name}.memory", _peak_bytes(model, size) / (_peak_bytes(plain, size) + bank_bytes))
+
+
+def bench_gpu_compiled(name: str, rounds: int) -> Iterator[Measured]:
+    """How many times faster a network trains on a GPU compiled, its kernels replayed as CUDA graphs."""
+    _, _, model, batch = name.split(".")
+    size = int(batch.removeprefix("batch"))
+    precision = _as_the_engine()
+    steps = {kind: _waited_for(training_step(model, size, device=_GPU, compile=kind == "compiled")) for kind in _KINDS}
+    seconds = alternate(steps, rounds, at_least_seconds=_SECONDS)
+    yield Measured(name, paired_ratio(seconds["eager"], seconds["compiled"]), f"ratio ({precision})")
+
+
+_KINDS = ("eager", "compiled")
+
+
+def _as_the_engine() -> str:
+    precision = resolve_precision("auto", _GPU)
+    torch.backends.cudnn.deterministic = True
+    set_tf32(precision)
+    return precision
+
+
+def _waited_for(step: Callable[[], object]) -> Callable[[], None]:
+    def steps() -> None:
+        for _ in range(_TOGETHER):
+            step()
+        torch.cuda.synchronize()
+
+    return steps
+
+
+def _share_of_peak(model: str, size: int, precision: str, rounds: int) -> float:
+    step = training_step(model, size, device=_GPU)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    kind = torch.bfloat16 if precision == "bf16" else torch.float16 if precision == "fp16" else torch.float32
+    left, right = (torch.randn(_SIDE, _SIDE, device=_GPU, dtype=kind) for _ in range(2))
+    seconds = alternate({"steps": _waited_for(step), "products": _waited_for(lambda: torch.mm(left, right))}, rounds)
+    of_step = counter.get_total_flops() / statistics.median(seconds["steps"])
+    return of_step / (2 * _SIDE**3 / statistics.median(seconds["products"]))
+
+
+def _peak_bytes(model: str, size: int) -> int:
+    """Most memory that the allocator gave at once during a step, that of model and optimiser included."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    step = training_step(model, size, device=_GPU)
+    for _ in range(2):
+        step()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated()
