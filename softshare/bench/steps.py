@@ -14,6 +14,7 @@ from softshare.models import create_model
 from softshare.names import BottleneckName, parse_model_name
 from softshare.sharing import banks, parameter_groups
 from softshare.training.device import autocast, compiled, resolve_precision
+from softshare.training.recorded_step import RecordedStep
 
 _CPU = torch.device("cpu")
 _SHAPES = ((28, 2, 128), (28, 10, 16), (28, 10, 128))  # depth, width, batch
@@ -94,6 +95,7 @@ def training_step(
     precision: str = "auto",
     fused: bool = True,
     compile: bool = False,
+    records: bool = True,
 ) -> Callable[[], None]:
     """A step of the paper's recipe on random images, by default as the engine takes it on this machine's CPU.
 
@@ -107,6 +109,7 @@ def training_step(
         precision: auto, fp32 or bf16.
         fused: Let one operation update all parameters.
         compile: Let torch compile the network, as `softshare train --compile` does.
+        records: Record the step where the engine does, on a GPU.
     """
     precision = resolve_precision(precision, device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -121,11 +124,17 @@ def training_step(
     images: Tensor = torch.randn(batch, 3, side, side).to(device).to(memory_format=layout)
     labels = torch.randint(classes, (batch,)).to(device)
 
-    def step() -> None:
+    def backward(images: Tensor, labels: Tensor) -> Tensor:
         with autocast(device, precision):
             scores = network(images)
-        optimizer.zero_grad(set_to_none=True)
-        nn.functional.cross_entropy(scores.float(), labels).backward()
+        loss = nn.functional.cross_entropy(scores.float(), labels)
+        loss.backward()
+        return loss.detach()
+
+    gradients_of = RecordedStep(model, backward, records and device.type == "cuda" and not compile and not photographs)
+
+    def step() -> None:
+        gradients_of(images, labels)
         optimizer.step()
 
     return step

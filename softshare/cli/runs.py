@@ -45,6 +45,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
     )
     parser.add_argument("--compile", action="store_true", help="compile the network")
+    parser.add_argument("--no-cuda-graph", action="store_true", help="on a GPU: ask for each operation by itself")
     parser.add_argument(
         "--batch-norm",
         choices=("own", "synchronised"),

@@ -1,8 +1,9 @@
 """W = A T, and its gradient: all weights of a group from one thin matrix product (Eq. 1 of the paper).
 
 The product is L x k times k x N with N = out * in * kh * kw, in the millions, and L, k <= 10 or so: it is bound
-by memory traffic. On a CPU it is therefore done in one pass of compiled code (`native`), or without a compiler by
-torch in blocks that stay in cache, and written straight in the type that the convolution wants (bf16 under autocast).
+by memory traffic. It is therefore done in one pass of compiled code (`native` on a CPU, `triton_synthesis` on a GPU),
+or without a compiler by torch in blocks that stay in cache, and written straight in the type that the convolution
+wants (bf16 under autocast).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softshare.sharing import native
+from softshare.sharing import native, triton_synthesis
 
 # Columns of a block: at L = k = 6 the two blocks take 3 MB. Of 2^14 to 2^18 the fastest on an EPYC with 32 MB of L3.
 BLOCK = 1 << 16
@@ -35,6 +36,8 @@ def synthesise(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> T
     """
     if native.serves(coefficients, templates, dtype):
         return native.weights(coefficients, templates, dtype)
+    if triton_synthesis.serves(coefficients, templates, dtype):
+        return triton_synthesis.weights(coefficients, templates, dtype)
     layers, size = coefficients.shape[0], templates.shape[1]
     if templates.device.type != "cpu" or size <= 2 * BLOCK:
         return torch.mm(coefficients, templates).to(dtype)
@@ -74,8 +77,11 @@ def synthesis_gradients(
     if len(used) < len(gradients):
         for_coefficients[used], for_templates = synthesis_gradients(coefficients[used], templates, rows)
         return for_coefficients, for_templates
-    if len({row.dtype for row in rows}) == 1 and native.serves(coefficients, templates, rows[0].dtype):
-        return native.gradients(coefficients, templates, rows)
+    if len({row.dtype for row in rows}) == 1:
+        if native.serves(coefficients, templates, rows[0].dtype):
+            return native.gradients(coefficients, templates, rows)
+        if triton_synthesis.serves(coefficients, templates, rows[0].dtype):
+            return triton_synthesis.gradients(coefficients, templates, rows)
     mixing = coefficients.t().contiguous()  # [k, L]
     size = templates.shape[1]
     if templates.device.type != "cpu" or size <= 2 * BLOCK:

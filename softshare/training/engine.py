@@ -71,6 +71,7 @@ class _Training(Resumable[Classification]):
         model = create_model(job.model, len(images.classes), **settings)
         super().__init__(job, images.fingerprint, out, model, lambda model: _optimizer(model, recipe, job.device))
         self.loaders = make_loaders(job, images)
+        self.wrong = torch.zeros((), dtype=torch.int64, device=job.device)  # training images so far in this epoch
         # Processes see different images: each draws masks of its own.
         self._dropout = f"dropout of process {job.processes.rank}" if job.processes.rank else "dropout"
         self.resume()
@@ -109,16 +110,15 @@ class _Training(Resumable[Classification]):
             )
 
     def _train_steps(self, epoch: int, progress: bool) -> tuple[float, int]:
-        wrong = torch.zeros((), dtype=torch.int64, device=self.job.device)
-        smoothing = self.job.recipe.label_smoothing
-
-        def loss_of(scores: Tensor, labels: Tensor) -> Tensor:
-            wrong.add_((scores.detach().argmax(1) != labels).sum())
-            return nn.functional.cross_entropy(scores, labels, label_smoothing=smoothing)
-
+        self.wrong.zero_()
         loader = self.loaders.train
-        loss = self.take_steps(loader.epoch(epoch), loader.count, loader.batch_size, epoch, progress, loss_of)
-        return loss, int(self.job.processes.sum(wrong))
+        loss = self.take_steps(loader.epoch(epoch), loader.count, loader.batch_size, epoch, progress)
+        return loss, int(self.job.processes.sum(self.wrong))
+
+    def loss_of(self, output: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy; counts what is wrong."""
+        self.wrong.add_((output.detach().argmax(1) != targets).sum())
+        return nn.functional.cross_entropy(output, targets, label_smoothing=self.job.recipe.label_smoothing)
 
     def _score(self, loader: Loader) -> Score:
         try:

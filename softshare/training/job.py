@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
 
+from softshare.names import PHOTOGRAPHS
 from softshare.sharing import native
 from softshare.training.processes import ALONE, Processes
 
@@ -56,12 +57,23 @@ class Job(Generic[RecipeT]):
     workers: int = 0  # processes that decode photographs; the bits are the same with any number
     loader: str = "tensor"
     beton: Path = Path()
+    cuda_graph: bool = True  # whether steps may be recorded (see `records`)
     decoding: str = ""  # of photographs by FFCV (`data.ffcv_photographs.decoding_of`); empty: the originals
 
     @property
     def key(self) -> dict[str, Any]:
         """What names the run."""
         return {"dataset": self.dataset, "model": self.model, "recipe": self.recipe_name, "seed": self.seed}
+
+    @property
+    def records(self) -> bool:
+        """Whether steps are recorded and replayed (`recorded_step`): on a GPU, where Python keeps it waiting.
+
+        Photographs keep it busy, and the last batch of an epoch, taken by itself, would ask for as much memory again. A
+        compiled network is recorded by torch.
+        """
+        asked = self.cuda_graph and not self.compile and self.device.type == "cuda" and self.processes.count == 1
+        return asked and self.precision != "fp16" and self.dataset not in PHOTOGRAPHS
 
     def identity(self, fingerprint: str) -> dict[str, Any]:
         """All on which the result depends; on a CPU, two runs of one identity end with the same bits."""

@@ -74,6 +74,7 @@ class _Training(Resumable[PathRecipe]):
         self.train_sets = [on_device(phase.train, job.device) for phase in data.phases]
         self.test_sets = [on_device(phase.test, job.device) for phase in data.phases]
         self.extrapolation: list[list[PathScore]] = []  # [phases trained so far][phase tested]
+        self.positive_weight = torch.tensor(recipe.positive_weight, device=job.device)
         seed_weights(job.seed)
         model = create_model(job.model, coefficients=recipe.coefficients, skip=recipe.skip)
         super().__init__(job, data.fingerprint, out, model, self._fresh_adam)
@@ -131,15 +132,14 @@ class _Training(Resumable[PathRecipe]):
             )
 
     def _train_steps(self, examples: PathSet, epoch: int, progress: bool) -> float:
-        recipe, device = self.job.recipe, self.job.device
-        weight = torch.tensor(recipe.positive_weight, device=device)
+        batch_size = self.job.recipe.batch_size
+        order = epoch_order(len(examples), self.job.seed, epoch).to(self.job.device)
+        batches = path_batches(examples, batch_size, order)
+        return self.take_steps(batches, len(examples), batch_size, epoch, progress)
 
-        def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
-            return nn.functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=weight)
-
-        order = epoch_order(len(examples), self.job.seed, epoch).to(device)
-        batches = path_batches(examples, recipe.batch_size, order)
-        return self.take_steps(batches, len(examples), recipe.batch_size, epoch, progress, loss_of)
+    def loss_of(self, output: Tensor, targets: Tensor) -> Tensor:
+        """Mean binary cross-entropy of all points, those on a path weighted."""
+        return nn.functional.binary_cross_entropy_with_logits(output, targets, pos_weight=self.positive_weight)
 
     def _score(self, examples: PathSet) -> PathScore:
         try:

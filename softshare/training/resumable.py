@@ -32,6 +32,7 @@ from softshare.training.device import autocast, compiled, describe_device, peak_
 from softshare.training.job import Job, RecipeT
 from softshare.training.lock import alone_in
 from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history, save_weights
+from softshare.training.recorded_step import RecordedStep
 from softshare.training.state_checks import check_state
 from softshare.training.walltime import require_epoch_fits, seconds_beside_steps, time_of_this_job
 
@@ -120,6 +121,8 @@ class Resumable(ABC, Generic[RecipeT]):
         self.trained_network = job.processes.averaging(self.network, job.device)
         self.scaler = torch.amp.GradScaler(job.device.type, enabled=job.precision == "fp16")
         self.optimizer = make_optimizer(self.model)
+        self.part = 1.0  # of a batch's mean loss, of this process
+        self.gradients_of = RecordedStep(self.model, self._backward, job.records)
         self.similarity = SimilarityRecord()
         self.history: list[dict[str, Any]] = []
         self.epoch = self.first_epoch = 0  # the first of this process
@@ -134,6 +137,13 @@ class Resumable(ABC, Generic[RecipeT]):
     @abstractmethod
     def run_epoch(self, epoch: int, progress: bool) -> None:
         """Trains one epoch, counted from 0, evaluates, and adds a row to the history."""
+
+    @abstractmethod
+    def loss_of(self, output: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of some examples, from the network's output in fp32 and the targets.
+
+        It may be recorded (`RecordedStep`): what it reads and writes besides must lie at a fixed place.
+        """
 
     @abstractmethod
     def finish(self) -> dict[str, Any]:
@@ -208,7 +218,6 @@ class Resumable(ABC, Generic[RecipeT]):
         batch_size: int,
         epoch: int,
         progress: bool,
-        loss_of: Callable[[Tensor, Tensor], Tensor],
     ) -> float:
         """Trains on an epoch's batches, a step each.
 
@@ -218,7 +227,6 @@ class Resumable(ABC, Generic[RecipeT]):
             batch_size: Examples a batch, of all processes; the last may be smaller.
             epoch: Counted from 0.
             progress: Whether to show a progress bar on a terminal.
-            loss_of: Mean loss of some examples, from the network's output in fp32 and the targets.
 
         Returns:
             The mean loss over all examples, without the recurrence penalty.
@@ -226,8 +234,7 @@ class Resumable(ABC, Generic[RecipeT]):
         Raises:
             UserError: A loss is no number, or the job ends before the epoch would.
         """
-        job, recurrence = self.job, self.job.recipe.recurrence
-        alone = job.processes.count == 1
+        job = self.job
         if epoch == self.first_epoch:  # once one has ended, the job has not run for nothing
             beside = seconds_beside_steps(self.history, self.seconds)
             count_here = count // job.processes.count
@@ -238,18 +245,12 @@ class Resumable(ABC, Generic[RecipeT]):
         with tqdm(total=count, unit="img", desc=label, leave=False, disable=not progress or None) as bar:
             for step, (inputs, targets) in enumerate(batches):
                 whole = min(batch_size, count - step * batch_size)
-                with autocast(job.device, job.precision):
-                    output = self.trained_network(inputs)
-                loss = loss_of(output.float(), targets)
                 # Gradients are averaged over processes, whose parts may differ by an example.
-                objective = loss if alone else loss * (len(targets) * job.processes.count / whole)
-                if recurrence:
-                    objective = objective - recurrence * recurrence_penalty(self.model)
-                self.optimizer.zero_grad(set_to_none=True)
-                self.scaler.scale(objective).backward()
+                self.part = len(targets) * job.processes.count / whole
+                loss = self.gradients_of(inputs, targets)
                 self.scaler.step(self.optimizer)
                 self.scaler.update()
-                losses.append(loss.detach() * len(targets))
+                losses.append(loss * len(targets))
                 bar.update(whole)
         summed = job.processes.sum(torch.stack(losses))
         finite = summed.isfinite()
@@ -261,6 +262,18 @@ class Resumable(ABC, Generic[RecipeT]):
                 remedy="lower the learning rate, or train in fp32",
             )
         return float(summed.double().sum()) / count
+
+    def _backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Computes the gradients of a batch; returns its loss, without the recurrence penalty."""
+        job, recurrence = self.job, self.job.recipe.recurrence
+        with autocast(job.device, job.precision):
+            output = self.trained_network(inputs)
+        loss = self.loss_of(output.float(), targets)
+        objective = loss if job.processes.count == 1 else loss * self.part
+        if recurrence:
+            objective = objective - recurrence * recurrence_penalty(self.model)
+        self.scaler.scale(objective).backward()
+        return loss.detach()
 
     def end_epoch(self, epoch: int, seconds: float) -> None:
         """Counts an epoch that took so many seconds."""
@@ -296,6 +309,7 @@ class Resumable(ABC, Generic[RecipeT]):
             "scale": job.scale,
             "precision": job.precision,
             "compile": job.compile,
+            "cuda_graph": job.records,
             "processes": job.processes.count,
             "batch_norm": job.batch_norm,
             "loader": job.loader,

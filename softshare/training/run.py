@@ -77,6 +77,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         device=device,
         precision=resolve_precision(arguments.precision, device),
         compile=arguments.compile,
+        cuda_graph=not arguments.no_cuda_graph,
         processes=processes,
         batch_norm=arguments.batch_norm,
         scale=arguments.scale,

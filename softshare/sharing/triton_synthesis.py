@@ -1,0 +1,76 @@
+"""Weight synthesis and its gradient on a GPU, each in one pass over memory; cuBLAS takes several times as long.
+
+Both products are thin: L and k are 12 at most in the paper's networks for images, and N up to millions. Templates are
+read once from memory and then, for each of the L sums, from the cache. Triton comes with PyTorch's builds for GPUs.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Every sum is a piece of the program; with few columns there are few programs to share it.
+_MOST_SUMS, _FEWEST_COLUMNS = 144, 1 << 17
+_COLUMNS = 1024  # of a program
+_TYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@functools.cache
+def _kernels() -> ModuleType | None:
+    """The kernels; None without Triton."""
+    if importlib.util.find_spec("triton") is None:
+        return None
+    return importlib.import_module("softshare.sharing.triton_kernels")
+
+
+def serves(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> bool:
+    """Whether the kernels take a product: large, of templates in fp32, on a GPU."""
+    return (
+        templates.is_cuda
+        and templates.dtype == coefficients.dtype == torch.float32
+        and dtype in _TYPES
+        and coefficients.numel() <= _MOST_SUMS
+        and templates.shape[1] >= _FEWEST_COLUMNS
+        and _kernels() is not None
+    )
+
+
+def weights(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> Tensor:
+    """As `synthesis.synthesise`; `serves` tells for what."""
+    coefficients, templates = coefficients.contiguous(), templates.contiguous()
+    (layers, count), size = coefficients.shape, templates.shape[1]
+    result = templates.new_empty(layers, size, dtype=dtype)
+    kernel: Any = _needed().weights
+    kernel[(_programs(size),)](coefficients, templates, result, size, layers=layers, count=count, block=_COLUMNS)
+    return result
+
+
+def gradients(coefficients: Tensor, templates: Tensor, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """As `synthesis.synthesis_gradients`, for layers that all have a gradient [N] of one type."""
+    coefficients, templates = coefficients.contiguous(), templates.contiguous()
+    (layers, count), size = coefficients.shape, templates.shape[1]
+    stacked = torch.stack(list(rows))  # [L, N]
+    for_templates = torch.empty_like(templates)
+    sums = templates.new_empty(_programs(size), layers * count)
+    kernel: Any = _needed().gradients
+    kernel[(_programs(size),)](
+        coefficients, templates, stacked, for_templates, sums, size, layers=layers, count=count, block=_COLUMNS
+    )
+    return sums.sum(0, dtype=torch.float64).to(coefficients.dtype).view(layers, count), for_templates
+
+
+def _programs(size: int) -> int:
+    return -(-size // _COLUMNS)
+
+
+def _needed() -> ModuleType:
+    kernels = _kernels()
+    assert kernels is not None
+    return kernels
