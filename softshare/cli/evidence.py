@@ -1,4 +1,4 @@
-"""Commands from runs to evidence: table, figure, claims, report, publish."""
+"""Commands from runs to evidence: table, figure, claims, report, publish, compare."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     """Adds them."""
     _add_evidence(commands)
     _add_publish(commands)
+    _add_compare(commands)
 
 
 def _add_evidence(commands: argparse._SubParsersAction) -> None:
@@ -48,6 +49,27 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, default=Path("reports/published"), help="(default: reports/published)")
     parser.add_argument("--allow-dirty", action="store_true", help="also runs made with uncommitted changes")
     parser.set_defaults(command=_publish)
+
+
+def _add_compare(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("compare", help="the same runs made twice: on two machines, or in two precisions")
+    parser.add_argument("first", type=Path, help="results of a scale, such as reports/published/compact")
+    parser.add_argument("second", type=Path, help="others of the same scale, such as results/compact")
+    parser.add_argument("--scale", required=True, help="quick, compact or paper")
+    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
+    parser.add_argument("--out", type=Path, help="a folder for a page, a table and a figure of the curves")
+    parser.set_defaults(command=_compare)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from softshare.evidence.side_by_side import compare, describe_comparison, write_comparison
+    from softshare.plan import load_plan
+
+    found = compare(load_plan(arguments.scale, arguments.experiments), arguments.first, arguments.second)
+    print(describe_comparison(found))
+    if arguments.out is not None:
+        for file in write_comparison(found, arguments.out):
+            print(file)
 
 
 def _rebuild_or_evidence(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from one_node import NEEDED, ROOT, SCALE, SCRIPT, SITE, TABLE, Slurm, snakemake
+from one_node import NEEDED, ROOT, SCRIPT, SITE, Slurm
 
 
 @pytest.fixture(scope="session")
@@ -30,14 +30,13 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def make_project(tmp_path_factory):
-    """Makes copies of the project that know a scale of seconds and this cluster."""
+    """Makes copies of the project that know this cluster."""
 
     def make(name):
         folder = tmp_path_factory.mktemp(name)
         for part in ("Snakefile", "config", "workflow", "reports", "envs", "profiles", "softshare"):
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part)
-        (folder / "config/scales/tiny.yaml").write_text(SCALE)
         profile = folder / "profiles/slurm/config.yaml"
         text = profile.read_text()
         for shipped, ours in SITE.items():
@@ -47,21 +46,3 @@ def make_project(tmp_path_factory):
         return folder
 
     return make
-
-
-@pytest.fixture(scope="session")
-def building(make_project):
-    """Table 1 being built on this machine, without Slurm, while others go on."""
-    folder = make_project("local")
-    process = snakemake(folder, TABLE, "--cores", "1", background=True)
-    yield folder, process
-    process.kill()
-
-
-@pytest.fixture(scope="session")
-def local(building):
-    """The project with Table 1 built on this machine, without Slurm."""
-    folder, process = building
-    said, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, said
-    return folder

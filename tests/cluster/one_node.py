@@ -9,18 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = Path(__file__).parent / "slurm.sh"
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "squeue")
-TABLE = "results/tiny/tables/table1.csv"
-
-# Table 1 in four runs, each of seconds.
-SCALE = """\
-description: Four epochs of small networks on digits.
-seeds: [0]
-threads: 1
-minutes_per_run: 1
-datasets: {cifar10: digits}
-models: {wrn-28-10: wrn-10-1, swrn-28-10: swrn-16-1}
-training: {epochs: 4}
-"""
+TABLE = "results/quick/tables/table1.csv"
+RUNS = "results/quick/runs/digits"
 
 # What a site without accounting sets of profiles/slurm/config.yaml, and that a test waits less.
 SITE = {
@@ -51,6 +41,11 @@ class Slurm:
         """The jobs of a project."""
         return [job for job in self.jobs() if job["WorkDir"] == str(folder)]
 
+    def log_of(self, folder, job):
+        """What Snakemake said within a job; its folder tells which run it trained."""
+        [log] = folder.glob(f".snakemake/slurm_logs/rule_*/*/{job['JobId']}.log")
+        return log
+
     def running(self, folder, rule):
         """The id of a project's one job of a rule that is in the queue or runs."""
         lines = subprocess.run(["squeue", "-h", "-o", "%A|%Z|%k"], capture_output=True, text=True, check=True).stdout
@@ -65,7 +60,7 @@ class Slurm:
 
 def snakemake(folder, *arguments, environment=None, background=False):
     """Runs Snakemake in a project; returns what it said, or the process itself."""
-    command = [sys.executable, "-m", "snakemake", *arguments, "--config", "scale=tiny", "device=cpu"]
+    command = [sys.executable, "-m", "snakemake", *arguments, "--config", "device=cpu"]
     # Threads as a job of one core would take them, and the package of the project itself.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
     environment.pop("PYTHONPATH", None)

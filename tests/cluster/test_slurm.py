@@ -5,16 +5,19 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
-from one_node import TABLE, through_slurm
+from one_node import RUNS, TABLE, snakemake, through_slurm
 
 pytestmark = pytest.mark.cluster
 
-RUN = "results/tiny/runs/digits/swrn-16-1/cifar/seed0"
+RUN, OTHER = (f"{RUNS}/wrn-22-1/cifar/seed{seed}" for seed in (0, 1))
 LIGHT = "train:mem_mb=2000"
+UNHURRIED = "train:runtime=20"  # minutes: only a run that stands still is to meet its end
 
 
 def same_run(ours, theirs):
@@ -22,6 +25,15 @@ def same_run(ours, theirs):
     return all(
         (ours / name).read_bytes() == (theirs / name).read_bytes() for name in ("metrics.json", "model.safetensors")
     )
+
+
+def same_table(ours, theirs):
+    """Asserts that two projects came to the same Table 1, by the same ten runs."""
+    assert (ours / TABLE).read_bytes() == (theirs / TABLE).read_bytes()
+    runs = sorted(run.relative_to(theirs) for run in theirs.glob(f"{RUNS}/*/*/*"))
+    assert len(runs) == 10
+    for run in runs:
+        assert same_run(ours / run, theirs / run), run
 
 
 def submitted(said):
@@ -51,68 +63,112 @@ def wait_for(what, minutes=4.0):
     raise AssertionError("it did not come in time")
 
 
-def training(folder):
-    """The process that trains a project's run, once its first checkpoint is there."""
-    lock = folder / RUN / ".lock"
+def ended(slurm, folder, said):
+    """All jobs of a project that Snakemake told of, once Slurm has written of each."""
+    ids = submitted(said)
+    jobs = wait_for(lambda: len(found := slurm.ended(folder)) == len(ids) and found)
+    assert [job["JobId"] for job in jobs] == ids
+    return jobs
+
+
+def training(run):
+    """The process that trains a run, once its first checkpoint is there."""
     try:
-        if (folder / RUN / "history.csv").exists():  # written just after the checkpoint
-            return int(lock.read_text().split()[0])  # "PID on HOST"
+        if (run / "history.csv").exists():  # written just after the checkpoint
+            return int((run / ".lock").read_text().split()[0])  # "PID on HOST"
     except (OSError, IndexError):  # not there yet, or not written yet
         pass
     return None
 
 
-@pytest.fixture(scope="module")
-def stalled(slurm, make_project):
-    """A run whose node comes to a standstill after an epoch, so that Slurm ends it at its walltime of a minute.
+class Stalled(threading.Thread):
+    """Brings the first run of a project that has a checkpoint to a standstill, as a node does that hangs.
 
-    It goes on while the other tests run. Standing still, it cannot end cleanly: SIGKILL is what stops it.
+    Standing still it cannot end cleanly: SIGKILL is what stops it, once Slurm finds that its time is up.
+
+    Attributes:
+        run_folder: Of the run.
+        epochs: That it had done.
     """
-    folder = make_project("walltime")
-    limits = ["--set-resources", LIGHT, "train:runtime=3 * attempt - 2"]
-    process = through_slurm(folder, f"{RUN}/metrics.json", *limits, "--retries", "2", background=True)
-    pid = wait_for(lambda: training(folder))
-    os.kill(pid, signal.SIGSTOP)
-    epochs = len((folder / RUN / "history.csv").read_text().splitlines()) - 1
-    yield folder, process, epochs
-    process.kill()
+
+    def __init__(self, folder):
+        super().__init__(daemon=True)
+        self.folder, self.run_folder, self.epochs = folder, None, 0
+
+    def run(self):
+        """Waits for it."""
+        pid, self.run_folder = wait_for(self.first, minutes=10)
+        os.kill(pid, signal.SIGSTOP)
+        self.epochs = len((self.run_folder / "history.csv").read_text().splitlines()) - 1
+
+    def first(self):
+        """A process and the run that it trains."""
+        runs = self.folder.glob(f"{RUNS}/*/*/*")
+        return next(((pid, run) for run in runs if (pid := training(run))), None)
 
 
 @pytest.fixture(scope="module")
-def with_conda(slurm, make_project, conda, stalled):
-    """Table 1 through Slurm with `--use-conda`, under way while the other tests run."""
-    folder = make_project("conda")
-    process = through_slurm(folder, TABLE, "--use-conda", "--set-resources", LIGHT, environment=conda, background=True)
-    yield folder, process
-    process.kill()
+def under_way(slurm, make_project, conda):
+    """Everything that takes long, at once: two cores are never idle while Snakemake looks at a queue now and then.
+
+    What is cancelled comes first into Slurm's queue, what runs out of memory next, then Table 1, twice.
+    """
+    folders = {name: make_project(name) for name in ("cancelled", "memory", "conda", "plain", "local")}
+    growing = ["train:gpu=1", "train:mem_mb=350 * attempt * attempt", UNHURRIED]
+    slow = ["train:runtime=2 * attempt * attempt", LIGHT]
+    calls = {
+        "cancelled": ([f"{RUN}/metrics.json", "--retries", "0", "--set-resources", LIGHT, UNHURRIED], {}),
+        "memory": ([f"{RUN}/metrics.json", f"{OTHER}/metrics.json", "--set-resources", *growing], {}),
+        "conda": ([TABLE, "--use-conda", "--retries", "3", "--set-resources", *slow], {"environment": conda}),
+        "plain": ([TABLE, "--set-resources", LIGHT, UNHURRIED], {}),
+    }
+    processes = {
+        name: through_slurm(folders[name], *arguments, background=True, **options)
+        for name, (arguments, options) in calls.items()
+    }
+    processes["local"] = snakemake(folders["local"], TABLE, "--cores", "1", background=True)
+    yield folders, processes
+    for process in processes.values():
+        process.kill()
 
 
-def test_table_1_is_the_local_one_and_jobs_on_the_gpu_do_not_overlap(
-    slurm, make_project, building, with_conda, request
-):
-    folder = make_project("plain")
-    result = through_slurm(folder, TABLE, "--set-resources", LIGHT, "train:gpu=1")
-    assert result.returncode == 0, result.stdout
-    local = request.getfixturevalue("local")
-    assert (folder / TABLE).read_bytes() == (local / TABLE).read_bytes()
-    for run in local.glob("results/tiny/runs/*/*/*/*"):
-        assert same_run(folder / run.relative_to(local), run), run
-    ids = submitted(result.stdout)
-    jobs = wait_for(lambda: len(found := slurm.ended(folder)) == len(ids) and found)
-    show("Table 1 through Slurm", jobs)
-    assert [job["JobId"] for job in jobs] == ids
-    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
-    on_gpu = sorted(seconds(job) for job in jobs if re.search(r"TresPerJob=\S*gpu:1", slurm.told(job["JobId"])))
-    assert len(on_gpu) == 4
-    for (_, ended), (began, _) in itertools.pairwise(on_gpu):
-        assert ended <= began
+@pytest.fixture(scope="module")
+def stalled(under_way):
+    """The run of the table with `--use-conda` whose node hangs."""
+    folders, _ = under_way
+    watcher = Stalled(folders["conda"])
+    watcher.start()
+    return watcher
 
 
-def test_a_job_cancelled_in_mid_run_is_taken_up_by_the_next_call(slurm, make_project, local):
-    folder = make_project("cancelled")
-    asked = [f"{RUN}/metrics.json", "--set-resources", LIGHT]
-    process = through_slurm(folder, *asked, "--retries", "0", background=True)
-    pid = wait_for(lambda: training(folder))
+@pytest.fixture
+def done(under_way):
+    """Waits for what is under way; gives its folder and what Snakemake said."""
+    folders, processes = under_way
+
+    def waited(name) -> tuple[Path, str]:
+        said, _ = processes[name].communicate(timeout=900)
+        assert processes[name].returncode == 0, said
+        return folders[name], said
+
+    return waited
+
+
+@pytest.fixture(scope="module")
+def local(under_way):
+    """The project with Table 1 built on this machine, without Slurm."""
+    folders, processes = under_way
+    said, _ = processes["local"].communicate(timeout=900)
+    assert processes["local"].returncode == 0, said
+    return folders["local"]
+
+
+@pytest.fixture(scope="module")
+def taken_up(slurm, under_way, stalled):
+    """A run whose job is cancelled in mid-run, and the next call, which takes it up."""
+    folders, processes = under_way
+    folder, process = folders["cancelled"], processes["cancelled"]
+    pid = wait_for(lambda: training(folder / RUN))
     os.kill(pid, signal.SIGSTOP)  # so that it is still in mid-run when the word comes
     job = slurm.running(folder, "train")
     subprocess.run(["scancel", job], check=True)
@@ -120,53 +176,9 @@ def test_a_job_cancelled_in_mid_run_is_taken_up_by_the_next_call(slurm, make_pro
     said, _ = process.communicate(timeout=900)
     assert process.returncode != 0 and "CANCELLED" in said, said
     assert not (folder / RUN / "metrics.json").exists() and (folder / RUN / "checkpoint.pt").exists()
-    restarted = through_slurm(folder, *asked)
-    assert restarted.returncode == 0, restarted.stdout
-    show(f"Cancelled by scancel (job {job}), and taken up", slurm.ended(folder))
-    assert same_run(folder / RUN, local / RUN)
-
-
-def test_a_job_out_of_memory_is_tried_again_with_more(slurm, make_project, local):
-    folder = make_project("memory")
-    result = through_slurm(folder, f"{RUN}/metrics.json", "--set-resources", "train:mem_mb=350 * attempt * attempt")
-    assert result.returncode == 0, result.stdout
-    jobs = wait_for(lambda: len(found := slurm.ended(folder)) == 3 and found)
-    show("Out of memory, and tried again", jobs)
-    killed, finished = jobs[-2:]
-    assert killed["JobState"] != "COMPLETED" and "mem=350M" in killed["Tres"]
-    assert finished["JobState"] == "COMPLETED" and "mem=1400M" in finished["Tres"]
-    [log] = folder.glob(f".snakemake/slurm_logs/rule_train/*/{killed['JobId']}.log")
-    assert "memory" in log.read_text()
-    assert same_run(folder / RUN, local / RUN)
-
-
-def test_a_job_killed_by_its_walltime_ends_with_the_same_bits(slurm, local, stalled):
-    folder, process, epochs = stalled
-    said, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, said
-    ids = submitted(said)
-    jobs = wait_for(lambda: len(found := slurm.ended(folder)) == len(ids) and found)
-    show(f"Killed by its walltime after {epochs} epochs, and resumed", jobs)
-    killed, finished = jobs[-2:]
-    assert killed["JobState"] == "TIMEOUT" and int(killed["TimeLimit"]) < int(finished["TimeLimit"])
-    assert finished["JobState"] == "COMPLETED"
-    log = (folder / "results/tiny/logs/train/digits/swrn-16-1/cifar/seed0.log").read_text()
-    told = [int(epoch) for epoch in re.findall(r"^epoch (\d+)/", log, re.M)]
-    assert told[0] == epochs + 1  # the retry trained no epoch twice
-    assert same_run(folder / RUN, local / RUN)
-
-
-def test_table_1_with_conda_is_the_local_one(slurm, local, with_conda):
-    folder, process = with_conda
-    said, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, said
-    show("Table 1 through Slurm with --use-conda", slurm.ended(folder))
-    assert (folder / TABLE).read_bytes() == (local / TABLE).read_bytes()
-    environments = {
-        log.relative_to(folder).parts[3]: log.read_text().split()[1]
-        for log in folder.glob("results/tiny/logs/**/*.log")
-    }
-    assert environments == {"train": "train", "tables": "report"}
+    again = through_slurm(folder, f"{RUN}/metrics.json", "--set-resources", LIGHT, UNHURRIED, background=True)
+    yield folder, job, again
+    again.kill()
 
 
 @pytest.mark.parametrize(
@@ -189,16 +201,16 @@ def test_table_1_with_conda_is_the_local_one(slurm, local, with_conda):
         ),
     ],
 )
-def test_what_the_cluster_cannot_take_is_one_line_and_no_job(slurm, make_project, arguments, said):
+def test_what_the_cluster_cannot_take_is_one_line_and_no_job(slurm, taken_up, make_project, arguments, said):
     folder = make_project("refused")
     result = through_slurm(folder, f"{RUN}/metrics.json", *arguments)
     assert result.returncode != 0 and said in result.stdout, result.stdout
     assert not submitted(result.stdout)
 
 
-def test_data_that_do_not_lie_on_the_node_are_one_line(slurm, make_project):
+def test_data_that_do_not_lie_on_the_node_are_one_line(slurm, taken_up, make_project):
     folder = make_project("data")
-    scale = folder / "config/scales/tiny.yaml"
+    scale = folder / "config/scales/quick.yaml"
     scale.write_text(scale.read_text().replace("cifar10: digits", "cifar10: cifar10"))
     place = "/shared/data/cifar-10-python.tar.gz"
     with (folder / "profiles/slurm/site.yaml").open("a") as site:
@@ -207,3 +219,57 @@ def test_data_that_do_not_lie_on_the_node_are_one_line(slurm, make_project):
     assert result.returncode != 0
     log = (folder / "results/logs/data/cifar10.log").read_text()
     assert log.count("\n") == 1 and f"SOFTSHARE_DATA_CIFAR10: '{place}': does not lie on this machine" in log, log
+
+
+def test_table_1_through_slurm_is_the_local_one(slurm, taken_up, done, local):
+    folder, said = done("plain")
+    same_table(folder, local)
+    jobs = ended(slurm, folder, said)
+    show("Table 1 of the quick scale through Slurm", jobs)
+    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+
+
+def test_table_1_with_conda_is_the_local_one_though_a_job_met_its_walltime(slurm, stalled, done, local):
+    folder, said = done("conda")
+    jobs = ended(slurm, folder, said)
+    show(f"Table 1 with --use-conda; {stalled.run_folder} stood still after {stalled.epochs} epochs", jobs)
+    same_table(folder, local)
+    model, recipe, seed = stalled.run_folder.parts[-3:]
+    of_run = [job for job in jobs if {model, recipe} <= set(slurm.log_of(folder, job).parent.name.split("_"))]
+    of_run = [job for job in of_run if slurm.log_of(folder, job).parent.name.endswith(seed.removeprefix("seed"))]
+    killed, finished = of_run[0], of_run[-1]
+    assert killed["JobState"] == "TIMEOUT" and int(killed["TimeLimit"]) < int(finished["TimeLimit"])
+    assert finished["JobState"] == "COMPLETED"
+    log = (folder / f"results/quick/logs/train/digits/{model}/{recipe}/{seed}.log").read_text()
+    told = [int(epoch) for epoch in re.findall(r"^epoch (\d+)/", log, re.M)]
+    assert told[0] == stalled.epochs + 1  # the retry trained no epoch twice
+    environments = {
+        log.relative_to(folder).parts[3]: log.read_text().split()[1]
+        for log in folder.glob("results/quick/logs/**/*.log")
+    }
+    assert environments == {"train": "train", "tables": "report"}
+
+
+def test_a_job_cancelled_in_mid_run_is_taken_up_by_the_next_call(slurm, taken_up, local):
+    folder, job, process = taken_up
+    said, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, said
+    show(f"Cancelled by scancel (job {job}), and taken up", slurm.ended(folder))
+    assert same_run(folder / RUN, local / RUN)
+
+
+def test_jobs_out_of_memory_are_tried_again_with_more_and_on_the_gpu_do_not_overlap(slurm, taken_up, done, local):
+    folder, said = done("memory")
+    jobs = [job for job in ended(slurm, folder, said) if "rule_train" in str(slurm.log_of(folder, job))]
+    show("Out of memory, and tried again, on one GPU", jobs)
+    killed = [job for job in jobs if "mem=350M" in job["Tres"]]
+    finished = [job for job in jobs if "mem=1400M" in job["Tres"]]
+    assert len(killed) == len(finished) == 2 and len(jobs) == 4
+    assert "COMPLETED" not in {job["JobState"] for job in killed}
+    assert {job["JobState"] for job in finished} == {"COMPLETED"}
+    assert all("memory" in slurm.log_of(folder, job).read_text() for job in killed)
+    assert all(re.search(r"TresPerJob=\S*gpu:1", slurm.told(job["JobId"])) for job in jobs)
+    for (_, before), (began, _) in itertools.pairwise(sorted(map(seconds, jobs))):
+        assert before <= began
+    for run in (RUN, OTHER):
+        assert same_run(folder / run, local / run)
