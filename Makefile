@@ -23,7 +23,7 @@ test-fast: $(INSTALLED)  ## without the slow tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not long and not cluster"
 
 test-cluster: $(INSTALLED)  ## starts a Slurm of one node (root; apt-get install slurm-wlm munge), shows jobs by their ids
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -rs --capture=no
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster -m cluster -rs --capture=no
 
 torture: $(INSTALLED)  ## kills, full disks, bad input, hostile files, at full length; ends with a table
 	$(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --no-build-isolation --editable '.[torture]' || \

@@ -66,7 +66,7 @@ def bench_gpu_compiled(name: str, rounds: int) -> Iterator[Measured]:
     precision = _as_the_engine()
     steps = {
         "recorded": _waited_for(training_step(model, size, device=_GPU)),
-        "compiled": _waited_for(training_step(model, size, device=_GPU, compile=True)),
+        "compiled": _waited_for(training_step(model, size, device=_GPU, compiles=True)),
     }
     seconds = alternate(steps, rounds, at_least_seconds=_SECONDS)
     yield Measured(name, paired_ratio(seconds["recorded"], seconds["compiled"]), f"ratio ({precision})")

@@ -94,7 +94,7 @@ def training_step(
     channels_last: bool = True,
     precision: str = "auto",
     fused: bool = True,
-    compile: bool = False,
+    compiles: bool = False,
     records: bool = True,
 ) -> Callable[[], None]:
     """A step of the paper's recipe on random images, by default as the engine takes it on this machine's CPU.
@@ -108,7 +108,7 @@ def training_step(
         channels_last: Lay weights and activations out with the channels innermost.
         precision: auto, fp32 or bf16.
         fused: Let one operation update all parameters.
-        compile: Let torch compile the network, as `softshare train --compile` does.
+        compiles: Let torch compile the network, as `softshare train --compile` does.
         records: Record the step where the engine does, on a GPU.
     """
     precision = resolve_precision(precision, device)
@@ -118,7 +118,7 @@ def training_step(
     side, classes = (224, 1000) if photographs else (32, 10)
     model: nn.Module = create_model(model_name, classes).to(device)
     model.to(memory_format=layout)
-    network = compiled(model, device) if compile else model
+    network = compiled(model, device) if compiles else model
     groups = parameter_groups(model, 5e-4)
     optimizer = torch.optim.SGD(groups, lr=1e-3, momentum=0.9, nesterov=True, fused=fused)
     images: Tensor = torch.randn(batch, 3, side, side).to(device).to(memory_format=layout)
@@ -131,7 +131,7 @@ def training_step(
         loss.backward()
         return loss.detach()
 
-    gradients_of = RecordedStep(model, backward, records and device.type == "cuda" and not compile and not photographs)
+    gradients_of = RecordedStep(model, backward, records and device.type == "cuda" and not compiles and not photographs)
 
     def step() -> None:
         gradients_of(images, labels)

@@ -7,8 +7,6 @@ read once from memory and then, for each of the L sums, from the cache. Triton c
 from __future__ import annotations
 
 import functools
-import importlib
-import importlib.util
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -25,9 +23,11 @@ _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 @functools.cache
 def _kernels() -> ModuleType | None:
     """The kernels; None without Triton."""
-    if importlib.util.find_spec("triton") is None:
+    try:
+        from softshare.sharing import triton_kernels
+    except ImportError:
         return None
-    return importlib.import_module("softshare.sharing.triton_kernels")
+    return triton_kernels
 
 
 def serves(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> bool:

@@ -26,7 +26,8 @@ from softshare.training.evaluation import Score, evaluate
 from softshare.training.job import Job
 from softshare.training.loading import Images, make_loaders
 from softshare.training.recipe import Classification
-from softshare.training.resumable import Resumable, seed_weights, train_to_the_end
+from softshare.training.resumable import Resumable, seed_weights
+from softshare.training.to_the_end import train_to_the_end
 
 
 def train(job: Job[Any], images: Images, out: Path, *, progress: bool = True) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from softshare.training.complete import FILES
 from softshare.training.job import Job
 from softshare.training.path_evaluation import PathScore, evaluate_paths, predict_paths
 from softshare.training.path_recipe import PathRecipe
-from softshare.training.resumable import Resumable, seed_weights, train_to_the_end
+from softshare.training.resumable import Resumable, seed_weights
+from softshare.training.to_the_end import train_to_the_end
 
 PREDICTED = 4  # test examples of each phase whose predictions are kept
 

@@ -7,10 +7,9 @@ the same bits on a CPU. What is trained on, and how it is scored, the engines of
 
 from __future__ import annotations
 
-import contextlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic
@@ -21,67 +20,16 @@ from tqdm import tqdm
 
 from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
-from softshare.files import remove_leftovers, write_json
+from softshare.files import write_json
 from softshare.sharing import recurrence_penalty
-from softshare.stopping import stops_cleanly
 from softshare.training.batch_norm import synchronise_batch_norm
 from softshare.training.checkpoint import CHECKPOINT, REMEDY, load_checkpoint, save_checkpoint
-from softshare.training.complete import FILES, metrics_if_complete
-from softshare.training.curves import curves_in
 from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, set_tf32
 from softshare.training.job import Job, RecipeT
-from softshare.training.lock import alone_in
 from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history, save_weights
 from softshare.training.recorded_step import RecordedStep
 from softshare.training.state_checks import check_state
 from softshare.training.walltime import require_epoch_fits, seconds_beside_steps, time_of_this_job
-
-
-def train_to_the_end(
-    job: Job[RecipeT],
-    fingerprint: str,
-    out: Path,
-    start: Callable[[], Resumable[RecipeT]],
-    progress: bool,
-    files: Sequence[str] = FILES,
-) -> dict[str, Any]:
-    """Trains a run and writes its folder; a run that is complete is left as it is.
-
-    Args:
-        job: The run.
-        fingerprint: Of its data.
-        out: The run's folder.
-        start: Makes the run's state, from the checkpoint that an earlier, killed one left, if any.
-        progress: Whether to show a progress bar (on a terminal) and a line an epoch.
-        files: What a complete run leaves besides its metrics; where one of them was lost, the run is made again.
-
-    Returns:
-        The metrics, as in `metrics.json`.
-
-    Raises:
-        UserError: A checkpoint of other settings, a folder that cannot be written or that another process trains
-            in, or a loss that is no number.
-        Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
-    """
-    identity, first = job.identity(fingerprint), job.processes.first
-    if (metrics := metrics_if_complete(out, files, identity)) is not None:
-        return metrics
-    with stops_cleanly(), alone_in(out) if first else contextlib.nullcontext():
-        # Another process may have finished it since.
-        if job.processes.count == 1 and (metrics := metrics_if_complete(out, files, identity)) is not None:
-            return metrics
-        if first:
-            remove_leftovers(out)
-        training = start()
-        with curves_in(out) if job.curves and first else contextlib.nullcontext() as curves:
-            if curves:
-                curves.extend(training.history)
-            for epoch in range(training.epoch, job.recipe.all_epochs):
-                training.run_epoch(epoch, progress and first)
-                training.save()
-                if curves:
-                    curves.extend(training.history)
-        return training.finish()
 
 
 def seed_weights(seed: int) -> None:

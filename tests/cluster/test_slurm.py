@@ -16,6 +16,7 @@ from one_node import RUNS, TABLE, snakemake, through_slurm
 pytestmark = pytest.mark.cluster
 
 RUN, OTHER = (f"{RUNS}/wrn-22-1/cifar/seed{seed}" for seed in (0, 1))
+ELSEWHERE = "/shared/data/cifar-10-python.tar.gz"
 LIGHT = "train:mem_mb=2000"
 UNHURRIED = "train:runtime=20"  # minutes: only a run that stands still is to meet its end
 
@@ -111,14 +112,19 @@ class Stalled(threading.Thread):
 def under_way(slurm, make_project, conda):
     """Everything that takes long, at once: two cores are never idle while Snakemake looks at a queue now and then.
 
-    What is cancelled comes first into Slurm's queue, what runs out of memory next, then Table 1, twice.
+    What is cancelled comes first into Slurm's queue, what fails next, then Table 1, twice.
     """
-    folders = {name: make_project(name) for name in ("cancelled", "memory", "conda", "plain", "local")}
+    folders = {name: make_project(name) for name in ("cancelled", "memory", "data", "conda", "plain", "local")}
+    scale = folders["data"] / "config/scales/quick.yaml"
+    scale.write_text(scale.read_text().replace("cifar10: digits", "cifar10: cifar10"))
+    with (folders["data"] / "profiles/slurm/site.yaml").open("a") as site:
+        site.write(f"data: {{cifar10: {ELSEWHERE}}}\n")
     growing = ["train:gpu=1", "train:mem_mb=350 * attempt * attempt", UNHURRIED]
     slow = ["train:runtime=2 * attempt * attempt", LIGHT]
     calls = {
         "cancelled": ([f"{RUN}/metrics.json", "--retries", "0", "--set-resources", LIGHT, UNHURRIED], {}),
         "memory": ([f"{RUN}/metrics.json", f"{OTHER}/metrics.json", "--set-resources", *growing], {}),
+        "data": (["results/data/cifar10.json", "--retries", "0"], {}),
         "conda": ([TABLE, "--use-conda", "--retries", "3", "--set-resources", *slow], {"environment": conda}),
         "plain": ([TABLE, "--set-resources", LIGHT, UNHURRIED], {}),
     }
@@ -208,17 +214,12 @@ def test_what_the_cluster_cannot_take_is_one_line_and_no_job(slurm, taken_up, ma
     assert not submitted(result.stdout)
 
 
-def test_data_that_do_not_lie_on_the_node_are_one_line(slurm, taken_up, make_project):
-    folder = make_project("data")
-    scale = folder / "config/scales/quick.yaml"
-    scale.write_text(scale.read_text().replace("cifar10: digits", "cifar10: cifar10"))
-    place = "/shared/data/cifar-10-python.tar.gz"
-    with (folder / "profiles/slurm/site.yaml").open("a") as site:
-        site.write(f"data: {{cifar10: {place}}}\n")
-    result = through_slurm(folder, "results/data/cifar10.json", "--retries", "0")
-    assert result.returncode != 0
-    log = (folder / "results/logs/data/cifar10.log").read_text()
-    assert log.count("\n") == 1 and f"SOFTSHARE_DATA_CIFAR10: '{place}': does not lie on this machine" in log, log
+def test_data_that_do_not_lie_on_the_node_are_one_line(under_way, taken_up):
+    folders, processes = under_way
+    said, _ = processes["data"].communicate(timeout=900)
+    assert processes["data"].returncode != 0, said
+    log = (folders["data"] / "results/logs/data/cifar10.log").read_text()
+    assert log.count("\n") == 1 and f"SOFTSHARE_DATA_CIFAR10: '{ELSEWHERE}': does not lie on this machine" in log, log
 
 
 def test_table_1_through_slurm_is_the_local_one(slurm, taken_up, done, local):

@@ -72,7 +72,7 @@ def test_ffcv_decodes_for_a_gpu(tmp_path):
     code = f"""
 import sys; sys.path.insert(0, {str(project_root() / "tests" / "gpu")!r})
 import torch, pathlib, numpy as np
-from test_loaders import SETTINGS, same
+from test_gpu_loaders import SETTINGS, same
 from softshare.data.augment import Augmentation
 from softshare.data.beton import read_beton
 from softshare.data.beton_images import PixelImages
