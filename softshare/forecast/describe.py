@@ -130,6 +130,9 @@ def describe_reality(found: Sequence[Reality], made: str) -> str:
         for row in found
     ]
     headers = ["run", "complete", "forecast (s)", "took (s)", "took / forecast", "ran on"]
+    forecast, took = (sum(getattr(each, kind) * each.runs for each in found) for kind in ("forecast", "took"))
+    runs = sum(each.runs for each in found)
+    rows.append(["in all, every run", f"{runs}", f"{forecast:.1f}", f"{took:.1f}", f"{took / forecast:.2f}", ""])
     return f"## Forecast and reality\n\nOf the forecast {made}.\n\n{_table(rows, headers)}\n"
 
 

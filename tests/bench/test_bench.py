@@ -4,11 +4,13 @@ import csv
 import json
 
 import pytest
+import torch
 import yaml
 
 from softshare.bench import measure, runner
 from softshare.bench.measure import Measured, alternate, paired_ratio
 from softshare.bench.steps import peak_tensor_bytes
+from softshare.errors import UserError
 from softshare.files import project_root
 
 
@@ -48,6 +50,18 @@ def test_every_bound_belongs_to_a_bench():
     for name in bounds:
         assert any(name.startswith(bench) for bench in runner.BENCHES), name
     assert all(any(name.startswith(bench) for name in bounds) for bench in runner.BENCHES)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_its_benches_are_left_out_or_refused(tmp_path, monkeypatch):
+    def measured(name, rounds):
+        yield Measured(name, 1.0)
+
+    monkeypatch.setattr(runner, "BENCHES", {"synthesis": measured, "gpu.step.swrn-28-10.batch128": measured})
+    assert list(runner.run_benches(tmp_path)["name"]) == ["synthesis"]
+    assert "gpu.step.swrn-28-10.batch128" in (tmp_path / "bench.md").read_text().partition("Not measured")[2]
+    with pytest.raises(UserError, match="there is no GPU here"):
+        runner.run_benches(tmp_path, ["gpu"])
 
 
 @pytest.mark.parametrize("name", ["wrn-16-1", "swrn-16-1"])

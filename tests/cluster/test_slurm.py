@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -82,7 +83,7 @@ def training(run):
     return None
 
 
-class Stalled(threading.Thread):
+class Hanging(threading.Thread):
     """Brings the first run of a project that has a checkpoint to a standstill, as a node does that hangs.
 
     Standing still it cannot end cleanly: SIGKILL is what stops it, once Slurm finds that its time is up.
@@ -92,15 +93,16 @@ class Stalled(threading.Thread):
         epochs: That it had done.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, then):
         super().__init__(daemon=True)
-        self.folder, self.run_folder, self.epochs = folder, None, 0
+        self.folder, self.then, self.run_folder, self.epochs = folder, then, None, 0
 
     def run(self):
-        """Waits for it."""
+        """Waits for it, stops it, and does what comes then."""
         pid, self.run_folder = wait_for(self.first, minutes=10)
         os.kill(pid, signal.SIGSTOP)
         self.epochs = len((self.run_folder / "history.csv").read_text().splitlines()) - 1
+        self.then()
 
     def first(self):
         """A process and the run that it trains."""
@@ -112,47 +114,43 @@ class Stalled(threading.Thread):
 def under_way(slurm, make_project, conda):
     """Everything that takes long, at once: two cores are never idle while Snakemake looks at a queue now and then.
 
-    What is cancelled comes first into Slurm's queue, what fails next, then Table 1, twice.
+    Table 1 with `--use-conda` comes first, for one of its jobs is to hang for two minutes; Table 1 without as soon as
+    that hangs. The single runs find their data prepared.
     """
-    folders = {name: make_project(name) for name in ("cancelled", "memory", "data", "conda", "plain", "local")}
+    folders = {name: make_project(name) for name in ("conda", "local", "cancelled", "memory", "data", "plain")}
+    processes = {}
+
+    def call(name, *arguments, **options):
+        processes[name] = through_slurm(folders[name], *arguments, background=True, **options)
+
+    slow = ["train:runtime=2 * attempt * attempt", LIGHT]
+    call("conda", TABLE, "--use-conda", "--retries", "3", "--set-resources", *slow, environment=conda)
+    processes["local"] = snakemake(folders["local"], TABLE, "--cores", "1", background=True)
+    prepared = wait_for(lambda: (found := folders["local"] / "results/data/digits.json").exists() and found.parent)
+    for name in ("cancelled", "memory"):
+        shutil.copytree(prepared, folders[name] / "results/data")
+    call("cancelled", f"{RUN}/metrics.json", "--retries", "0", "--set-resources", LIGHT, UNHURRIED)
+    growing = ["train:gpu=1", "train:mem_mb=350 * attempt * attempt", UNHURRIED]
+    call("memory", f"{RUN}/metrics.json", f"{OTHER}/metrics.json", "--set-resources", *growing)
     scale = folders["data"] / "config/scales/quick.yaml"
     scale.write_text(scale.read_text().replace("cifar10: digits", "cifar10: cifar10"))
     with (folders["data"] / "profiles/slurm/site.yaml").open("a") as site:
         site.write(f"data: {{cifar10: {ELSEWHERE}}}\n")
-    growing = ["train:gpu=1", "train:mem_mb=350 * attempt * attempt", UNHURRIED]
-    slow = ["train:runtime=2 * attempt * attempt", LIGHT]
-    calls = {
-        "cancelled": ([f"{RUN}/metrics.json", "--retries", "0", "--set-resources", LIGHT, UNHURRIED], {}),
-        "memory": ([f"{RUN}/metrics.json", f"{OTHER}/metrics.json", "--set-resources", *growing], {}),
-        "data": (["results/data/cifar10.json", "--retries", "0"], {}),
-        "conda": ([TABLE, "--use-conda", "--retries", "3", "--set-resources", *slow], {"environment": conda}),
-        "plain": ([TABLE, "--set-resources", LIGHT, UNHURRIED], {}),
-    }
-    processes = {
-        name: through_slurm(folders[name], *arguments, background=True, **options)
-        for name, (arguments, options) in calls.items()
-    }
-    processes["local"] = snakemake(folders["local"], TABLE, "--cores", "1", background=True)
-    yield folders, processes
+    call("data", "results/data/cifar10.json", "--retries", "0")
+    hanging = Hanging(folders["conda"], lambda: call("plain", TABLE, "--set-resources", LIGHT, UNHURRIED))
+    hanging.start()
+    yield folders, processes, hanging
     for process in processes.values():
         process.kill()
-
-
-@pytest.fixture(scope="module")
-def stalled(under_way):
-    """The run of the table with `--use-conda` whose node hangs."""
-    folders, _ = under_way
-    watcher = Stalled(folders["conda"])
-    watcher.start()
-    return watcher
 
 
 @pytest.fixture
 def done(under_way):
     """Waits for what is under way; gives its folder and what Snakemake said."""
-    folders, processes = under_way
+    folders, processes, hanging = under_way
 
     def waited(name) -> tuple[Path, str]:
+        hanging.join(timeout=600)
         said, _ = processes[name].communicate(timeout=900)
         assert processes[name].returncode == 0, said
         return folders[name], said
@@ -163,16 +161,16 @@ def done(under_way):
 @pytest.fixture(scope="module")
 def local(under_way):
     """The project with Table 1 built on this machine, without Slurm."""
-    folders, processes = under_way
+    folders, processes, _ = under_way
     said, _ = processes["local"].communicate(timeout=900)
     assert processes["local"].returncode == 0, said
     return folders["local"]
 
 
 @pytest.fixture(scope="module")
-def taken_up(slurm, under_way, stalled):
+def taken_up(slurm, under_way):
     """A run whose job is cancelled in mid-run, and the next call, which takes it up."""
-    folders, processes = under_way
+    folders, processes, _ = under_way
     folder, process = folders["cancelled"], processes["cancelled"]
     pid = wait_for(lambda: training(folder / RUN))
     os.kill(pid, signal.SIGSTOP)  # so that it is still in mid-run when the word comes
@@ -215,7 +213,7 @@ def test_what_the_cluster_cannot_take_is_one_line_and_no_job(slurm, taken_up, ma
 
 
 def test_data_that_do_not_lie_on_the_node_are_one_line(under_way, taken_up):
-    folders, processes = under_way
+    folders, processes, _ = under_way
     said, _ = processes["data"].communicate(timeout=900)
     assert processes["data"].returncode != 0, said
     log = (folders["data"] / "results/logs/data/cifar10.log").read_text()
@@ -230,12 +228,14 @@ def test_table_1_through_slurm_is_the_local_one(slurm, taken_up, done, local):
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
 
 
-def test_table_1_with_conda_is_the_local_one_though_a_job_met_its_walltime(slurm, stalled, done, local):
+def test_table_1_with_conda_is_the_local_one_though_a_job_met_its_walltime(slurm, under_way, done, local):
     folder, said = done("conda")
     jobs = ended(slurm, folder, said)
-    show(f"Table 1 with --use-conda; {stalled.run_folder} stood still after {stalled.epochs} epochs", jobs)
+    *_, hung = under_way
+    name = hung.run_folder.relative_to(folder)
+    show(f"Table 1 with --use-conda; {name} hung after {hung.epochs} epochs, and was resumed", jobs)
     same_table(folder, local)
-    model, recipe, seed = stalled.run_folder.parts[-3:]
+    model, recipe, seed = name.parts[-3:]
     of_run = [job for job in jobs if {model, recipe} <= set(slurm.log_of(folder, job).parent.name.split("_"))]
     of_run = [job for job in of_run if slurm.log_of(folder, job).parent.name.endswith(seed.removeprefix("seed"))]
     killed, finished = of_run[0], of_run[-1]
@@ -243,7 +243,7 @@ def test_table_1_with_conda_is_the_local_one_though_a_job_met_its_walltime(slurm
     assert finished["JobState"] == "COMPLETED"
     log = (folder / f"results/quick/logs/train/digits/{model}/{recipe}/{seed}.log").read_text()
     told = [int(epoch) for epoch in re.findall(r"^epoch (\d+)/", log, re.M)]
-    assert told[0] == stalled.epochs + 1  # the retry trained no epoch twice
+    assert told[0] == hung.epochs + 1  # the retry trained no epoch twice
     environments = {
         log.relative_to(folder).parts[3]: log.read_text().split()[1]
         for log in folder.glob("results/quick/logs/**/*.log")

@@ -62,6 +62,8 @@ def test_reality_stands_beside_the_forecast(tmp_path, capsys):
     assert main([*TOLD, "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "Forecast and reality" in out and f"{took:.1f}" in out
+    (total,) = [line for line in out.splitlines() if "in all, every run" in line]
+    assert f"| {took:.1f} " in total and total.split("|")[2].strip() == "1"
 
 
 IMAGENET = ["forecast", "--scale", "paper", "--experiments", "table3", "--sustained", "100"]

@@ -1,0 +1,54 @@
+"""Which runs record their steps, and what is left of it where none is recorded. What is recorded: tests/gpu."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from softshare.training.processes import Processes
+from softshare.training.recorded_step import RecordedStep
+
+ON_GPU = {"device": torch.device("cuda"), "precision": "bf16", "dataset": "cifar10"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "records"),
+    [
+        ({}, True),
+        ({"dataset": "shortest-paths"}, True),
+        ({"precision": "tf32"}, True),
+        ({"cuda_graph": False}, False),
+        ({"device": torch.device("cpu")}, False),
+        ({"device": torch.device("mps")}, False),
+        ({"compile": True}, False),
+        ({"precision": "fp16"}, False),
+        ({"dataset": "imagenet"}, False),
+        ({"processes": Processes(0, 2, 0)}, False),
+    ],
+    ids=str,
+)
+def test_steps_are_recorded_where_a_gpu_waits_for_python(job, changes, records):
+    assert dataclasses.replace(job, **ON_GPU | changes).records is records
+
+
+def test_whether_steps_are_recorded_is_no_part_of_what_a_run_is(job):
+    on_gpu = dataclasses.replace(job, **ON_GPU)
+    assert on_gpu.identity("f") == dataclasses.replace(on_gpu, cuda_graph=False).identity("f")
+
+
+def test_a_step_by_itself_leaves_the_gradients_of_its_batch_alone():
+    model = nn.Linear(2, 1, bias=False)
+
+    def step(inputs, targets):
+        loss = (model(inputs) - targets).square().mean()
+        loss.backward()
+        return loss.detach()
+
+    gradients_of = RecordedStep(model, step, records=False)
+    first, second = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    gradients_of(first, torch.zeros(1, 1))
+    loss = gradients_of(second, torch.zeros(1, 1))
+    weight = model.weight.detach()[0]
+    assert float(loss) == pytest.approx(float(weight[1]) ** 2)
+    assert model.weight.grad[0].tolist() == pytest.approx([0.0, 2 * float(weight[1])])
