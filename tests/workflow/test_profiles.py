@@ -57,8 +57,9 @@ def test_what_a_site_sets_stands_there_as_yaml(name):
     assert text.count("SITE") >= 4
 
 
-def test_a_slurm_cluster_s_jobs_ask_for_what_they_need():
-    code, said = snakemake("-n", "-F", "--nolock", "--workflow-profile", "profiles/slurm", "--config", "loader=tensor")
+def test_a_slurm_cluster_s_jobs_ask_for_what_they_need(project):
+    asked = ["-n", "--workflow-profile", "profiles/slurm", "--config", "loader=tensor"]
+    code, said = snakemake(*asked, folder=project)
     assert code == 0, said
     asked = {}
     for rule, resources in re.findall(r"^rule (\w+):\n.*?^    resources: (.*?)$", said, re.M | re.S):
