@@ -14,7 +14,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, mps, cuda or cuda:N are measured; or one of config/devices.yaml"
     )
-    parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (default: auto)")
+    parser.add_argument(
+        "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
+    )
     parser.add_argument("--sustained", type=float, metavar="TFLOPS", help="reckon with this speed; nothing is measured")
     parser.add_argument("--seconds", type=float, default=45.0, help="how long to measure (default: 45)")
     places = parser.add_mutually_exclusive_group()

@@ -15,6 +15,7 @@ _TAIL = 65536  # bytes
 _ERROR = "softshare: error:"
 # An epoch that was trained after it shows that what stands before it ended nothing.
 _PROGRESS = re.compile(r"epoch \d+/\d+.*: train loss ")
+_TRAINED = re.compile(r"epoch (\d{1,6})/\d+.*: train loss (\d+\.\d+)")
 # torchrun and torch say on which process's behalf they speak; colours and the like say nothing.
 _SPEAKER = re.compile(r"^(?:\[(?:rank|default)?\d+\]:\s?)+")
 _CONTROL = re.compile(r"\x1b\[[\d;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -69,13 +70,23 @@ class Ending:
 
 def read_ending(log: Path) -> Ending | None:
     """Reads the end of a log, 64 KiB at most; None where there is no log that can be read."""
+    text = _tail_of(log)
+    return None if text is None else ending_of(text)
+
+
+def read_progress(log: Path) -> tuple[int, float] | None:
+    """Epochs trained by the last line of a log that tells of one, and its training loss; None where none does."""
+    told = _TRAINED.findall(_tail_of(log) or "")
+    return (int(told[-1][0]), float(told[-1][1])) if told else None
+
+
+def _tail_of(log: Path) -> str | None:
     try:
         with plain_file(log).open("rb") as file:
             file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))
-            text = file.read(_TAIL).decode("utf-8", "replace")
+            return file.read(_TAIL).decode("utf-8", "replace")
     except OSError:
         return None
-    return ending_of(text)
 
 
 def ending_of(text: str) -> Ending:

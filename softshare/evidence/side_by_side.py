@@ -48,10 +48,12 @@ class Comparison:
     Attributes:
         runs: Those that both hold complete, of one training on the same data.
         made: How the runs of either were made: device, precision, versions.
+        left_out: What is not compared, in words.
     """
 
     runs: tuple[Twice, ...]
     made: tuple[str, str]
+    left_out: tuple[str, ...]
 
 
 def compare(plan: Plan, first: Path, second: Path) -> Comparison:
@@ -65,7 +67,11 @@ def compare(plan: Plan, first: Path, second: Path) -> Comparison:
     Raises:
         UserError: They hold no run in common, or one that was trained otherwise or on other data.
     """
-    sides = [{record.run: record for record in gather(plan, each).in_state(State.COMPLETE)} for each in (first, second)]
+    sides = []
+    for each in (first, second):
+        sides.append({record.run: record for record in gather(plan, each).in_state(State.COMPLETE)})
+        if not sides[-1]:
+            raise UserError("holds no complete run of the scale", file=each, remedy="name results of the scale")
     common = [run for run in sides[0] if run in sides[1]]
     if not common:
         raise UserError(f"holds no complete run that {first} holds too", file=second, remedy="name the same scale's")
@@ -81,7 +87,21 @@ def compare(plan: Plan, first: Path, second: Path) -> Comparison:
         )
         for run in common
     ]
-    return Comparison(tuple(runs), (_made(sides[0][run] for run in common), _made(sides[1][run] for run in common)))
+    left_out = tuple(
+        f"{len(side) - len(common)} complete in the {name} alone"
+        for name, side in zip(("first", "second"), sides, strict=True)
+        if len(side) > len(common)
+    )
+    unusable = [
+        f"{record.run} of the {name} cannot be used: {record.reason}"
+        for name, each in (("first", first), ("second", second))
+        for record in gather(plan, each).in_state(State.UNUSABLE)
+    ]
+    return Comparison(
+        tuple(runs),
+        (_made(sides[0][run] for run in common), _made(sides[1][run] for run in common)),
+        (*left_out, *unusable),
+    )
 
 
 def describe_comparison(found: Comparison) -> str:
@@ -106,6 +126,8 @@ def describe_comparison(found: Comparison) -> str:
         between = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
         interval = "" if test.interval is None else " (95 % interval {} to {})".format(*map(_signed, test.interval))
         lines.append(f"- {markdown(name)}: {_signed(float(np.mean(differences)))} over {between}{interval}")
+    if found.left_out:
+        lines += ["", f"Not compared: {markdown('; '.join(found.left_out))}."]
     return "\n".join(lines) + "\n"
 
 

@@ -16,12 +16,12 @@ import re
 import statistics
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from softshare.errors import UserError, shorten
-from softshare.evidence.ending import End, read_ending
+from softshare.evidence.ending import End, read_ending, read_progress
 from softshare.evidence.runfolder import State, read_run
 from softshare.files import LARGEST_TEXT, plain_file
 from softshare.plan import Plan, Run
@@ -117,6 +117,9 @@ def _status(run: Run, epochs: int, results: Path) -> RunStatus:
     told = RunStatus(run, Stand.NOT_STARTED, len(rows), epochs, log=log if log.is_file() else None)
     if rows:
         told = _with_history(told, rows)
+    elif (folder / "checkpoint.pt").is_file() and (progress := read_progress(log)):
+        # Snakemake takes the history away with the other outputs of a job that failed; the checkpoint is none.
+        told = replace(told, epoch=progress[0], loss=progress[1])
     written = (folder / "metrics.json").exists()
     record = read_run(results, run) if written else None
     if record is not None and record.complete:
@@ -139,6 +142,8 @@ def _ended(told: RunStatus, checkpoint: bool, lost: str) -> RunStatus:
     """
     ending = read_ending(told.log) if told.log else None
     if ending is None:
+        if not checkpoint and told.epoch:
+            return _with(told, Stand.STOPPED, "it has neither checkpoint nor log and starts again from the beginning")
         return _with(told, Stand.STOPPED, _and(lost, "it has no log")) if checkpoint or lost else told
     line = _printable(shorten(ending.line, _LONGEST_REASON))
     if ending.end is End.FAILED:

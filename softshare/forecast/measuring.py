@@ -37,6 +37,7 @@ _SMALL_BATCH = 4
 _EVALUATED = 500  # examples at most; the engines' own batch
 _SHARE = 0.25  # of the time left, for the workload whose turn it is
 _NAME_ONE = "name a device of config/devices.yaml, or give --sustained"
+_UNRECORDED = 6  # steps, that of the recording among them
 _MANY = 10_000  # epochs: of a measurement none is the last, after which more is done
 
 
@@ -148,9 +149,10 @@ def _measure(
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         # The first makes kernels and takes memory.
-        first, _ = _timed(_start(work, batch, batch, device, precision, Path(folder)), 1)[0]
+        first, _ = _timed(_start(work, batch, batch, device, precision, Path(folder)), _before(device, 1) + 1)[-1]
         steps = max(1, min(work.train_examples // batch, int(_ENOUGH_SECONDS / _ENOUGH_TIMES / first)))
         training = _start(work, batch, steps * batch, device, precision, Path(folder))
+        _timed(training, _before(device, steps))
         times: list[tuple[float, float]] = []
         while not times or _goes_on(times, time.perf_counter() - began, fair, most):
             times += _timed(training, 1)
@@ -161,6 +163,11 @@ def _measure(
         step *= cost.training_flops(work.batch_size) / cost.training_flops(batch)
         how = f"measured with batches of {batch}, scaled by operations"
     return Pace(step, evaluation, how, True)
+
+
+def _before(device: torch.device, steps: int) -> int:
+    """Epochs of so many steps that are not counted: on a GPU a step is recorded only after some (`recorded_step`)."""
+    return -(-_UNRECORDED // steps) if device.type == "cuda" else 0
 
 
 def _set_threads(work: Workload, device: torch.device) -> None:

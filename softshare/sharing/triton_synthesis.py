@@ -48,7 +48,8 @@ def weights(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> Tens
     (layers, count), size = coefficients.shape, templates.shape[1]
     result = templates.new_empty(layers, size, dtype=dtype)
     kernel: Any = _needed().weights
-    kernel[(_programs(size),)](coefficients, templates, result, size, layers=layers, count=count, block=_COLUMNS)
+    with torch.cuda.device_of(templates):
+        kernel[(_programs(size),)](coefficients, templates, result, size, layers=layers, count=count, block=_COLUMNS)
     return result
 
 
@@ -60,9 +61,10 @@ def gradients(coefficients: Tensor, templates: Tensor, rows: Sequence[Tensor]) -
     for_templates = torch.empty_like(templates)
     sums = templates.new_empty(_programs(size), layers * count)
     kernel: Any = _needed().gradients
-    kernel[(_programs(size),)](
-        coefficients, templates, stacked, for_templates, sums, size, layers=layers, count=count, block=_COLUMNS
-    )
+    with torch.cuda.device_of(templates):
+        kernel[(_programs(size),)](
+            coefficients, templates, stacked, for_templates, sums, size, layers=layers, count=count, block=_COLUMNS
+        )
     return sums.sum(0, dtype=torch.float64).to(coefficients.dtype).view(layers, count), for_templates
 
 

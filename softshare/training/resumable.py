@@ -58,6 +58,8 @@ class Resumable(ABC, Generic[RecipeT]):
         model: nn.Module,
         make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
     ) -> None:
+        if job.device.type == "cuda":
+            torch.cuda.set_device(job.device)  # streams and graphs are those of the current one
         torch.backends.cudnn.deterministic = True  # algorithms that repeat themselves
         set_tf32(job.precision)
         self.job, self.out = job, out
@@ -186,7 +188,8 @@ class Resumable(ABC, Generic[RecipeT]):
         if epoch == self.first_epoch:  # once one has ended, the job has not run for nothing
             beside = seconds_beside_steps(self.history, self.seconds)
             count_here = count // job.processes.count
-            batches = require_epoch_fits(batches, count_here, self.out, time_of_this_job(), beside)
+            wait = torch.cuda.synchronize if job.device.type == "cuda" else lambda: None
+            batches = require_epoch_fits(batches, count_here, self.out, time_of_this_job(), beside, wait)
         self.model.train()
         losses = []  # on the device: reading them there would wait for each batch
         label = f"epoch {epoch + 1}/{job.recipe.all_epochs}"

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,7 +61,12 @@ def seconds_beside_steps(history: Sequence[Mapping[str, Any]], seconds: float) -
 
 
 def require_epoch_fits(
-    batches: Iterable[tuple[Tensor, Tensor]], count: int, out: Path, job: JobTime | None, beside: float = 0.0
+    batches: Iterable[tuple[Tensor, Tensor]],
+    count: int,
+    out: Path,
+    job: JobTime | None,
+    beside: float = 0.0,
+    wait: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Hands on the batches of a job's first epoch, and ends it early where the job would be over before it.
 
@@ -71,6 +76,8 @@ def require_epoch_fits(
         out: The run's folder, which an error names.
         job: The job's time; None = it has as long as it takes.
         beside: Seconds that the epoch takes after its steps, as far as is known.
+        wait: Waits until the device has done what it was given, so that its time is seen and not the host's. Called
+            until enough was seen.
 
     Raises:
         UserError: By the pace of its first steps, the epoch would end after the job. The first step is not taken for
@@ -81,12 +88,15 @@ def require_epoch_fits(
         return
     done = first = 0
     start = clock = time.monotonic()
+    seen_enough = False
     before = start - job.began
     for batch in batches:
         yield batch
         done += len(batch[1])
         if done >= count:
             continue
+        if not seen_enough:
+            wait()
         if not first:
             first, clock = done, time.monotonic()
             continue

@@ -256,6 +256,8 @@ def test_a_job_cancelled_in_mid_run_is_taken_up_by_the_next_call(slurm, taken_up
     said, _ = process.communicate(timeout=900)
     assert process.returncode == 0, said
     show(f"Cancelled by scancel (job {job}), and taken up", slurm.ended(folder))
+    log = (folder / "results/quick/logs/train/digits/wrn-22-1/cifar/seed0.log").read_text()
+    assert int(re.findall(r"^epoch (\d+)/", log, re.M)[0]) > 1  # from its checkpoint
     assert same_run(folder / RUN, local / RUN)
 
 

@@ -45,6 +45,15 @@ def test_what_both_hold_is_compared_and_no_more(plan: Plan, sides: tuple[Path, P
     told = describe_comparison(found)
     assert "| shortest-paths/cnn-20/paths, seed 0  | 0.5     | 0.6      | +0.100       |" in told
     assert "- shortest-paths/cnn-20/paths: +0.100 over 2 seeds" in told
+    assert told.endswith("Not compared: 1 complete in the first alone.\n")
+
+
+def test_a_damaged_run_is_left_out_and_named(plan: Plan, sides: tuple[Path, Path]) -> None:
+    (sides[1] / "runs/shortest-paths/cnn-20/paths/seed1/metrics.json").write_text("{")
+    found = compare(plan, *sides)
+    assert len(found.runs) == 3
+    assert found.left_out[0] == "2 complete in the first alone"
+    assert found.left_out[1].startswith("shortest-paths/cnn-20/paths/seed1 of the second cannot be used: ")
 
 
 def test_the_files_hold_the_curves_and_come_out_the_same(plan: Plan, sides: tuple[Path, Path], tmp_path: Path) -> None:
@@ -71,4 +80,4 @@ def test_nothing_in_common_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "softshare", "compare", tmp_path / "a", tmp_path / "b", "--scale", "compact"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert run.returncode == 2 and run.stderr.count("\n") == 1
-    assert "holds no complete run that" in run.stderr
+    assert f"{tmp_path}/a: holds no complete run of the scale" in run.stderr

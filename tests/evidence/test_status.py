@@ -75,6 +75,22 @@ def test_metrics_that_nobody_can_use_are_not_those_of_a_run_that_is_done(at, tex
     assert found.stand is Stand.FAILED and found.why.startswith("unusable: m")
 
 
+def test_a_killed_run_whose_history_snakemake_took_away_tells_how_far_it_came(at):
+    text = "epoch 1/8: train loss 2.000, test error 80.00 %\nepoch 2/8: train loss 1.500, test error 70.50 %\nKilled\n"
+    found = at(text, checkpoint="", lock="999999999 on " + platform.node())
+    assert (found.stand, found.epoch, found.epochs, found.loss) == (Stand.FAILED, 2, 8, 1.5)
+    assert found.why.endswith("goes on from its checkpoint when started again")
+
+
+def test_without_a_checkpoint_it_starts_again_and_has_come_nowhere(at):
+    assert at("epoch 2/8: train loss 1.500, test error 70.50 %\nKilled\n").epoch == 0
+
+
+def test_a_history_alone_is_that_of_a_run_which_starts_again(at):
+    found = at(history=HISTORY)
+    assert found.stand is Stand.STOPPED and found.why.endswith("starts again from the beginning")
+
+
 def test_metrics_that_nobody_can_use_may_be_made_anew_just_now(at):
     assert at(history=HISTORY, metrics="{}", lock=f"{os.getpid()} on {platform.node()}").stand is Stand.RUNNING
 

@@ -45,6 +45,21 @@ def test_an_epoch_longer_than_the_job_ends_at_its_first_tenth(minutes, passed, b
     assert handed <= COUNT / 2
 
 
+def test_the_device_is_waited_for_until_enough_was_seen(tmp_path):
+    """Its time counts, not that of a host which runs ahead; and once the pace is known it may run ahead again."""
+    waited = []
+
+    def device():
+        waited.append(None)
+        time.sleep(0.05)
+
+    with pytest.raises(UserError, match="too short for an epoch"):
+        list(require_epoch_fits(batches(), COUNT, tmp_path, job_of(0.5 / 60), wait=device))
+    waited.clear()
+    list(require_epoch_fits(batches(), COUNT, tmp_path, job_of(60.0), wait=device))
+    assert 2 <= len(waited) <= COUNT / 2
+
+
 def test_a_slow_first_step_counts_once(tmp_path):
     def train_on(minutes):
         for step, _ in enumerate(require_epoch_fits(batches(), COUNT, tmp_path, job_of(minutes))):
