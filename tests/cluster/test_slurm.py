@@ -115,7 +115,7 @@ def under_way(slurm, make_project, conda):
     """Everything that takes long, at once: two cores are never idle while Snakemake looks at a queue now and then.
 
     Table 1 with `--use-conda` comes first, for one of its jobs is to hang for two minutes; Table 1 without as soon as
-    that hangs. The single runs find their data prepared.
+    that hangs. All but the first find their data prepared.
     """
     folders = {name: make_project(name) for name in ("conda", "local", "cancelled", "memory", "data", "plain")}
     processes = {}
@@ -127,7 +127,7 @@ def under_way(slurm, make_project, conda):
     call("conda", TABLE, "--use-conda", "--retries", "3", "--set-resources", *slow, environment=conda)
     processes["local"] = snakemake(folders["local"], TABLE, "--cores", "1", background=True)
     prepared = wait_for(lambda: (found := folders["local"] / "results/data/digits.json").exists() and found.parent)
-    for name in ("cancelled", "memory"):
+    for name in ("cancelled", "memory", "plain"):
         shutil.copytree(prepared, folders[name] / "results/data")
     call("cancelled", f"{RUN}/metrics.json", "--retries", "0", "--set-resources", LIGHT, UNHURRIED)
     growing = ["train:gpu=1", "train:mem_mb=350 * attempt * attempt", UNHURRIED]
