@@ -61,7 +61,7 @@ def wait_for(what, minutes=4.0):
     while time.monotonic() < deadline:
         if found := what():
             return found
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise AssertionError("it did not come in time")
 
 
@@ -125,7 +125,7 @@ def under_way(slurm, make_project, conda):
 
     slow = ["train:runtime=2 * attempt * attempt", LIGHT]
     call("conda", TABLE, "--use-conda", "--retries", "3", "--set-resources", *slow, environment=conda)
-    processes["local"] = snakemake(folders["local"], TABLE, "--cores", "1", background=True)
+    processes["local"] = snakemake(folders["local"], TABLE, "--cores", "2", background=True)
     prepared = wait_for(lambda: (found := folders["local"] / "results/data/digits.json").exists() and found.parent)
     for name in ("cancelled", "memory", "plain"):
         shutil.copytree(prepared, folders[name] / "results/data")
