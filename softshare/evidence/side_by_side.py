@@ -67,10 +67,10 @@ def compare(plan: Plan, first: Path, second: Path) -> Comparison:
     Raises:
         UserError: They hold no run in common, or one that was trained otherwise or on other data.
     """
-    sides = []
-    for each in (first, second):
-        sides.append({record.run: record for record in gather(plan, each).in_state(State.COMPLETE)})
-        if not sides[-1]:
+    found = [gather(plan, each) for each in (first, second)]
+    sides = [{record.run: record for record in each.in_state(State.COMPLETE)} for each in found]
+    for each, side in zip((first, second), sides, strict=True):
+        if not side:
             raise UserError("holds no complete run of the scale", file=each, remedy="name results of the scale")
     common = [run for run in sides[0] if run in sides[1]]
     if not common:
@@ -94,8 +94,8 @@ def compare(plan: Plan, first: Path, second: Path) -> Comparison:
     )
     unusable = [
         f"{record.run} of the {name} cannot be used: {record.reason}"
-        for name, each in (("first", first), ("second", second))
-        for record in gather(plan, each).in_state(State.UNUSABLE)
+        for name, each in zip(("first", "second"), found, strict=True)
+        for record in each.in_state(State.UNUSABLE)
     ]
     return Comparison(
         tuple(runs),

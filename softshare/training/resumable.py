@@ -58,8 +58,8 @@ class Resumable(ABC, Generic[RecipeT]):
         model: nn.Module,
         make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
     ) -> None:
-        if job.device.type == "cuda":
-            torch.cuda.set_device(job.device)  # streams and graphs are those of the current one
+        if job.device.type == "cuda" and job.device.index is not None:  # else it is the current one
+            torch.cuda.set_device(job.device)  # whose streams and graphs are used
         torch.backends.cudnn.deterministic = True  # algorithms that repeat themselves
         set_tf32(job.precision)
         self.job, self.out = job, out

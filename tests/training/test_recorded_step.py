@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from softshare.training.engine import start_training
 from softshare.training.processes import Processes
 from softshare.training.recorded_step import RecordedStep
 
@@ -30,6 +31,21 @@ ON_GPU = {"device": torch.device("cuda"), "precision": "bf16", "dataset": "cifar
 )
 def test_steps_are_recorded_where_a_gpu_waits_for_python(job, changes, records):
     assert dataclasses.replace(job, **ON_GPU | changes).records is records
+
+
+@pytest.mark.parametrize(("device", "asked"), [("cuda", []), ("cuda:1", [1])])
+def test_a_card_named_by_its_number_becomes_the_current_one(job, images, tmp_path, monkeypatch, device, asked):
+    """Up to where it would be computed on, which without the card fails."""
+    made = []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda which: made.append(torch._utils._get_device_index(which)))
+
+    def no_card(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(nn.Module, "to", no_card)
+    with pytest.raises(MemoryError):
+        start_training(dataclasses.replace(job, device=torch.device(device)), images, tmp_path)
+    assert made == asked
 
 
 def test_whether_steps_are_recorded_is_no_part_of_what_a_run_is(job):
