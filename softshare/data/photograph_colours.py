@@ -12,7 +12,6 @@ import itertools
 
 import numpy as np
 import torch
-from scipy.special import ndtri
 from torch import Tensor
 
 from softshare.data.native_colours import colour_sums, serves, transformed
@@ -81,6 +80,8 @@ def colour_maps(
     Returns:
         Matrices [B, 3, 3] and shifts [B, 3].
     """
+    from scipy.special import ndtri  # slow to import, and few runs need it
+
     count = len(means)
     strengths = np.array([augmentation.brightness, augmentation.contrast, augmentation.saturation])
     factors = 1 + strengths * (2 * chance[:, JITTER] - 1)  # [B, 3]

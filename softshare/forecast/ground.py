@@ -52,7 +52,7 @@ def settle(device: str, precision: str, sustained: float | None, seconds: float)
         seconds: How long to measure.
 
     Raises:
-        UserError: An unknown device or precision, a speed that is none, or no time to measure.
+        UserError: An unknown device or precision, a speed that is none or a device beside it, or no time to measure.
     """
     require_positive(seconds, "seconds")
     if sustained is not None:
@@ -60,6 +60,9 @@ def settle(device: str, precision: str, sustained: float | None, seconds: float)
         known = ("auto", *PRECISIONS)
         if precision not in known:
             raise UserError("unknown precision", key="precision", value=precision, remedy=", ".join(known))
+        if device != "auto":
+            remedy = "leave it out, or --sustained: each of them settles the speed"
+            raise UserError("no device beside --sustained", key="device", value=device, remedy=remedy)
         name = f"a device that sustains {sustained:g} TFLOP/s"
         return Ground(name, "sustained", precision, "as given", True, tflops=sustained)
     if device.partition(":")[0] not in _LOCAL:

@@ -6,8 +6,6 @@ from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 # Cosines of equal vectors, in float64, fall short of 1 by rounding; a threshold of 1 means equal.
 ROUNDING = 1e-12
@@ -29,6 +27,10 @@ def cluster_layers(similarity: ArrayLike, threshold: float) -> tuple[int, ...]:
     Raises:
         ValueError: A threshold outside [0, 1], no symmetric matrix, or NaN in it.
     """
+    # Slow to import, and training does without it.
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
     threshold = check_threshold(threshold)
     matrix = np.asarray(similarity, dtype=float)
     if not np.isfinite(matrix).all():

@@ -16,7 +16,11 @@ from one_node import RUNS, TABLE, snakemake, through_slurm
 
 pytestmark = pytest.mark.cluster
 
-RUN, OTHER = (f"{RUNS}/wrn-22-1/cifar/seed{seed}" for seed in (0, 1))
+RUN = f"{RUNS}/swrn-22-1/cifar/seed0"
+ON_THE_GPU = [f"{RUNS}/wrn-22-1/cifar/seed{seed}" for seed in (0, 1)]
+# What these two ask for, and the other runs of Table 1, as `--set-resources` reads it.
+OF_THESE = "wildcards.model.startswith('wrn-22') and wildcards.recipe.endswith('cifar')"
+GROWING = [f"train:gpu=1 if {OF_THESE} else 0", f"train:mem_mb=350 * attempt * attempt if {OF_THESE} else 2000"]
 ELSEWHERE = "/shared/data/cifar-10-python.tar.gz"
 LIGHT = "train:mem_mb=2000"
 UNHURRIED = "train:runtime=20"  # minutes: only a run that stands still is to meet its end
@@ -39,8 +43,8 @@ def same_table(ours, theirs):
 
 
 def submitted(said):
-    """Slurm's ids of the jobs that Snakemake submitted, sorted: two threads submit, and tell of it in either order."""
-    return sorted(re.findall(r"has been submitted with SLURM jobid (\d+)", said), key=int)
+    """Slurm's ids of the jobs that Snakemake submitted."""
+    return re.findall(r"has been submitted with SLURM jobid (\d+)", said)
 
 
 def seconds(job):
@@ -66,11 +70,14 @@ def wait_for(what, minutes=4.0):
 
 
 def ended(slurm, folder, said):
-    """All jobs of a project that Snakemake told of, once Slurm has written of each."""
-    ids = submitted(said)
-    jobs = wait_for(lambda: len(found := slurm.ended(folder)) == len(ids) and found)
-    assert [job["JobId"] for job in jobs] == ids
-    return jobs
+    """All jobs that a call of Snakemake in a project told of, once Slurm has written of each."""
+    ids = set(submitted(said))
+
+    def written():
+        jobs = [job for job in slurm.ended(folder) if job["JobId"] in ids]
+        return len(jobs) == len(ids) and jobs
+
+    return wait_for(written)
 
 
 def training(run):
@@ -93,16 +100,15 @@ class Hanging(threading.Thread):
         epochs: That it had done.
     """
 
-    def __init__(self, folder, then):
+    def __init__(self, folder):
         super().__init__(daemon=True)
-        self.folder, self.then, self.run_folder, self.epochs = folder, then, None, 0
+        self.folder, self.run_folder, self.epochs = folder, None, 0
 
     def run(self):
-        """Waits for it, stops it, and does what comes then."""
+        """Waits for it, and stops it."""
         pid, self.run_folder = wait_for(self.first, minutes=10)
         os.kill(pid, signal.SIGSTOP)
         self.epochs = len((self.run_folder / "history.csv").read_text().splitlines()) - 1
-        self.then()
 
     def first(self):
         """A process and the run that it trains."""
@@ -114,10 +120,10 @@ class Hanging(threading.Thread):
 def under_way(slurm, make_project, conda):
     """Everything that takes long, at once: two cores are never idle while Snakemake looks at a queue now and then.
 
-    Table 1 with `--use-conda` comes first, for one of its jobs is to hang for two minutes; Table 1 without as soon as
-    that hangs. All but the first find their data prepared.
+    Table 1 with `--use-conda` comes first, for one of its jobs is to hang for two minutes. All but the first find their
+    data prepared.
     """
-    folders = {name: make_project(name) for name in ("conda", "local", "cancelled", "memory", "data", "plain")}
+    folders = {name: make_project(name) for name in ("conda", "local", "data", "plain")}
     processes = {}
 
     def call(name, *arguments, **options):
@@ -125,32 +131,45 @@ def under_way(slurm, make_project, conda):
 
     slow = ["train:runtime=2 * attempt * attempt", LIGHT]
     call("conda", TABLE, "--use-conda", "--retries", "3", "--set-resources", *slow, environment=conda)
+    hanging = Hanging(folders["conda"])
+    hanging.start()
     processes["local"] = snakemake(folders["local"], TABLE, "--cores", "2", background=True)
     prepared = wait_for(lambda: (found := folders["local"] / "results/data/digits.json").exists() and found.parent)
-    for name in ("cancelled", "memory", "plain"):
-        shutil.copytree(prepared, folders[name] / "results/data")
-    call("cancelled", f"{RUN}/metrics.json", "--retries", "0", "--set-resources", LIGHT, UNHURRIED)
-    growing = ["train:gpu=1", "train:mem_mb=350 * attempt * attempt", UNHURRIED]
-    call("memory", f"{RUN}/metrics.json", f"{OTHER}/metrics.json", "--set-resources", *growing)
+    shutil.copytree(prepared, folders["plain"] / "results/data")
+    call("plain", f"{RUN}/metrics.json", "--retries", "0", "--set-resources", LIGHT, UNHURRIED)
     scale = folders["data"] / "config/scales/quick.yaml"
     scale.write_text(scale.read_text().replace("cifar10: digits", "cifar10: cifar10"))
     with (folders["data"] / "profiles/slurm/site.yaml").open("a") as site:
         site.write(f"data: {{cifar10: {ELSEWHERE}}}\n")
     call("data", "results/data/cifar10.json", "--retries", "0")
-    hanging = Hanging(folders["conda"], lambda: call("plain", TABLE, "--set-resources", LIGHT, UNHURRIED))
-    hanging.start()
     yield folders, processes, hanging
     for process in processes.values():
         process.kill()
 
 
+@pytest.fixture(scope="module")
+def cancelled(slurm, under_way):
+    """A run whose job is cancelled in mid-run: its id; the next call builds all of Table 1."""
+    folders, processes, _ = under_way
+    folder, process = folders["plain"], processes["plain"]
+    pid = wait_for(lambda: training(folder / RUN))
+    os.kill(pid, signal.SIGSTOP)  # so that it is still in mid-run when the word comes
+    job = slurm.running(folder, "train")
+    subprocess.run(["scancel", job], check=True)
+    os.kill(pid, signal.SIGCONT)
+    said, _ = process.communicate(timeout=900)
+    assert process.returncode != 0 and "CANCELLED" in said, said
+    assert not (folder / RUN / "metrics.json").exists() and (folder / RUN / "checkpoint.pt").exists()
+    processes["plain"] = through_slurm(folder, TABLE, "--set-resources", *GROWING, UNHURRIED, background=True)
+    return job
+
+
 @pytest.fixture
 def done(under_way):
     """Waits for what is under way; gives its folder and what Snakemake said."""
-    folders, processes, hanging = under_way
+    folders, processes, _ = under_way
 
     def waited(name) -> tuple[Path, str]:
-        hanging.join(timeout=600)
         said, _ = processes[name].communicate(timeout=900)
         assert processes[name].returncode == 0, said
         return folders[name], said
@@ -168,21 +187,13 @@ def local(under_way):
 
 
 @pytest.fixture(scope="module")
-def taken_up(slurm, under_way):
-    """A run whose job is cancelled in mid-run, and the next call, which takes it up."""
+def plain(slurm, under_way, cancelled):
+    """The project with Table 1 built through Slurm, and the jobs of that call: of trainings, and others."""
     folders, processes, _ = under_way
-    folder, process = folders["cancelled"], processes["cancelled"]
-    pid = wait_for(lambda: training(folder / RUN))
-    os.kill(pid, signal.SIGSTOP)  # so that it is still in mid-run when the word comes
-    job = slurm.running(folder, "train")
-    subprocess.run(["scancel", job], check=True)
-    os.kill(pid, signal.SIGCONT)
-    said, _ = process.communicate(timeout=900)
-    assert process.returncode != 0 and "CANCELLED" in said, said
-    assert not (folder / RUN / "metrics.json").exists() and (folder / RUN / "checkpoint.pt").exists()
-    again = through_slurm(folder, f"{RUN}/metrics.json", "--set-resources", LIGHT, UNHURRIED, background=True)
-    yield folder, job, again
-    again.kill()
+    said, _ = processes["plain"].communicate(timeout=900)
+    assert processes["plain"].returncode == 0, said
+    jobs = ended(slurm, folders["plain"], said)
+    return folders["plain"], jobs
 
 
 @pytest.mark.parametrize(
@@ -205,14 +216,14 @@ def taken_up(slurm, under_way):
         ),
     ],
 )
-def test_what_the_cluster_cannot_take_is_one_line_and_no_job(slurm, taken_up, make_project, arguments, said):
+def test_what_the_cluster_cannot_take_is_one_line_and_no_job(slurm, cancelled, make_project, arguments, said):
     folder = make_project("refused")
     result = through_slurm(folder, f"{RUN}/metrics.json", *arguments)
     assert result.returncode != 0 and said in result.stdout, result.stdout
     assert not submitted(result.stdout)
 
 
-def test_data_that_do_not_lie_on_the_node_are_one_line(under_way, taken_up):
+def test_data_that_do_not_lie_on_the_node_are_one_line(under_way, cancelled):
     folders, processes, _ = under_way
     said, _ = processes["data"].communicate(timeout=900)
     assert processes["data"].returncode != 0, said
@@ -220,18 +231,17 @@ def test_data_that_do_not_lie_on_the_node_are_one_line(under_way, taken_up):
     assert log.count("\n") == 1 and f"SOFTSHARE_DATA_CIFAR10: '{ELSEWHERE}': does not lie on this machine" in log, log
 
 
-def test_table_1_through_slurm_is_the_local_one(slurm, taken_up, done, local):
-    folder, said = done("plain")
-    same_table(folder, local)
-    jobs = ended(slurm, folder, said)
+def test_table_1_through_slurm_is_the_local_one(plain, local):
+    folder, jobs = plain
     show("Table 1 of the quick scale through Slurm", jobs)
-    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+    same_table(folder, local)
+    assert all(job["JobState"] == "COMPLETED" for job in jobs if "mem=350M" not in job["Tres"])
 
 
 def test_table_1_with_conda_is_the_local_one_though_a_job_met_its_walltime(slurm, under_way, done, local):
+    *_, hung = under_way
     folder, said = done("conda")
     jobs = ended(slurm, folder, said)
-    *_, hung = under_way
     name = hung.run_folder.relative_to(folder)
     show(f"Table 1 with --use-conda; {name} hung after {hung.epochs} epochs, and was resumed", jobs)
     same_table(folder, local)
@@ -251,19 +261,19 @@ def test_table_1_with_conda_is_the_local_one_though_a_job_met_its_walltime(slurm
     assert environments == {"train": "train", "tables": "report"}
 
 
-def test_a_job_cancelled_in_mid_run_is_taken_up_by_the_next_call(slurm, taken_up, local):
-    folder, job, process = taken_up
-    said, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, said
-    show(f"Cancelled by scancel (job {job}), and taken up", slurm.ended(folder))
-    log = (folder / "results/quick/logs/train/digits/wrn-22-1/cifar/seed0.log").read_text()
+def test_a_job_cancelled_in_mid_run_is_taken_up_by_the_next_call(slurm, cancelled, plain, local):
+    folder, _ = plain
+    [job] = [job for job in slurm.ended(folder) if job["JobId"] == cancelled]
+    show(f"Cancelled by scancel: {RUN}", [job])
+    assert job["JobState"] == "CANCELLED"
+    log = (folder / "results/quick/logs/train/digits/swrn-22-1/cifar/seed0.log").read_text()
     assert int(re.findall(r"^epoch (\d+)/", log, re.M)[0]) > 1  # from its checkpoint
     assert same_run(folder / RUN, local / RUN)
 
 
-def test_jobs_out_of_memory_are_tried_again_with_more_and_on_the_gpu_do_not_overlap(slurm, taken_up, done, local):
-    folder, said = done("memory")
-    jobs = [job for job in ended(slurm, folder, said) if "rule_train" in str(slurm.log_of(folder, job))]
+def test_jobs_out_of_memory_are_tried_again_with_more_and_on_the_gpu_do_not_overlap(slurm, plain, local):
+    folder, every = plain
+    jobs = [job for job in every if re.search(r"TresPerJob=\S*gpu:1", slurm.told(job["JobId"]))]
     show("Out of memory, and tried again, on one GPU", jobs)
     killed = [job for job in jobs if "mem=350M" in job["Tres"]]
     finished = [job for job in jobs if "mem=1400M" in job["Tres"]]
@@ -271,8 +281,7 @@ def test_jobs_out_of_memory_are_tried_again_with_more_and_on_the_gpu_do_not_over
     assert "COMPLETED" not in {job["JobState"] for job in killed}
     assert {job["JobState"] for job in finished} == {"COMPLETED"}
     assert all("memory" in slurm.log_of(folder, job).read_text() for job in killed)
-    assert all(re.search(r"TresPerJob=\S*gpu:1", slurm.told(job["JobId"])) for job in jobs)
     for (_, before), (began, _) in itertools.pairwise(sorted(map(seconds, jobs))):
         assert before <= began
-    for run in (RUN, OTHER):
+    for run in ON_THE_GPU:
         assert same_run(folder / run, local / run)

@@ -214,6 +214,7 @@ def test_claims_that_need_no_run_are_told_so(tmp_path, capsys):
         (["--device", "cpu", "--seconds", "0"], "seconds: 0.0: must be a finite number above 0"),
         (["--device", "cpu", "--sustained", "-1"], "above 0"),
         (["--sustained", "1", "--precision", "fp8"], "unknown precision"),
+        (["--sustained", "1", "--device", "h100"], "device: 'h100': no device beside --sustained"),
         (["--seconds", "0"], "above 0"),
         (["--device", "cpu", "--gpus-per-run", "digits=2"], "hold cores here"),
         (["--gpus-per-run", "digits=0"], "is no DATASET=N"),
