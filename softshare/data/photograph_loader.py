@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from softshare.data.loaders import WHOLE, Part, require_images_for_all
-from softshare.data.own_process import leave_signals
+from softshare.data.loading_processes import with_processes
 from softshare.data.photograph_augment import PhotographAugmentation, centred, chances, crop_boxes, cropped
 from softshare.data.photograph_colours import augment_colours, byte_sums, normalise_photographs
 from softshare.data.photograph_decoding import decoded
@@ -213,17 +213,10 @@ class PhotographLoader:
         if self._processes is None:
             # Kept from epoch to epoch: to start them takes as long as to decode some hundred photographs.
             workers = min(self.workers, len(crops))
-            self._processes = DataLoader(
-                # A copy, which holds no processes: a loader in a circle with its own would outlive its last use, and
-                # them with it.
-                _Batches(copy.copy(self)),
-                batch_size=None,
-                sampler=_Epoch(len(crops)),
-                num_workers=workers,
-                persistent_workers=workers > 0,
-                pin_memory=self.device.type == "cuda",
-                worker_init_fn=leave_signals,
-            )
+            # A copy, which holds no processes: a loader in a circle with its own would outlive its last use, and them
+            # with it.
+            work = _Batches(copy.copy(self))
+            self._processes = with_processes(work, _Epoch(len(crops)), workers, self.device)
         self._processes.sampler.number = crops.epoch  # type: ignore[attr-defined]
         batches = iter(self._processes)
         while True:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from softshare.data.loaders import AugmentingLoader, require_as_many
-from softshare.data.own_process import leave_signals
+from softshare.data.loading_processes import with_processes
 
 
 class WorkerLoader(AugmentingLoader):
@@ -37,17 +37,7 @@ class WorkerLoader(AugmentingLoader):
         require_as_many(images, labels)
         super().__init__(len(images), (images.shape[2], images.shape[3]), **settings)
         self._sampler = _Sampler()
-        self._loader = DataLoader(
-            _Batches(images, labels),
-            batch_size=None,
-            sampler=self._sampler,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=self.device.type == "cuda",
-            # Its own: else it draws a seed from the one that dropout is drawn from.
-            generator=torch.Generator(),
-            worker_init_fn=leave_signals,
-        )
+        self._loader = with_processes(_Batches(images, labels), self._sampler, workers, self.device)
 
     def decoded(self, order: Tensor | None, batches: list[slice]) -> Iterator[tuple[Tensor, Tensor]]:
         """As of `AugmentingLoader`."""
