@@ -21,7 +21,7 @@ circle.append(circle)
 """
 
 
-@pytest.mark.parametrize("read", [0, 1, 9])
+@pytest.mark.parametrize("read", [1, pytest.param(9, marks=pytest.mark.long)])
 def test_a_program_ends_though_its_loader_is_held(read):
     program = [sys.executable, "-c", PROGRAM.format(read=read)]
     result = subprocess.run(program, capture_output=True, text=True, timeout=120)

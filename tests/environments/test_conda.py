@@ -113,7 +113,7 @@ def test_under_conda_the_jobs_environment_tells_whether_there_is_ffcv(code, devi
     [
         ("cpu", "auto", "envs/train.yaml"),
         ("cuda", "auto", "envs/train-gpu.yaml"),
-        ("cpu", "ffcv", "envs/train-gpu.yaml"),
+        pytest.param("cpu", "ffcv", "envs/train-gpu.yaml", marks=pytest.mark.long),
     ],
 )
 def test_what_computes_on_a_gpu_has_the_environment_with_ffcv(device, loader, computing, conda):

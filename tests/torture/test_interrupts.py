@@ -38,7 +38,10 @@ def _alone(what):
     return pytest.param(what, marks=pytest.mark.torture_alone)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+SIGNALS = [_alone(signal.SIGINT), signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("what", [_alone(what) if what not in ("status", "data check") else what for what in COMMANDS])
 def test_a_command_is_stopped_in_its_work(what, number, tmp_path):
     module, name, arguments = COMMANDS[what]
@@ -50,7 +53,7 @@ def test_a_command_is_stopped_in_its_work(what, number, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_work_in_a_process_of_its_own_is_stopped_with_its_group(number, tmp_path):
     """As Ctrl-C does it on a terminal: to the command and to the process that writes for it."""
     command = [sys.executable, "-m", "softshare", "data", "write", "digits", "--out", tmp_path / "digits.beton"]
@@ -68,7 +71,7 @@ def test_work_in_a_process_of_its_own_is_stopped_with_its_group(number, tmp_path
 
 
 @pytest.mark.parametrize("pause", [_alone(0.02), 0.15, _alone(0.4)])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_a_second_signal_changes_nothing(number, pause, training):
     process, _ = training()
     process.send_signal(number)
@@ -113,7 +116,7 @@ def training(tmp_path):
         process.wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_a_training_with_processes_that_load_is_stopped_with_its_group(number, tmp_path):
     """As terminals and schedulers do it: the processes that load images get the signal too."""
     arguments = ["train", "--model", "swrn-16-1-1", "--dataset", "digits", "--epochs", "500", "--quiet"]

@@ -57,7 +57,7 @@ def test_two_processes_train_one_run(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "variables", "said"),
     [
-        (["--device", "nope"], {}, "device: 'nope': unknown device"),
+        pytest.param(["--device", "nope"], {}, "device: 'nope': unknown device", marks=pytest.mark.long),
         (["--seed", "x"], {}, "invalid int value: 'x'"),
         pytest.param(["--epochs", "1"], {"SOFTSHARE_LOADER": "none-such"}, "none-such", marks=pytest.mark.long),
         pytest.param(
