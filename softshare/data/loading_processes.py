@@ -36,7 +36,8 @@ def with_processes(batches: Dataset, sampler: Sampler | Sized, workers: int, dev
     # Where a loader outlives the program (in a circle, or held by an epoch that nobody read to its end), torch leaves
     # its processes to Python, which sends SIGTERM and waits: they would stay for as long as `leave_signals` says.
     # Registered here and not on import: torch's own exit, after which it ends no process, then comes later.
-    atexit.register(_end, weakref.ref(loader))
+    if workers:
+        atexit.register(_end, weakref.ref(loader))
     return loader
 
 

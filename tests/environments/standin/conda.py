@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
             parser.add_argument("--file", type=Path, required=True)
             parser.add_argument("--prefix", type=Path, required=True)
             asked = parser.parse_args(rest)
-            # Slow to import, and Snakemake asks for the version of conda in every job.
+            # Slow to import, and needed for nothing else.
             from creating import create
 
             create(asked.file, asked.prefix, HOME)
