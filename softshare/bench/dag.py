@@ -7,11 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from softshare.bench.measure import Measured, alternate
+from softshare.bench.measure import Measured, alternate, median
 from softshare.bench.project_copy import add_scale, project_copy, snakemake
 from softshare.errors import UserError
 from softshare.files import project_root
@@ -46,7 +46,7 @@ def bench_dry_run(name: str, rounds: int) -> Iterator[Measured]:
             seconds.append(time.perf_counter() - start)
         log.seek(0)
         imported = [line.rpartition("|")[2].strip() for line in log if line.startswith("import time:")]
-    yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
+    yield median(f"{name}.seconds", seconds, "s")
     torch_modules = [module for module in imported if module.split(".")[0] == "torch"]
     yield Measured(f"{name}.torch-modules", float(len(torch_modules)), "modules")
 
@@ -62,7 +62,7 @@ def bench_nothing_to_do(name: str, rounds: int) -> Iterator[Measured]:
             seconds.append(time.perf_counter() - start)
             if "Nothing to be done" not in said:
                 raise UserError("snakemake found something to do", value=said.strip().rpartition("\n")[2])
-    yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
+    yield median(f"{name}.seconds", seconds, "s")
 
 
 def pretend_all_was_made(copy: Path) -> None:
@@ -88,18 +88,14 @@ def bench_growth(name: str, rounds: int) -> Iterator[Measured]:
             scale: partial(snakemake, copy, "-n", "--quiet", "--config", f"scale={scale}") for scale in scales.values()
         }
         plans["nothing"] = partial(snakemake, copy, "-n", "--quiet", "--config", *_NOTHING)
-        taken = _medians(alternate(plans, rounds))
-    start = taken.pop("nothing")
+        taken = alternate(plans, rounds)
+    start = statistics.median(taken.pop("nothing"))
     for count, seconds, seeds in zip(runs, taken.values(), _SEEDS, strict=True):
-        yield Measured(f"{name}.{seeds}-seeds", seconds, f"s ({count} runs)")
-    yield Measured(name, growth(runs, list(taken.values()), start))
+        yield median(f"{name}.{seeds}-seeds", seconds, f"s ({count} runs)")
+    yield Measured(name, growth(runs, [statistics.median(each) for each in taken.values()], start))
 
 
 def growth(runs: Sequence[int], seconds: Sequence[float], start: float) -> float:
     """Seconds a run at the last number of runs over those at the second, `start` taken off both: 1 = linear."""
     at_second, at_last = ((seconds[index] - start) / runs[index] for index in (1, -1))
     return at_last / at_second
-
-
-def _medians(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    return {name: statistics.median(times) for name, times in seconds.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 
 from softshare.bench.inference import inference_step
-from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.bench.measure import Measured, alternate, median, paired_ratios
 from softshare.models import create_model
 from softshare.models.folded import save_folded
 from softshare.sharing import banks, cluster_layers, find_loops, fold, layer_similarity
@@ -28,11 +27,11 @@ def bench_folded_inference(name: str, rounds: int) -> Iterator[Measured]:
         unfolded = _alike_in_twos(model_name)
         networks: dict[str, nn.Module] = {"unfolded": unfolded, "folded": fold(unfolded, 0.9)}
         steps = {kind: inference_step(networks[kind], size) for kind in order}
-        taken = alternate(steps, rounds, at_least_seconds=30)
+        taken = alternate(steps, rounds, at_least_seconds=15)
         for kind in order:
             seconds[kind] += taken[kind]
     precision = resolve_precision("auto", torch.device("cpu"))
-    yield Measured(name, paired_ratio(seconds["folded"], seconds["unfolded"]), f"ratio ({precision})")
+    yield median(name, paired_ratios(seconds["folded"], seconds["unfolded"]), f"ratio ({precision})")
 
 
 def bench_finding(name: str, rounds: int) -> Iterator[Measured]:
@@ -43,7 +42,7 @@ def bench_finding(name: str, rounds: int) -> Iterator[Measured]:
         start = time.perf_counter()
         find_loops(cluster_layers(matrix, 0.8))
         seconds.append(time.perf_counter() - start)
-    yield Measured(f"{name}.milliseconds", 1000 * statistics.median(seconds), "ms")
+    yield median(f"{name}.milliseconds", [1000 * each for each in seconds], "ms")
 
 
 def bench_file(name: str, rounds: int) -> Iterator[Measured]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from softshare.bench.measure import Measured
+from softshare.bench.measure import Measured, median
 from softshare.bench.run_folders import write_run_folders
 from softshare.evidence.status import Stand, describe_status, read_status
 from softshare.forecast.counting import count
@@ -68,7 +67,7 @@ def bench_schedule(name: str, rounds: int) -> Iterator[Measured]:
         start = time.perf_counter()
         schedule = simulate(narrow, _GPUS)
         seconds.append(time.perf_counter() - start)
-    yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
+    yield median(f"{name}.seconds", seconds, "s")
     yield Measured(f"{name}.makespan", schedule.makespan / schedule.bound)
     schedule = simulate(wide, _GPUS)
     yield Measured(f"{name}.wide.makespan", schedule.makespan / schedule.bound)
@@ -115,7 +114,7 @@ def bench_status(name: str, rounds: int) -> Iterator[Measured]:
     stands = Counter(each.stand for each in found)
     if stands != _STANDS:
         raise RuntimeError(f"the runs stand as {dict(stands)}: this measures something else")
-    yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
+    yield median(f"{name}.seconds", seconds, "s")
 
 
 def _many_runs() -> Plan:

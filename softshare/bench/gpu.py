@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Iterator
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.bench.measure import Measured, alternate, median, paired_ratios
+from softshare.bench.peak import count_flops, matrix_product
 from softshare.bench.steps import plain_of, training_step
 from softshare.models import create_model
 from softshare.sharing import banks
@@ -37,11 +36,10 @@ def bench_gpu_step(name: str, rounds: int) -> Iterator[Measured]:
         for kind in order:
             seconds[kind] += taken[kind]
         del steps
-    yield Measured(name, paired_ratio(seconds[model], seconds[plain]), f"ratio ({precision})")
+    yield median(name, paired_ratios(seconds[model], seconds[plain]), f"ratio ({precision})")
     for kind in (plain, model):
-        each = statistics.median(seconds[kind]) / _TOGETHER
-        yield Measured(f"{name}.{kind}.images", size / each, "images/s")
-    yield Measured(f"{name}.of-peak", _share_of_peak(model, size, precision, rounds))
+        yield median(f"{name}.{kind}.images", [size * _TOGETHER / each for each in seconds[kind]], "images/s")
+    yield median(f"{name}.of-peak", _shares_of_peak(model, size, precision, rounds))
     bank_bytes = sum(4 * bank.num_layers * math.prod(bank.weight_shape) for bank in banks(create_model(model)).values())
     yield Measured(f"{name}.memory", _peak_bytes(model, size) / (_peak_bytes(plain, size) + bank_bytes))
 
@@ -56,7 +54,7 @@ def bench_gpu_asking(name: str, rounds: int) -> Iterator[Measured]:
         "recorded": _waited_for(training_step(model, size, device=_GPU)),
     }
     seconds = alternate(steps, rounds, at_least_seconds=_SECONDS)
-    yield Measured(name, paired_ratio(seconds["bit by bit"], seconds["recorded"]), f"ratio ({precision})")
+    yield median(name, paired_ratios(seconds["bit by bit"], seconds["recorded"]), f"ratio ({precision})")
 
 
 def bench_gpu_compiled(name: str, rounds: int) -> Iterator[Measured]:
@@ -69,7 +67,7 @@ def bench_gpu_compiled(name: str, rounds: int) -> Iterator[Measured]:
         "compiled": _waited_for(training_step(model, size, device=_GPU, compiles=True)),
     }
     seconds = alternate(steps, rounds, at_least_seconds=_SECONDS)
-    yield Measured(name, paired_ratio(seconds["recorded"], seconds["compiled"]), f"ratio ({precision})")
+    yield median(name, paired_ratios(seconds["recorded"], seconds["compiled"]), f"ratio ({precision})")
 
 
 def _as_the_engine() -> str:
@@ -88,15 +86,12 @@ def _waited_for(step: Callable[[], object]) -> Callable[[], None]:
     return steps
 
 
-def _share_of_peak(model: str, size: int, precision: str, rounds: int) -> float:
+def _shares_of_peak(model: str, size: int, precision: str, rounds: int) -> list[float]:
     step = training_step(model, size, device=_GPU)
-    with FlopCounterMode(display=False) as counter:
-        step()  # the first, which is not recorded
-    kind = torch.bfloat16 if precision == "bf16" else torch.float16 if precision == "fp16" else torch.float32
-    left, right = (torch.randn(_SIDE, _SIDE, device=_GPU, dtype=kind) for _ in range(2))
-    seconds = alternate({"steps": _waited_for(step), "products": _waited_for(lambda: torch.mm(left, right))}, rounds)
-    of_step = counter.get_total_flops() / statistics.median(seconds["steps"])
-    return of_step / (2 * _SIDE**3 / statistics.median(seconds["products"]))
+    of_step = count_flops(step) / (2 * _SIDE**3)  # of the first, which is not recorded
+    product = matrix_product(_SIDE, precision, _GPU)
+    seconds = alternate({"steps": _waited_for(step), "products": _waited_for(product)}, rounds)
+    return [of_step * each for each in paired_ratios(seconds["products"], seconds["steps"])]
 
 
 def _peak_bytes(model: str, size: int) -> int:

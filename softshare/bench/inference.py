@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
-from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.bench.measure import Measured, alternate, median, paired_ratios
 from softshare.models import create_model
 from softshare.models.wide_resnet import shared_group
 from softshare.sharing import share
@@ -27,12 +26,12 @@ def bench_inference(name: str, rounds: int) -> Iterator[Measured]:
     seconds: dict[str, list[float]] = {plain: [], model: []}
     for order in ((plain, model), (model, plain)):  # so that being made first favours neither
         taken = alternate(
-            {kind: inference_step(create_model(kind), size) for kind in order}, rounds, at_least_seconds=30
+            {kind: inference_step(create_model(kind), size) for kind in order}, rounds, at_least_seconds=15
         )
         for kind in order:
             seconds[kind] += taken[kind]
     precision = resolve_precision("auto", torch.device("cpu"))
-    yield Measured(name, paired_ratio(seconds[model], seconds[plain]), f"ratio ({precision})")
+    yield median(name, paired_ratios(seconds[model], seconds[plain]), f"ratio ({precision})")
 
 
 def bench_start_from_weights(name: str, rounds: int) -> Iterator[Measured]:
@@ -44,7 +43,7 @@ def bench_start_from_weights(name: str, rounds: int) -> Iterator[Measured]:
         start = time.perf_counter()
         share(model, None, shared_group, init="svd")
         seconds.append(time.perf_counter() - start)
-    yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
+    yield median(f"{name}.seconds", seconds, "s")
 
 
 def inference_step(model: nn.Module, batch: int) -> Callable[[], None]:

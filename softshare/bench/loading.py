@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.bench.measure import Measured, alternate, median, paired_ratios
 from softshare.bench.steps import training_step
 from softshare.data.augment import Augmentation
 from softshare.data.beton import read_beton
@@ -53,9 +53,9 @@ def bench_loading(name: str, rounds: int) -> Iterator[Measured]:
         seconds = alternate(functions | {"theirs": read_theirs}, rounds)
         for kind in ("tensor", "ffcv"):
             if kind in ours:
-                yield Measured(f"{name}.{kind}", paired_ratio(seconds["theirs"], seconds[kind]))
+                yield median(f"{name}.{kind}", paired_ratios(seconds["theirs"], seconds[kind]))
         for kind, taken in seconds.items():
-            yield Measured(f"{name}.{kind}.images", _COUNT / statistics.median(taken), "images/s")
+            yield median(f"{name}.{kind}.images", [_COUNT / each for each in taken], "images/s")
 
 
 def bench_waiting(name: str, rounds: int) -> Iterator[Measured]:
@@ -65,7 +65,7 @@ def bench_waiting(name: str, rounds: int) -> Iterator[Measured]:
         step = training_step("wrn-28-2", _BATCH)
         for kind, loader in _loaders(pixels, labels, Path(folder)).items():
             shares = [_waiting(loader, step, epoch) for epoch in range(rounds)]
-            yield Measured(f"{name}.{kind}", statistics.median(shares))
+            yield median(f"{name}.{kind}", shares)
 
 
 def bench_beton(name: str, rounds: int) -> Iterator[Measured]:
@@ -81,8 +81,8 @@ def bench_beton(name: str, rounds: int) -> Iterator[Measured]:
             read_beton(path, "cifar10", _FINGERPRINT)
             writing.append(written - start)
             checking.append(time.perf_counter() - written)
-    yield Measured(f"{name}.write", statistics.median(writing), "s")
-    yield Measured(f"{name}.check", statistics.median(checking), "s")
+    yield median(f"{name}.write", writing, "s")
+    yield median(f"{name}.check", checking, "s")
 
 
 def _images(count: int) -> tuple[Tensor, Tensor]:
@@ -99,14 +99,7 @@ def _write(path: Path, pixels: Tensor, labels: Tensor) -> None:
 
 def _loaders(pixels: Tensor, labels: Tensor, folder: Path) -> dict[str, Loader]:
     """Every loader that is there, of the same images, with the paper's augmentation."""
-    settings = {
-        "batch_size": _BATCH,
-        "mean": _MEAN,
-        "std": _STD,
-        "augmentation": Augmentation(flip=True, pad=4, padding="zero", cutout=0),
-        "shuffle": True,
-        "channels_last": True,
-    }
+    settings = _settings(_BATCH)
     loaders: dict[str, Loader] = {
         "tensor": TensorLoader(pixels, labels, **settings),
         "torchvision": WorkerLoader(pixels, labels, workers=torch.get_num_threads(), **settings),
@@ -117,6 +110,22 @@ def _loaders(pixels: Tensor, labels: Tensor, folder: Path) -> dict[str, Loader]:
         file = FfcvFile(read_beton(path, "cifar10", _FINGERPRINT))
         loaders["ffcv"] = FfcvLoader(file, np.arange(len(labels)), **settings)
     return loaders
+
+
+def cifar_loader(batch: int, batches: int) -> TensorLoader:
+    """The loader that CIFAR takes on a CPU, of random pixels, with the paper's augmentation."""
+    return TensorLoader(*_images(batch * batches), **_settings(batch))
+
+
+def _settings(batch: int) -> dict[str, Any]:
+    return {
+        "batch_size": batch,
+        "mean": _MEAN,
+        "std": _STD,
+        "augmentation": Augmentation(flip=True, pad=4, padding="zero", cutout=0),
+        "shuffle": True,
+        "channels_last": True,
+    }
 
 
 def reading(loader: Loader) -> Callable[[], None]:

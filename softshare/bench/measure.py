@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +17,23 @@ class Measured:
         name: Which bound of `config/bench.yaml` it is held against.
         value: The number.
         unit: Its unit; `ratio` for ratios.
+        low: First quartile of the rounds of which the number is the median; no number where it was taken once.
+        high: Third quartile.
+        rounds: How many there were.
     """
 
     name: str
     value: float
     unit: str = "ratio"
+    low: float = math.nan
+    high: float = math.nan
+    rounds: int = 1
+
+
+def median(name: str, values: Sequence[float], unit: str = "ratio") -> Measured:
+    """The median of at least two rounds and the quartiles round it."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Measured(name, middle, unit, low, high, len(values))
 
 
 def alternate(
@@ -53,6 +66,6 @@ def alternate(
     return seconds
 
 
-def paired_ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """Median over rounds of one time over the other."""
-    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+def paired_ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
+    """One time over the other, round by round."""
+    return [a / b for a, b in zip(above, below, strict=True)]

@@ -8,20 +8,18 @@ import pandas as pd
 from tabulate import tabulate
 
 _HOLDS = {"yes": "holds", "no": "**missed**", "": "no bound"}
+_PARTS = "parts."
 
 
 def bench_page(table: pd.DataFrame, machine: dict[str, Any], bounds: dict[str, str]) -> str:
     """The page.
 
     Args:
-        table: Rows of `run_benches`: name, value, unit, bound, holds.
+        table: Rows of `run_benches`: name, value, unit, bound, holds, low, high, rounds.
         machine: What they were measured on, as in the bench's manifest.
         bounds: All bounds by name; those of which nothing was measured are listed.
     """
-    rows = [
-        [row["name"], f"{row['value']:.4g}", row["unit"], row["bound"], _HOLDS[str(row["holds"])]]
-        for row in table.to_dict("records")
-    ]
+    of_parts = table["name"].str.startswith(_PARTS)
     counts = table["holds"].value_counts()
     measured = set(table["name"])
     absent = [name for name in bounds if name not in measured]
@@ -30,13 +28,44 @@ def bench_page(table: pd.DataFrame, machine: dict[str, Any], bounds: dict[str, s
         "# Bench",
         "",
         f"{machine['device']}; {machine['threads']} threads, {machine['precision']}; "
-        f"{'no GPU' if machine.get('gpu') is None else machine['gpu']}; {machine['rounds']} rounds, "
-        f"of which a value is the median; {machine['finished']}, commit {commit}.",
+        f"{'no GPU' if machine.get('gpu') is None else machine['gpu']}; {machine['finished']}, commit {commit}; "
+        f"{machine['minutes']:.1f} minutes.",
         f"{counts.get('yes', 0)} bounds hold, {counts.get('no', 0)} are missed"
         + (f", {len(absent)} were not measured." if absent else "."),
-        "",
-        tabulate(rows, headers=["name", "value", "unit", "bound", ""], tablefmt="github", disable_numparse=True),
     ]
+    if not of_parts.all():
+        lines += [
+            "",
+            "A value is the median of its rounds, with their quartiles; what was taken once has none.",
+            "",
+            _rows(table[~of_parts]),
+        ]
+    if of_parts.any():
+        lines += ["", "## Where a step's time goes", "", _parts(table[of_parts])]
     if absent:
         lines += ["", f"Not measured: {', '.join(absent)}."]
     return "\n".join(lines) + "\n"
+
+
+def _rows(table: pd.DataFrame) -> str:
+    rows = []
+    for row in table.to_dict("records"):
+        spread = "" if pd.isna(row["low"]) else f"{row['low']:.4g} to {row['high']:.4g}"
+        rows.append(
+            [
+                row["name"], f"{row['value']:.4g}", spread, row["rounds"], row["unit"], row["bound"],
+                _HOLDS[str(row["holds"])],
+            ]
+        )  # fmt: skip
+    headers = ["name", "value", "quartiles", "rounds", "unit", "bound", ""]
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+
+
+def _parts(table: pd.DataFrame) -> str:
+    """A row a network and batch, a column a part of its step, in percent."""
+    keys = table["name"].str.removeprefix(_PARTS).str.rpartition(".")
+    steps, parts = keys[0].unique(), keys[2].unique()
+    shares = table["value"].set_axis(pd.MultiIndex.from_frame(keys[[0, 2]]))
+    rows = [[step, *(f"{shares[step, part]:.1%}" for part in parts)] for step in steps]
+    headers = ["step", *(f"of which {part}" if part == "synthesis" else part for part in parts)]
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)

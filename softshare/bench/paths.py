@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
 
-from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.bench.measure import Measured, alternate, median, paired_ratios
 from softshare.data.path_examples import PathSettings
 from softshare.data.shortest_paths import make_shortest_paths
 from softshare.models import create_model
@@ -26,7 +25,7 @@ def bench_path_data(name: str, rounds: int) -> Iterator[Measured]:
         start = time.perf_counter()
         make_shortest_paths(PathSettings(), seed)
         seconds.append(time.perf_counter() - start)
-    yield Measured(f"{name}.seconds", statistics.median(seconds), "s")
+    yield median(f"{name}.seconds", seconds, "s")
 
 
 def bench_path_step(name: str, rounds: int) -> Iterator[Measured]:
@@ -35,11 +34,11 @@ def bench_path_step(name: str, rounds: int) -> Iterator[Measured]:
     plain = model.removeprefix("s")
     seconds: dict[str, list[float]] = {plain: [], model: []}
     for order in ((plain, model), (model, plain)):  # so that being made first favours neither
-        taken = alternate({kind: path_step(kind, _BATCH) for kind in order}, rounds, at_least_seconds=30)
+        taken = alternate({kind: path_step(kind, _BATCH) for kind in order}, rounds, at_least_seconds=15)
         for kind in order:
             seconds[kind] += taken[kind]
     precision = resolve_precision("auto", torch.device("cpu"))
-    yield Measured(name, paired_ratio(seconds[model], seconds[plain]), f"ratio ({precision})")
+    yield median(name, paired_ratios(seconds[model], seconds[plain]), f"ratio ({precision})")
 
 
 def bench_path_throughput(name: str, rounds: int) -> Iterator[Measured]:
@@ -49,8 +48,8 @@ def bench_path_throughput(name: str, rounds: int) -> Iterator[Measured]:
         "plain": path_step("cnn-20", _BATCH, channels_last=False, precision="fp32"),
         "fast": path_step("cnn-20", _BATCH, precision=precision),
     }
-    seconds = alternate(steps, rounds, at_least_seconds=30)
-    yield Measured(name, paired_ratio(seconds["plain"], seconds["fast"]), f"ratio ({precision})")
+    seconds = alternate(steps, rounds, at_least_seconds=15)
+    yield median(name, paired_ratios(seconds["plain"], seconds["fast"]), f"ratio ({precision})")
 
 
 def path_step(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from softshare.bench.loading import reading
-from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.bench.measure import Measured, alternate, median, paired_ratios
 from softshare.data.beton import read_beton
 from softshare.data.beton_datasets import write_photographs
 from softshare.data.beton_images import PhotographSettings
@@ -49,9 +48,9 @@ def bench_photographs(name: str, rounds: int) -> Iterator[Measured]:
         functions: dict[str, Callable[[], object]] = {kind: reading(loader) for kind, loader in ours.items()}
         seconds = alternate(functions | {"imagefolder": read_theirs}, rounds)
     for kind in ours:
-        yield Measured(f"{name}.{kind}", paired_ratio(seconds["imagefolder"], seconds[kind]))
+        yield median(f"{name}.{kind}", paired_ratios(seconds["imagefolder"], seconds[kind]))
     for kind, taken in seconds.items():
-        yield Measured(f"{name}.{kind}.images", _COUNT / statistics.median(taken), "images/s")
+        yield median(f"{name}.{kind}.images", [_COUNT / each for each in taken], "images/s")
 
 
 def _photographs(root: Path) -> PhotographSet:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 
-from softshare.bench.measure import Measured
+from softshare.bench.measure import Measured, median
 from softshare.bench.project_copy import add_scale, project_copy
 from softshare.bench.run_folders import write_run_folders
 from softshare.evidence.everything import build_everything
@@ -31,8 +30,8 @@ def bench_report(name: str, rounds: int) -> Iterator[Measured]:
             lambda: subprocess.run(command, cwd=copy, check=True, stdout=subprocess.DEVNULL),
             rounds,
         )
-    yield Measured(f"{name}.seconds", statistics.median(alone), f"s ({count} runs)")
-    yield Measured(f"{name}.with-tables-and-figures.seconds", statistics.median(anew), f"s ({count} runs)")
+    yield median(f"{name}.seconds", alone, f"s ({count} runs)")
+    yield median(f"{name}.with-tables-and-figures.seconds", anew, f"s ({count} runs)")
 
 
 def _seconds(function: Callable[[], object], rounds: int) -> list[float]:

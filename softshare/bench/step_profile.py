@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import statistics
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from tabulate import tabulate
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
 from softshare.bench.measure import alternate
+from softshare.bench.peak import SIDE, count_flops, matrix_product
 from softshare.bench.steps import training_step
 from softshare.errors import UserError
 from softshare.files import require_writable, write_text, written_whole
@@ -31,7 +32,6 @@ _KINDS = (
     ("matrix products", r"aten::(add)?mm|linear|matmul"),
     ("loss", r"softmax|nll_loss|cross_entropy"),
 )
-_SIDE = 2048
 _STEPS = 3
 _LARGEST_BATCH = 65_536
 
@@ -84,11 +84,9 @@ def profile_step(model: str, batch: int, out: Path, rounds: int = 7) -> StepProf
     device = torch.device("cpu")
     precision = resolve_precision("auto", device)
     step = training_step(model, batch)
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    left, right = (torch.randn(_SIDE, _SIDE, dtype=kind) for _ in range(2))
-    with FlopCounterMode(display=False) as counter:
-        step()
-    seconds = alternate({"step": step, "product": lambda: left @ right}, rounds)
+    flops = count_flops(step)
+    functions: dict[str, Callable[[], object]] = {"step": step, "product": matrix_product(SIDE, precision, device)}
+    seconds = alternate(functions, rounds)
     trace = out / f"profile-{model}-batch{batch}.json"
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(_STEPS):
@@ -100,8 +98,8 @@ def profile_step(model: str, batch: int, out: Path, rounds: int = 7) -> StepProf
         batch,
         precision,
         statistics.median(seconds["step"]),
-        counter.get_total_flops(),
-        2 * _SIDE**3 / statistics.median(seconds["product"]),
+        flops,
+        2 * SIDE**3 / statistics.median(seconds["product"]),
         shares_of({event.key: event.self_cpu_time_total for event in profiler.key_averages()}),
     )
     write_text(trace.with_suffix(".md"), describe_profile(found) + "\n")
@@ -127,7 +125,7 @@ def describe_profile(found: StepProfile) -> str:
         [kind, f"{100 * share:.1f} %", f"{1000 * share * found.seconds:.1f}"] for kind, share in found.shares.items()
     ]
     where = f"{describe_device(torch.device('cpu'))}, {torch.get_num_threads()} threads"
-    product = f"a matrix product of side {_SIDE} in {found.precision}"
+    product = f"a matrix product of side {SIDE} in {found.precision}"
     table = tabulate(rows, headers=["operations", "share", "ms a step"], tablefmt="github")
     return "\n".join(
         [

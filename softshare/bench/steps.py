@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.bench.measure import Measured, alternate, median, paired_ratios
 from softshare.models import create_model
 from softshare.names import BottleneckName, parse_model_name
 from softshare.sharing import banks, parameter_groups
@@ -17,26 +18,40 @@ from softshare.training.device import autocast, compiled, resolve_precision
 from softshare.training.recorded_step import RecordedStep
 
 _CPU = torch.device("cpu")
-_SHAPES = ((28, 2, 128), (28, 10, 16), (28, 10, 128))  # depth, width, batch
 
 
-def step_names() -> list[str]:
-    """Names of the rows of `bench_steps`."""
-    return [f"step.{name}.batch{batch}" for depth, width, batch in _SHAPES for name in _shared_names(depth, width)]
+@dataclass(frozen=True)
+class TrainingStep:
+    """A step of the paper's recipe on the same random images each time; called, it is taken."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    take: Callable[[], None]
+
+    def __call__(self) -> None:
+        """Takes the step."""
+        self.take()
 
 
-def bench_step(name: str, rounds: int) -> Iterator[Measured]:
-    """Times one shared network's training step against the plain one's, at the recipe's optimiser and precision."""
-    _, model, batch = name.split(".")
-    plain = plain_of(model)
+def bench_steps(name: str, rounds: int) -> Iterator[Measured]:
+    """Times training steps with k = L and k = 2 against the plain network's, at the recipe's optimiser and precision.
+
+    Args:
+        name: The shape and its batch: `step.28-10.batch16`.
+        rounds: Of all three in turn, made in one order and in the other: half of them each.
+    """
+    _, shape, batch = name.split(".")
+    plain, shared = f"wrn-{shape}", (f"swrn-{shape}", f"swrn-{shape}-2")
     size = int(batch.removeprefix("batch"))
-    seconds: dict[str, list[float]] = {plain: [], model: []}
-    for order in ((plain, model), (model, plain)):  # so that being made first favours neither
-        taken = alternate({kind: training_step(kind, size) for kind in order}, rounds, at_least_seconds=60)
+    seconds: dict[str, list[float]] = {kind: [] for kind in (plain, *shared)}
+    for order in ((plain, *shared), (*reversed(shared), plain)):  # so that being made first favours none
+        steps = {kind: training_step(kind, size) for kind in order}
+        taken = alternate(steps, math.ceil(rounds / 2), at_least_seconds=30)
         for kind in order:
             seconds[kind] += taken[kind]
     precision = resolve_precision("auto", torch.device("cpu"))  # bf16 where the hardware has it
-    yield Measured(name, paired_ratio(seconds[model], seconds[plain]), f"ratio ({precision})")
+    for model in shared:
+        yield median(f"step.{model}.{batch}", paired_ratios(seconds[model], seconds[plain]), f"ratio ({precision})")
 
 
 def plain_of(model: str) -> str:
@@ -83,7 +98,7 @@ def bench_throughput(name: str, rounds: int) -> Iterator[Measured]:
         "fast": training_step(model, size),
     }
     seconds = alternate(steps, rounds)
-    yield Measured(name, paired_ratio(seconds["plain"], seconds["fast"]), f"ratio ({precision})")
+    yield median(name, paired_ratios(seconds["plain"], seconds["fast"]), f"ratio ({precision})")
 
 
 def training_step(
@@ -96,7 +111,7 @@ def training_step(
     fused: bool = True,
     compiles: bool = False,
     records: bool = True,
-) -> Callable[[], None]:
+) -> TrainingStep:
     """A step of the paper's recipe on random images, by default as the engine takes it on this machine's CPU.
 
     On a GPU a step is given to it and not waited for.
@@ -137,8 +152,4 @@ def training_step(
         gradients_of(images, labels)
         optimizer.step()
 
-    return step
-
-
-def _shared_names(depth: int, width: int) -> list[str]:
-    return [f"swrn-{depth}-{width}", f"swrn-{depth}-{width}-2"]
+    return TrainingStep(model, optimizer, step)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.bench.measure import Measured, alternate, median, paired_ratios
 from softshare.sharing import TemplateBank
 
 _LAYERS = _TEMPLATES = 6
@@ -41,9 +41,10 @@ def bench_synthesis(prefix: str, rounds: int) -> Iterator[Measured]:
 
     rounds = max(rounds, 15)
     against_sum = alternate({"at once": at_once, "one by one": one_by_one}, rounds)
-    yield Measured(f"{prefix}.speedup-over-sum", paired_ratio(against_sum["one by one"], against_sum["at once"]))
+    yield median(f"{prefix}.speedup-over-sum", paired_ratios(against_sum["one by one"], against_sum["at once"]))
     against_copy = alternate({"at once": at_once, "copy": lambda: target.copy_(source)}, rounds)
     # Forward: k templates read, L weights written. Backward: L gradients and k templates read, k gradients written.
     rows_moved = (_TEMPLATES + _LAYERS) + (_LAYERS + 2 * _TEMPLATES)
     copies = rows_moved / (2 * _TEMPLATES)  # a copy of k rows moves 2 k
-    yield Measured(f"{prefix}.time-over-bytes", paired_ratio(against_copy["at once"], against_copy["copy"]) / copies)
+    over_copy = paired_ratios(against_copy["at once"], against_copy["copy"])
+    yield median(f"{prefix}.time-over-bytes", [each / copies for each in over_copy])

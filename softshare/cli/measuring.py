@@ -15,7 +15,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _add_bench(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("bench", help="ratios measured in one run")
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="benches whose name begins so")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="benches or rows whose name begins so")
+    parser.add_argument("--all", action="store_true", help="also what takes minutes each")
     parser.add_argument("--rounds", type=int, help="measurements of each, at least 5")
     parser.add_argument(
         "--profile", metavar="MODEL", help="instead: take a training step apart; leaves a Chrome trace and a page"
@@ -40,7 +41,7 @@ def _bench(arguments: argparse.Namespace) -> None:
         return
     from softshare.bench import run_benches
 
-    run_benches(arguments.out, arguments.only, arguments.rounds)
+    run_benches(arguments.out, arguments.only, arguments.rounds, everything=arguments.all)
 
 
 def _survey(arguments: argparse.Namespace) -> None:

@@ -2,13 +2,17 @@
 
 import csv
 import json
+import math
 
+import pandas as pd
 import pytest
 import torch
 import yaml
 
 from softshare.bench import measure, runner
-from softshare.bench.measure import Measured, alternate, paired_ratio
+from softshare.bench.catalogue import BENCHES, Bench
+from softshare.bench.measure import Measured, alternate, median, paired_ratios
+from softshare.bench.page import bench_page
 from softshare.bench.steps import peak_tensor_bytes
 from softshare.errors import UserError
 from softshare.files import project_root
@@ -27,17 +31,20 @@ def test_rounds_go_on_for_the_time_asked(monkeypatch):
     assert len(alternate({"a": lambda: None}, 1, at_least_seconds=10)["a"]) > 1
 
 
-def test_a_ratio_is_the_median_of_pairs():
-    assert paired_ratio([2, 30, 4], [1, 10, 4]) == 2
+def test_a_ratio_is_the_median_of_pairs_with_their_quartiles():
+    assert median("x", paired_ratios([2, 30, 4, 5, 9], [1, 10, 4, 1, 1]), "s") == Measured("x", 3, "s", 2, 5, 5)
+
+
+def bench_of(name, values, **how):
+    return Bench(name, lambda asked, rounds: (Measured(f"{asked}{key}", value) for key, value in values.items()), **how)
 
 
 def test_rows_are_held_against_their_bounds(tmp_path, monkeypatch):
-    values = {"synthesis.speedup-over-sum": 3.0, "synthesis.time-over-bytes": 1.5, "unbounded": 7.0}
-    bench = {"synthesis": lambda name, rounds: (Measured(key, value) for key, value in values.items())}
-    monkeypatch.setattr(runner, "BENCHES", bench)
+    values = {".speedup-over-sum": 3.0, ".time-over-bytes": 1.5, ".unbounded": 7.0}
+    monkeypatch.setattr(runner, "BENCHES", (bench_of("synthesis", values),))
     runner.run_benches(tmp_path)
     rows = list(csv.DictReader((tmp_path / "bench.csv").open()))
-    assert list(rows[0]) == ["name", "value", "unit", "bound", "holds"]
+    assert list(rows[0]) == ["name", "value", "unit", "bound", "holds", "low", "high", "rounds"]
     assert [row["holds"] for row in rows] == ["no", "yes", ""]
     assert json.loads((tmp_path / "manifest.json").read_text())["precision"] in ("fp32", "bf16")
     page = (tmp_path / "bench.md").read_text()
@@ -45,19 +52,45 @@ def test_rows_are_held_against_their_bounds(tmp_path, monkeypatch):
     assert "Not measured: dry-run.paper.seconds" in page  # what was not run is said
 
 
-def test_every_bound_belongs_to_a_bench():
+def test_every_bound_belongs_to_one_bench():
     bounds = yaml.safe_load((project_root() / "config/bench.yaml").read_text())["bounds"]
-    for name in bounds:
-        assert any(name.startswith(bench) for bench in runner.BENCHES), name
-    assert all(any(name.startswith(bench) for name in bounds) for bench in runner.BENCHES)
+    assert {name: len([bench for bench in BENCHES if bench.makes(name)]) for name in bounds} == dict.fromkeys(bounds, 1)
+    unbounded = {bench.name for bench in BENCHES if not any(bench.makes(name) for name in bounds)}
+    assert all(name.startswith("parts.") for name in unbounded)
+
+
+def test_long_benches_run_where_named_or_all_are_asked_for(tmp_path, monkeypatch, capsys):
+    steps = bench_of("step.28-10.batch128", {"": 1.0}, rows=["step.swrn-28-10.batch128"], long=True)
+    monkeypatch.setattr(runner, "BENCHES", (bench_of("synthesis", {"": 1.0}), steps))
+    assert list(runner.run_benches(tmp_path)["name"]) == ["synthesis"]
+    assert "(--all): step.28-10.batch128" in capsys.readouterr().out
+    assert list(runner.run_benches(tmp_path, everything=True)["name"]) == ["synthesis", steps.name]
+    for start in ("step", "step.28-10", "step.swrn-28-10.batch"):
+        assert list(runner.run_benches(tmp_path, [start])["name"]) == [steps.name]
+    assert "--all" not in capsys.readouterr().out
+    assert list(runner.run_benches(tmp_path, ["synthesis.speedup-over-sum"])["name"]) == ["synthesis"]  # by its row
+    with pytest.raises(UserError, match="no such bench"):
+        runner.run_benches(tmp_path, ["synthesis-of"])
+
+
+def test_the_page_tells_spread_and_where_a_step_s_time_goes():
+    names = ["x", "once", "parts.wrn-28-2.batch128.data", "parts.wrn-28-2.batch128.synthesis"]
+    rows = pd.DataFrame(
+        {"name": names, "value": [1.5, 2, 0.25, 0.0], "unit": "ratio", "bound": "", "holds": "", "rounds": [7, 1, 7, 1]}
+        | {"low": [1.25, math.nan, 0.2, math.nan], "high": [1.75, math.nan, 0.3, math.nan]}
+    )
+    machine = {"device": "a CPU", "threads": 2, "precision": "fp32", "finished": "today", "minutes": 0.5}
+    page = bench_page(rows, machine, {})
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:1] == "|"]
+    assert ["x", "1.5", "1.25 to 1.75", "7", "ratio", "", "no bound"] in cells
+    assert ["once", "2", "", "1", "ratio", "", "no bound"] in cells
+    assert cells[-3] == ["step", "data", "of which synthesis"] and cells[-1] == ["wrn-28-2.batch128", "25.0%", "0.0%"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_without_a_gpu_its_benches_are_left_out_or_refused(tmp_path, monkeypatch):
-    def measured(name, rounds):
-        yield Measured(name, 1.0)
-
-    monkeypatch.setattr(runner, "BENCHES", {"synthesis": measured, "gpu.step.swrn-28-10.batch128": measured})
+    on_gpu = bench_of("gpu.step.swrn-28-10.batch128", {"": 1.0})
+    monkeypatch.setattr(runner, "BENCHES", (bench_of("synthesis", {"": 1.0}), on_gpu))
     assert list(runner.run_benches(tmp_path)["name"]) == ["synthesis"]
     assert "gpu.step.swrn-28-10.batch128" in (tmp_path / "bench.md").read_text().partition("Not measured")[2]
     with pytest.raises(UserError, match="there is no GPU here"):

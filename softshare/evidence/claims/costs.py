@@ -20,7 +20,7 @@ def judge_cost(claim: Claim, ground: Ground) -> Finding:
     measured = _bench(ground)
     missing = [row for row in claim.test["rows"] if row not in measured]
     if missing:
-        raise UnansweredError(Verdict.NOT_RUN, f"bench.csv has no row {', '.join(missing)}")
+        raise UnansweredError(Verdict.NOT_RUN, f"bench.csv has no row {', '.join(missing)}: softshare bench --all")
     ratios = {row: measured[row] for row in claim.test["rows"]}
     told = ", ".join(f"{number(ratio, 3)} for {row}" for row, ratio in ratios.items())
     return Finding(
@@ -66,7 +66,7 @@ def _bench(ground: Ground) -> dict[str, float]:
         table = pd.read_csv(file)
         values = {str(name): float(value) for name, value in zip(table["name"], table["value"], strict=True)}
     except FileNotFoundError:
-        raise UnansweredError(Verdict.NOT_RUN, "no bench was run: softshare bench") from None
+        raise UnansweredError(Verdict.NOT_RUN, "no bench was run: softshare bench --all") from None
     except (OSError, ValueError, KeyError) as error:
         raise UnansweredError(Verdict.NOT_RUN, f"bench.csv cannot be used ({error!r})") from None
     return {name: value for name, value in values.items() if math.isfinite(value)}

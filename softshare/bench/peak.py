@@ -1,0 +1,42 @@
+"""What share of the machine's own peak a training step computes at: that of a matrix product timed in turn with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from softshare.bench.measure import Measured, alternate, median, paired_ratios
+from softshare.bench.steps import training_step
+from softshare.training.device import PRECISIONS, resolve_precision
+
+SIDE = 2048
+_SECONDS = 10.0
+
+
+def bench_peak(name: str, rounds: int) -> Iterator[Measured]:
+    """Operations a second of a training step, over those of a matrix product of side 2048, in this CPU's precision."""
+    _, model, batch = name.split(".")
+    device = torch.device("cpu")
+    precision = resolve_precision("auto", device)
+    step = training_step(model, int(batch.removeprefix("batch")))
+    flops = count_flops(step)
+    functions: dict[str, Callable[[], object]] = {"step": step, "product": matrix_product(SIDE, precision, device)}
+    seconds = alternate(functions, rounds, at_least_seconds=_SECONDS)
+    shares = [flops / (2 * SIDE**3) * each for each in paired_ratios(seconds["product"], seconds["step"])]
+    yield median(name, shares, f"of the peak ({precision})")
+
+
+def count_flops(step: Callable[[], object]) -> int:
+    """Floating-point operations of a step's matrix products and convolutions; a multiply-add counts as two."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def matrix_product(side: int, precision: str, device: torch.device) -> Callable[[], Tensor]:
+    """A product of two square matrices: 2 side^3 operations."""
+    left, right = (torch.randn(side, side, device=device, dtype=PRECISIONS[precision]) for _ in range(2))
+    return lambda: left @ right
