@@ -25,8 +25,8 @@ def test_each_shared_network_is_held_against_the_plain_one_of_its_shape(monkeypa
     assert compared[0][0]["wrn-28-10"] == ("wrn-28-10", 16)
 
 
-@pytest.mark.parametrize("model", ["wrn-16-1", "swrn-16-1"])
-def test_parts_of_a_step_come_to_the_whole(model, monkeypatch):
+@pytest.mark.parametrize("name", ["wrn-16-1", "swrn-16-1"])
+def test_parts_of_a_step_come_to_the_whole(name, monkeypatch):
     made = []
     create = steps.training_step
     monkeypatch.setattr(step_parts, "training_step", lambda *asked: made.append(create(*asked)) or made[-1])
@@ -36,10 +36,11 @@ def test_parts_of_a_step_come_to_the_whole(model, monkeypatch):
     }
     assert list(rows) == ["data", "forward", "backward", "optimiser", "synthesis"]
     synthesis = rows.pop("synthesis").value
-    assert 0 < synthesis < 1 if model.startswith("s") else synthesis == 0
+    assert 0 < synthesis < 1 if name.startswith("s") else synthesis == 0
     assert all(0 < row.low <= row.value <= row.high < 1 and row.rounds == 5 for row in rows.values())
     assert sum(row.value for row in rows.values()) == pytest.approx(1, abs=0.2)  # medians of shares that come to 1
-    hooks = (made[0].model._forward_hooks, made[0].model._forward_pre_hooks, made[0].optimizer._optimizer_step_pre_hooks)
+    model, optimizer = made[0].model, made[0].optimizer
+    hooks = (model._forward_hooks, model._forward_pre_hooks, optimizer._optimizer_step_pre_hooks)
     assert not any(hook.__name__ == "stamp" for kind in hooks for hook in kind.values())
 
 
