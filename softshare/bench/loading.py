@@ -27,6 +27,7 @@ from softshare.data.worker_loader import WorkerLoader
 
 _BATCH = 128
 _COUNT = 100 * _BATCH
+_TO_START, _STEPS = 2, 3  # batches until a loader is at its pace; steps of which one share is taken
 _MEAN, _STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
 _FINGERPRINT = "0" * 64
 
@@ -61,11 +62,10 @@ def bench_loading(name: str, rounds: int) -> Iterator[Measured]:
 def bench_waiting(name: str, rounds: int) -> Iterator[Measured]:
     """Share of the time that training wrn-28-2 waits for its next batch, with each loader, after its first batches."""
     with tempfile.TemporaryDirectory() as folder:
-        pixels, labels = _images(10 * _BATCH)
+        pixels, labels = _images((_TO_START + _STEPS * rounds) * _BATCH)
         step = training_step("wrn-28-2", _BATCH)
         for kind, loader in _loaders(pixels, labels, Path(folder)).items():
-            shares = [_waiting(loader, step, epoch) for epoch in range(rounds)]
-            yield median(f"{name}.{kind}", shares)
+            yield median(f"{name}.{kind}", _waiting(loader, step, rounds))
 
 
 def bench_beton(name: str, rounds: int) -> Iterator[Measured]:
@@ -138,20 +138,23 @@ def reading(loader: Loader) -> Callable[[], None]:
     return read
 
 
-def _waiting(loader: Loader, step: Callable[[], None], epoch: int) -> float:
-    """Share of an epoch's time that `step` waits for data, but for its first two batches, in which loaders start."""
-    batches = loader.epoch(epoch)
-    next(batches)
-    next(batches)
-    waited = trained = 0.0
-    while True:
-        start = time.perf_counter()
-        if next(batches, None) is None:
-            return waited / (waited + trained)
-        ready = time.perf_counter()
-        step()
-        waited += ready - start
-        trained += time.perf_counter() - ready
+def _waiting(loader: Loader, step: Callable[[], None], rounds: int) -> list[float]:
+    """Shares of the time that `step` waits for data, each of some steps in one epoch, once loaders have started."""
+    batches = loader.epoch(0)
+    for _ in range(_TO_START):
+        next(batches)
+    shares = []
+    for _ in range(rounds):
+        waited = trained = 0.0
+        for _ in range(_STEPS):
+            start = time.perf_counter()
+            next(batches)
+            ready = time.perf_counter()
+            step()
+            waited += ready - start
+            trained += time.perf_counter() - ready
+        shares.append(waited / (waited + trained))
+    return shares
 
 
 class _Transformed(Dataset):

@@ -50,10 +50,10 @@ def bench_page(table: pd.DataFrame, machine: dict[str, Any], bounds: dict[str, s
 def _rows(table: pd.DataFrame) -> str:
     rows = []
     for row in table.to_dict("records"):
-        spread = "" if pd.isna(row["low"]) else f"{row['low']:.4g} to {row['high']:.4g}"
+        spread = "" if pd.isna(row["low"]) else f"{row['low']:.5g} to {row['high']:.5g}"
         rows.append(
             [
-                row["name"], f"{row['value']:.4g}", spread, row["rounds"], row["unit"], row["bound"],
+                row["name"], f"{row['value']:.5g}", spread, row["rounds"], row["unit"], row["bound"],
                 _HOLDS[str(row["holds"])],
             ]
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import time
 from collections.abc import Callable
@@ -56,6 +57,7 @@ def run_benches(
                 flush=True,
             )
             rows.append(row)
+        gc.collect()  # loaders end their processes, which takes half a minute where FFCV's thread is the one to do it
     table = pd.DataFrame(rows)
     write_text(out / "bench.csv", table.to_csv(index=False, lineterminator="\n"))
     device = torch.device("cpu")
@@ -98,7 +100,7 @@ def _row(measured: Measured, bounds: dict[str, str]) -> dict[str, object]:
     bound = bounds.get(measured.name, "")
     relation, _, limit = bound.partition(" ")
     holds = "yes" if bound and _RELATIONS[relation](measured.value, float(limit)) else "no" if bound else ""
-    value, low, high = (float(f"{number:.4g}") for number in (measured.value, measured.low, measured.high))
+    value, low, high = (float(f"{number:.5g}") for number in (measured.value, measured.low, measured.high))
     return {
         "name": measured.name, "value": value, "unit": measured.unit, "bound": bound, "holds": holds,
         "low": low, "high": high, "rounds": measured.rounds,

@@ -30,10 +30,8 @@ def test_parts_of_a_step_come_to_the_whole(name, monkeypatch):
     made = []
     create = steps.training_step
     monkeypatch.setattr(step_parts, "training_step", lambda *asked: made.append(create(*asked)) or made[-1])
-    rows = {
-        row.name.removeprefix(f"parts.{model}.batch2."): row
-        for row in step_parts.bench_parts(f"parts.{model}.batch2", 5)
-    }
+    begins = f"parts.{name}.batch2"
+    rows = {row.name.removeprefix(f"{begins}."): row for row in step_parts.bench_parts(begins, 5)}
     assert list(rows) == ["data", "forward", "backward", "optimiser", "synthesis"]
     synthesis = rows.pop("synthesis").value
     assert 0 < synthesis < 1 if name.startswith("s") else synthesis == 0
