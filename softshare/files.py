@@ -290,11 +290,13 @@ def check(value: object, schema: str, file: Path | str) -> None:
 
 @functools.cache
 def _validator(schema: str) -> Any:
-    folder = project_root() / "workflow" / "schemas"
-    schemas = {file.name: yaml.load(file.read_text(), _StrictLoader) for file in folder.glob("*.schema.yaml")}
-    resources = [(name, DRAFT202012.create_resource(content)) for name, content in schemas.items()]
-    registry: Registry = Registry().with_resources(resources)
-    return jsonschema.Draft202012Validator(schemas[f"{schema}.schema.yaml"], registry=registry)
+    named: Registry = Registry(retrieve=lambda name: DRAFT202012.create_resource(_schema(name)))  # type: ignore[call-arg]
+    return jsonschema.Draft202012Validator(_schema(f"{schema}.schema.yaml"), registry=named)
+
+
+@functools.cache
+def _schema(name: str) -> Any:
+    return yaml.load((project_root() / "workflow" / "schemas" / name).read_text(), _StrictLoader)
 
 
 def _read_text(path: Path) -> str:

@@ -25,28 +25,18 @@ _NOTHING = ("scale=quick", "experiments=['table3']")
 
 def bench_dry_run(name: str, rounds: int) -> Iterator[Measured]:
     """`snakemake -n` at scale paper, and how many modules of torch it imports."""
-    command = [
-        sys.executable,
-        "-X",
-        "importtime",
-        "-m",
-        "snakemake",
-        "-n",
-        "--cores",
-        "all",
-        "--config",
-        "scale=paper",
-    ]
+    call = ["-m", "snakemake", "-n", "--cores", "all", "--config", "scale=paper"]
+    run = partial(subprocess.run, cwd=project_root(), check=True, stdout=subprocess.DEVNULL)
     seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        run([sys.executable, *call], stderr=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - start)
+    yield median(f"{name}.seconds", seconds, "s")
     with tempfile.TemporaryFile("w+") as log:
-        for _ in range(rounds):
-            log.seek(0)
-            start = time.perf_counter()
-            subprocess.run(command, cwd=project_root(), check=True, stdout=subprocess.DEVNULL, stderr=log)
-            seconds.append(time.perf_counter() - start)
+        run([sys.executable, "-X", "importtime", *call], stderr=log)  # by itself, for to log imports takes time
         log.seek(0)
         imported = [line.rpartition("|")[2].strip() for line in log if line.startswith("import time:")]
-    yield median(f"{name}.seconds", seconds, "s")
     torch_modules = [module for module in imported if module.split(".")[0] == "torch"]
     yield Measured(f"{name}.torch-modules", float(len(torch_modules)), "modules")
 

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -164,36 +165,31 @@ def cancelled(slurm, under_way):
     return job
 
 
+def what_came(under_way, name) -> tuple[Path, str]:
+    """Waits for a Snakemake that is under way; its folder and what it said."""
+    folders, processes, _ = under_way
+    said, _ = processes[name].communicate(timeout=900)
+    assert processes[name].returncode == 0, said
+    return folders[name], said
+
+
 @pytest.fixture
 def done(under_way):
     """Waits for what is under way; gives its folder and what Snakemake said."""
-    folders, processes, _ = under_way
-
-    def waited(name) -> tuple[Path, str]:
-        said, _ = processes[name].communicate(timeout=900)
-        assert processes[name].returncode == 0, said
-        return folders[name], said
-
-    return waited
+    return partial(what_came, under_way)
 
 
 @pytest.fixture(scope="module")
 def local(under_way):
     """The project with Table 1 built on this machine, without Slurm."""
-    folders, processes, _ = under_way
-    said, _ = processes["local"].communicate(timeout=900)
-    assert processes["local"].returncode == 0, said
-    return folders["local"]
+    return what_came(under_way, "local")[0]
 
 
 @pytest.fixture(scope="module")
 def plain(slurm, under_way, cancelled):
     """The project with Table 1 built through Slurm, and the jobs of that call: of trainings, and others."""
-    folders, processes, _ = under_way
-    said, _ = processes["plain"].communicate(timeout=900)
-    assert processes["plain"].returncode == 0, said
-    jobs = ended(slurm, folders["plain"], said)
-    return folders["plain"], jobs
+    folder, said = what_came(under_way, "plain")
+    return folder, ended(slurm, folder, said)
 
 
 @pytest.mark.parametrize(

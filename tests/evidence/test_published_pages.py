@@ -1,0 +1,56 @@
+"""Pages written by hand say of claims what the published claims say."""
+
+import csv
+import re
+from collections import Counter
+
+import pytest
+
+from softshare.files import project_root
+
+PUBLISHED = project_root() / "reports" / "published"
+PAGES = (project_root() / "README.md", PUBLISHED / "README.md")
+WORDS = {  # of a page, for a verdict
+    "reproduced": "are reproduced",
+    "close": "is close",
+    "not reproduced": "are not reproduced",
+    "inconclusive": "cannot be told",
+}
+INTERVAL = re.compile(r"([+-]?\d\.\d{3}) \((?:95 % interval )?(-?\d\.\d{3}) to (-?\d\.\d{3})\)")
+
+
+@pytest.fixture(scope="module")
+def claims():
+    with (PUBLISHED / "compact" / "claims.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=["README", "published"])
+def test_verdicts_are_counted_as_they_are(page, claims):
+    text = " ".join(page.read_text().split())
+    counts = Counter(claim["verdict"] for claim in claims)
+    assert f"{len(claims)} claims" in text
+    for verdict, words in WORDS.items():
+        told = re.search(rf"(\d+) {words}", text)
+        assert told and int(told[1]) == counts[verdict], verdict
+    not_run = re.search(r"(\d+) are not run|\*\*Not run: (\d+)\*\*", text)
+    assert not_run and int(not_run[1] or not_run[2]) == counts["not run"]
+
+
+def test_each_interval_is_that_of_a_claim_with_that_verdict(claims):
+    rows = [line for line in (PUBLISHED / "README.md").read_text().splitlines() if line.startswith("| ")]
+    told = {match.groups(): row for row in rows if (match := INTERVAL.search(row))}
+    asked = [claim for claim in claims if claim["interval_low"]]
+    assert len(told) == len(asked) > 0
+    for claim in asked:
+        numbers = [float(claim[key]) for key in ("estimate", "interval_low", "interval_high")]
+        (row,) = (row for said, row in told.items() if [float(each) for each in said] == [round(n, 3) for n in numbers])
+        word = "cannot be told" if claim["verdict"] == "inconclusive" else f"**{claim['verdict']}**"
+        assert row.split("|")[2].strip() == word, claim["id"]
+
+
+def test_the_readme_tells_the_slower_start_as_it_is(claims):
+    (slower,) = (claim for claim in claims if claim["id"] == "paths-regularizer-faster-at-first")
+    lower, low, high = (-float(slower[key]) for key in ("estimate", "interval_high", "interval_low"))
+    assert slower["verdict"] == "not reproduced"
+    assert f"F1 {lower:.2f} lower there (95 % interval {low:.2f} to {high:.2f})" in PAGES[0].read_text()
