@@ -1,4 +1,4 @@
-"""`python envs/licences.py`: a table of the licences of everything in `envs/requirements.lock`, from what is installed.
+"""`python envs/licences.py`: a table of the licences of everything in `envs/requirements-dev.lock`, from what is installed.
 
 Written to standard output; `make lock` keeps it in `reports/licences.md`.
 """
@@ -9,7 +9,7 @@ import importlib.metadata
 import re
 from pathlib import Path
 
-LOCK = Path(__file__).with_name("requirements.lock")
+LOCK = Path(__file__).with_name("requirements-dev.lock")
 _CLASSIFIER = "License :: OSI Approved :: "
 _LONGEST = 60  # beyond it a licence's field holds the text itself
 
@@ -43,7 +43,7 @@ def table(lock: Path = LOCK) -> str:
     head = [
         "# Licences",
         "",
-        f"Of the {len(rows)} packages of `envs/requirements.lock`, as each one's own metadata tell them.",
+        f"Of the {len(rows)} packages of `envs/requirements-dev.lock`, as each one's own metadata tell them.",
         "softshare itself is MIT.",
         "",
         "| package | version | licence |",

@@ -12,7 +12,7 @@ from softshare.bench.gpu import bench_gpu_asking, bench_gpu_compiled, bench_gpu_
 from softshare.bench.inference import bench_inference, bench_start_from_weights
 from softshare.bench.loading import bench_beton, bench_loading, bench_waiting
 from softshare.bench.measure import Measured
-from softshare.bench.paths import bench_path_data, bench_path_step, bench_path_throughput
+from softshare.bench.paths import bench_path_data, bench_path_evaluation, bench_path_step, bench_path_throughput
 from softshare.bench.peak import bench_peak
 from softshare.bench.photographs import bench_photographs
 from softshare.bench.report import bench_report
@@ -81,6 +81,7 @@ BENCHES = (
     Bench("paths.data", bench_path_data),
     Bench("paths.step.scnn-20", bench_path_step),
     Bench("paths.throughput", bench_path_throughput),
+    Bench("paths.evaluation", bench_path_evaluation),
     Bench("throughput.wrn-28-2.batch128", bench_throughput),
     Bench("throughput.swrn-28-2-2.batch128", bench_throughput),
     Bench("peak.wrn-28-1.batch128", bench_peak),

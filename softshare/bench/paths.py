@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -14,8 +15,10 @@ from softshare.data.shortest_paths import make_shortest_paths
 from softshare.models import create_model
 from softshare.sharing import parameter_groups
 from softshare.training.device import autocast, resolve_precision
+from softshare.training.path_evaluation import evaluate_paths
 
 _BATCH = 32  # small on purpose: the smaller the batch, the more the bank weighs
+_EVALUATED = 128  # examples that an evaluation is timed with
 
 
 def bench_path_data(name: str, rounds: int) -> Iterator[Measured]:
@@ -50,6 +53,21 @@ def bench_path_throughput(name: str, rounds: int) -> Iterator[Measured]:
     }
     seconds = alternate(steps, rounds, at_least_seconds=15)
     yield median(name, paired_ratios(seconds["plain"], seconds["fast"]), f"ratio ({precision})")
+
+
+def bench_path_evaluation(name: str, rounds: int) -> Iterator[Measured]:
+    """What cnn-20's evaluation after an epoch takes, over the epoch's training steps, both at the paper's size."""
+    precision = resolve_precision("auto", torch.device("cpu"))
+    whole, model = PathSettings(), create_model("cnn-20").to(memory_format=torch.channels_last)
+    some = make_shortest_paths(PathSettings(windows=(21,), train=1, test=_EVALUATED)).phases[0].test
+    functions: dict[str, Callable[[], object]] = {
+        "step": path_step("cnn-20", _BATCH),
+        "evaluation": lambda: evaluate_paths(model, model, some, precision),
+    }
+    seconds = alternate(functions, rounds, at_least_seconds=15)
+    weight = (whole.test / _EVALUATED) / math.ceil(whole.train / _BATCH)
+    shares = [weight * each for each in paired_ratios(seconds["evaluation"], seconds["step"])]
+    yield median(name, shares, f"ratio ({precision})")
 
 
 def path_step(

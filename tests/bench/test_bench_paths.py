@@ -21,7 +21,7 @@ def test_a_step_trains_the_network(channels_last, monkeypatch):
 
 def test_rows_compare_what_they_say(monkeypatch):
     monkeypatch.setattr(paths, "path_step", lambda name, batch, **how: (name, how.get("channels_last", True)))
-    seconds = {"cnn-20": 2.0, "scnn-20": 3.0, "plain": 8.0, "fast": 2.0}
+    seconds = {"cnn-20": 2.0, "scnn-20": 3.0, "plain": 8.0, "fast": 2.0, "step": 1.0, "evaluation": 1.57 * 1.28}
     compared = []
 
     def alternate(functions, rounds, at_least_seconds=0.0):
@@ -35,3 +35,6 @@ def test_rows_compare_what_they_say(monkeypatch):
     assert (throughput.name, throughput.value) == ("paths.throughput", 4.0)
     assert [list(each) for each in compared[:2]] == [["cnn-20", "scnn-20"], ["scnn-20", "cnn-20"]]
     assert compared[2] == {"plain": ("cnn-20", False), "fast": ("cnn-20", True)}
+    (evaluation,) = paths.bench_path_evaluation("paths.evaluation", 5)
+    assert evaluation.value == pytest.approx(0.1)  # 1,000 examples and 157 steps an epoch, timed with 128 examples
+    compared[3]["evaluation"]()

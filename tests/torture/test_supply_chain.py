@@ -14,7 +14,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent.parent
-LOCK = ROOT / "envs/requirements.lock"
+LOCK = ROOT / "envs/requirements-dev.lock"
+OF_RUNS = ROOT / "envs/requirements.lock"  # what `make reproduce` installs
 pytestmark = pytest.mark.attack("supply chain: lock, hashes, constraints, licences")
 
 
@@ -25,8 +26,8 @@ def module():
     return found
 
 
-def locked():
-    return {canonicalize_name(name): version for name, version in module().locked(LOCK).items()}
+def locked(lock=LOCK):
+    return {canonicalize_name(name): version for name, version in module().locked(lock).items()}
 
 
 def constraints():
@@ -35,11 +36,11 @@ def constraints():
     return {canonicalize_name(name): version.split(";")[0].strip() for name, version in pairs}
 
 
-def asked_for():
+def asked_for(extra="dev"):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     found = list(project["dependencies"])
-    wanted = ["dev"]  # what `make` installs; the constraints pin the rest
+    wanted = [extra]
     for extra in wanted:
         for each in map(Requirement, extras[extra]):
             if each.name == project["name"]:
@@ -49,19 +50,30 @@ def asked_for():
     return [Requirement(each) for each in found]
 
 
-def test_every_dependency_of_the_project_is_locked_to_a_version_that_it_takes():
-    versions = locked()
-    for requirement in asked_for():
+BOTH = pytest.mark.parametrize(("lock", "extra"), [(LOCK, "dev"), (OF_RUNS, "editable")], ids=["dev", "runs"])
+
+
+@BOTH
+def test_every_dependency_of_the_project_is_locked_to_a_version_that_it_takes(lock, extra):
+    versions = locked(lock)
+    for requirement in asked_for(extra):
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
 
 
-def test_what_a_locked_package_needs_is_locked_too():
-    versions = locked()
+@BOTH
+def test_what_a_locked_package_needs_is_locked_too(lock, extra):
+    versions = locked(lock)
     for name in versions:
         for text in importlib.metadata.requires(name) or ():
             need = Requirement(text)
             if need.marker is None or need.marker.evaluate({"extra": ""}):
                 assert need.specifier.contains(versions[canonicalize_name(need.name)], prereleases=True), (name, text)
+
+
+def test_what_runs_is_locked_as_what_is_tested():
+    few, many = (dict.fromkeys(blocks(lock)) for lock in (OF_RUNS, LOCK))
+    assert few.keys() < many.keys(), "make lock"
+    assert {"pytest", "ruff", "kubernetes"}.isdisjoint(locked(OF_RUNS))
 
 
 def test_what_builds_the_package_is_locked_and_nothing_else_builds_it():
@@ -73,6 +85,8 @@ def test_what_builds_the_package_is_locked_and_nothing_else_builds_it():
     makefile = (ROOT / "Makefile").read_text()
     installs = [line for line in makefile.splitlines() if "--editable" in line]
     assert len(installs) == 3 and all("--no-build-isolation" in line for line in installs)
+    for requirement in map(Requirement, [*system["requires"], "editables"]):
+        assert canonicalize_name(requirement.name) in locked(OF_RUNS), requirement
 
 
 def test_lock_and_constraints_agree():
@@ -82,10 +96,15 @@ def test_lock_and_constraints_agree():
     assert missing == set(), "the constraints leave a version open"
 
 
-def test_each_locked_package_has_hashes_and_nothing_else_is_in_the_lock():
-    text = LOCK.read_text()
-    blocks = re.split(r"\n(?=[A-Za-z0-9])", "\n" + re.sub(r"^#.*\n", "", text, flags=re.M).strip())
-    for block in filter(None, (block.strip() for block in blocks)):
+def blocks(lock):
+    """A lock's entries: a package and its hashes."""
+    found = re.split(r"\n(?=[A-Za-z0-9])", "\n" + re.sub(r"^#.*\n", "", lock.read_text(), flags=re.M).strip())
+    return [block.strip() for block in found if block.strip()]
+
+
+@BOTH
+def test_each_locked_package_has_hashes_and_nothing_else_is_in_the_lock(lock, extra):
+    for block in blocks(lock):
         lines = [line.strip().rstrip("\\").strip() for line in block.splitlines()]
         assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+( ; .+)?", lines[0]), lines[0]
         hashes = [line for line in lines[1:] if not line.startswith("#")]
@@ -97,12 +116,14 @@ def test_make_installs_by_hashes_on_the_platform_that_the_lock_is_for():
     guard = re.search(r"^LOCKED := (.+)$", text, re.M)[1]
     here = (sys.version_info[:2], sys.platform, platform.machine()) == ((3, 11), "linux", "x86_64")
     assert (subprocess.run([sys.executable, "-c", guard], check=False).returncode == 0) == here
-    assert "--require-hashes --requirement envs/requirements.lock" in text
+    assert "--require-hashes --requirement envs/requirements$(1).lock" in text
+    assert "$(call install)" in text and "$(call install,-dev,[dev])" in text
     assert "--python-version 3.11" in text and "--python-platform x86_64-unknown-linux-gnu" in text
 
 
-def test_no_address_of_a_registry_is_in_the_lock():
-    assert "://" not in LOCK.read_text() and "--index" not in LOCK.read_text()
+@BOTH
+def test_no_address_of_a_registry_is_in_the_lock(lock, extra):
+    assert "://" not in lock.read_text() and "--index" not in lock.read_text()
 
 
 def test_what_is_installed_is_what_is_locked():
