@@ -8,6 +8,8 @@ TOOLS := $(VENV)/.tools
 # Where envs/*.lock are for: exits with 0 there.
 LOCKED := import platform, sys; sys.exit((sys.version_info[:2], sys.platform, platform.machine()) != ((3, 11), "linux", "x86_64"))
 
+# What installs must not run beside what uses it.
+.NOTPARALLEL:
 .PHONY: reproduce test test-fast test-long test-cluster torture lock lint format bench docs ffcv clean
 
 reproduce: $(INSTALLED)  ## install, run the quick scale, name its report
@@ -71,7 +73,7 @@ ffcv: $(INSTALLED)  ## FFCV, whose Debian packages must be there: see README
 	$(BIN)/python -c 'import ffcv'
 
 # By hashes where they are known; elsewhere the same versions, torch by itself first: then pip takes a build at hand.
-# What builds the package itself is among them, and no build fetches anything besides. Compiled is what is imported.
+# What builds the package itself is among them, and no build fetches anything besides.
 define install
 	if $(BIN)/python -c '$(LOCKED)'; then \
 	  $(BIN)/python -m pip install --quiet --no-compile --require-hashes --requirement envs/requirements$(1).lock && \

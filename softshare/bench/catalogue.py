@@ -1,4 +1,4 @@
-"""Every bench: its name, what measures it, and whether it takes minutes by itself."""
+"""Every bench: its name, what measures it, and whether a bench of a few minutes leaves it out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Bench:
         name: What it is called by; its rows' names begin so, but for those of `rows`.
         measure: Takes this name and the number of rounds.
         rows: Names of rows that do not begin so.
-        long: Takes a minute or more beside what it tells, so it is run where it is named, or all are asked for.
+        long: Is left out of a bench of a few minutes: run where it is named, or all are asked for.
     """
 
     name: str

@@ -30,6 +30,7 @@ def bench_folded_inference(name: str, rounds: int) -> Iterator[Measured]:
         taken = alternate(steps, rounds, at_least_seconds=15)
         for kind in order:
             seconds[kind] += taken[kind]
+        del unfolded, networks, steps
     precision = resolve_precision("auto", torch.device("cpu"))
     yield median(name, paired_ratios(seconds["folded"], seconds["unfolded"]), f"ratio ({precision})")
 

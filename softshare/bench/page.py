@@ -62,10 +62,11 @@ def _rows(table: pd.DataFrame) -> str:
 
 
 def _parts(table: pd.DataFrame) -> str:
-    """A row a network and batch, a column a part of its step, in percent."""
+    """A row a network and batch, a column a part of its step."""
     keys = table["name"].str.removeprefix(_PARTS).str.rpartition(".")
     steps, parts = keys[0].unique(), keys[2].unique()
-    shares = table["value"].set_axis(pd.MultiIndex.from_frame(keys[[0, 2]]))
-    rows = [[step, *(f"{shares[step, part]:.1%}" for part in parts)] for step in steps]
-    headers = ["step", *(f"of which {part}" if part == "synthesis" else part for part in parts)]
-    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+    told = [f"{row.value:.1%} ({row.low:.1%} to {row.high:.1%})" for row in table.itertuples()]
+    shares = pd.Series(told, index=pd.MultiIndex.from_frame(keys[[0, 2]]))
+    rows = [[step, *(shares[step, part] for part in parts)] for step in steps]
+    page = tabulate(rows, headers=["step", *parts], tablefmt="github", disable_numparse=True)
+    return f"{page}\n\nMedian and quartiles; synthesis lies within forward and backward."

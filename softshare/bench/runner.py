@@ -31,9 +31,9 @@ def run_benches(
 
     Args:
         out: The folder to write to.
-        only: Beginnings of the names of benches or rows; by default all benches but those that take minutes.
+        only: Beginnings of the names of benches or rows; by default all benches but the long ones.
         rounds: Measurements of each, at least 5; the file's by default.
-        everything: Run those that take minutes, too.
+        everything: Run the long ones, too.
 
     Returns:
         The rows: name, value, unit, bound, holds; low and high, the quartiles; rounds.
@@ -76,7 +76,7 @@ def run_benches(
     print(tabulate(rows, headers="keys", tablefmt="github"))
     print(f"{machine['device']}, {machine['threads']} threads, {machine['precision']}; written to {out / 'bench.csv'}")
     if only is None and not everything:
-        print(f"left out, for they take minutes (--all): {', '.join(each.name for each in BENCHES if each.long)}")
+        print(f"left out, for they take long (--all): {', '.join(each.name for each in BENCHES if each.long)}")
     return table
 
 
@@ -86,7 +86,7 @@ def _chosen(only: list[str] | None, everything: bool) -> list[Bench]:
     else:
         chosen = [bench for bench in BENCHES if any(bench.is_meant_by(start) for start in only)]
     if not chosen:
-        names = [bench.name for bench in BENCHES]
+        names = [name for bench in BENCHES for name in (bench.name, *bench.rows)]
         raise UserError("no such bench", key="only", value=only, remedy=did_you_mean((only or [""])[0], names))
     if torch.cuda.is_available():
         return chosen

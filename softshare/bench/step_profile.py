@@ -7,15 +7,17 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from tabulate import tabulate
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from softshare.bench.measure import alternate
 from softshare.bench.peak import SIDE, count_flops, matrix_product
 from softshare.bench.steps import training_step
+from softshare.bench.synthesis_watch import watched_synthesis
 from softshare.errors import UserError
 from softshare.files import require_writable, write_text, written_whole
 from softshare.names import require_fit
@@ -88,7 +90,8 @@ def profile_step(model: str, batch: int, out: Path, rounds: int = 7) -> StepProf
     functions: dict[str, Callable[[], object]] = {"step": step, "product": matrix_product(SIDE, precision, device)}
     seconds = alternate(functions, rounds)
     trace = out / f"profile-{model}-batch{batch}.json"
-    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+    as_one = partial(record_function, "Synthesis")
+    with profile(activities=[ProfilerActivity.CPU]) as profiler, watched_synthesis(as_one):
         for _ in range(_STEPS):
             step()
     with written_whole(trace) as temporary:

@@ -47,6 +47,7 @@ def bench_steps(name: str, rounds: int) -> Iterator[Measured]:
     for order in ((plain, *shared), (*reversed(shared), plain)):  # so that being made first favours none
         steps = {kind: training_step(kind, size) for kind in order}
         taken = alternate(steps, math.ceil(rounds / 2), at_least_seconds=30)
+        del steps  # else the first three lie in memory while the others are timed
         for kind in order:
             seconds[kind] += taken[kind]
     precision = resolve_precision("auto", torch.device("cpu"))  # bf16 where the hardware has it

@@ -15,8 +15,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _add_bench(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("bench", help="ratios measured in one run")
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="benches or rows whose name begins so")
-    parser.add_argument("--all", action="store_true", help="also what takes minutes each")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--only", nargs="+", metavar="NAME", help="benches or rows whose name begins so")
+    chosen.add_argument("--all", action="store_true", help="also the long benches: half an hour more")
     parser.add_argument("--rounds", type=int, help="measurements of each, at least 5")
     parser.add_argument(
         "--profile", metavar="MODEL", help="instead: take a training step apart; leaves a Chrome trace and a page"

@@ -1,8 +1,11 @@
 """Rows on training steps: whose time is held against whose, parts that come to a whole. No timing is asserted."""
 
 import pytest
+import torch
 
 from softshare.bench import peak, step_parts, steps
+from softshare.sharing import TemplateBank
+from softshare.sharing.synthesis import AttachSynthesis
 
 
 def test_each_shared_network_is_held_against_the_plain_one_of_its_shape(monkeypatch):
@@ -26,20 +29,53 @@ def test_each_shared_network_is_held_against_the_plain_one_of_its_shape(monkeypa
 
 
 @pytest.mark.parametrize("name", ["wrn-16-1", "swrn-16-1"])
-def test_parts_of_a_step_come_to_the_whole(name, monkeypatch):
-    made = []
-    create = steps.training_step
-    monkeypatch.setattr(step_parts, "training_step", lambda *asked: made.append(create(*asked)) or made[-1])
-    begins = f"parts.{name}.batch2"
-    rows = {row.name.removeprefix(f"{begins}."): row for row in step_parts.bench_parts(begins, 5)}
-    assert list(rows) == ["data", "forward", "backward", "optimiser", "synthesis"]
-    synthesis = rows.pop("synthesis").value
-    assert 0 < synthesis < 1 if name.startswith("s") else synthesis == 0
-    assert all(0 < row.low <= row.value <= row.high < 1 and row.rounds == 5 for row in rows.values())
-    assert sum(row.value for row in rows.values()) == pytest.approx(1, abs=0.2)  # medians of shares that come to 1
-    model, optimizer = made[0].model, made[0].optimizer
-    hooks = (model._forward_hooks, model._forward_pre_hooks, optimizer._optimizer_step_pre_hooks)
-    assert not any(hook.__name__ == "stamp" for kind in hooks for hook in kind.values())
+def test_rows_of_parts_are_shares_of_the_whole_step(name, monkeypatch):
+    parts = [{"data": 1.0, "forward": 3.0, "backward": 5.0, "optimiser": 1.0, "synthesis": each} for each in range(5)]
+    coming = iter(parts)
+    monkeypatch.setattr(step_parts, "time_parts", lambda step, load: load() and next(coming))
+    rows = list(step_parts.bench_parts(f"parts.{name}.batch2", 5))
+    assert [row.name.rpartition(".")[2] for row in rows] == ["data", "forward", "backward", "optimiser", "synthesis"]
+    assert [row.value for row in rows] == [0.1, 0.3, 0.5, 0.1, 0.2] and {row.rounds for row in rows} == {5}
+
+
+def test_each_moment_of_a_step_counts_for_its_part(monkeypatch):
+    clock = [0.0]
+
+    def later(seconds):
+        clock[0] += seconds
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bank = TemplateBank(2, 2, (3, 3))
+
+        def forward(self, x):
+            later(2)
+            return sum(weight.sum() for weight in self.bank()) * x
+
+    network = Network()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+
+    def take():
+        loss = network(torch.ones(()))
+        later(4)
+        loss.backward()
+        optimizer.step()
+        later(8)
+
+    monkeypatch.setattr(step_parts.time, "perf_counter", lambda: clock[0])
+    slow = {"_synthesise": (TemplateBank, 16), "_gradients": (AttachSynthesis, 32)}
+    for name, (where, seconds) in slow.items():
+        inner = getattr(where, name)
+        outer = lambda *asked, inner=inner, seconds=seconds: later(seconds) or inner(*asked)  # noqa: E731
+        monkeypatch.setattr(where, name, outer if name == "_synthesise" else staticmethod(outer))
+    found = step_parts.time_parts(steps.TrainingStep(network, optimizer, take), lambda: later(1))
+    assert found == {"data": 1, "forward": 2 + 16, "backward": 4 + 32, "optimiser": 8, "synthesis": 16 + 32}
+    assert not network._forward_hooks and not optimizer._optimizer_step_pre_hooks
+    before = clock[0]
+    network.bank.forget()
+    network.bank()
+    assert clock[0] == before + 16 and found["synthesis"] == 48  # watched no longer
 
 
 def test_share_of_the_peak_is_operations_over_operations(monkeypatch):

@@ -1,4 +1,4 @@
-# Holds the paper's claims against the runs. Benches are no part of the DAG: `softshare bench` leaves what is read here.
+# Holds the paper's claims against the runs. Benches are no part of the DAG: `softshare bench --all` leaves what is read here.
 rule claims:
     input:
         files_of(plan.experiments, "metrics.json", "manifest.json", "similarity.npz"),
