@@ -1,4 +1,4 @@
-"""`python envs/licences.py`: a table of the licences of everything in `envs/requirements-dev.lock`, from what is installed.
+"""`python envs/licences.py`: a table of the licences of all in `envs/requirements-dev.lock`, from what is installed.
 
 Written to standard output; `make lock` keeps it in `reports/licences.md`.
 """

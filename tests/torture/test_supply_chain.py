@@ -116,8 +116,13 @@ def test_make_installs_by_hashes_on_the_platform_that_the_lock_is_for():
     guard = re.search(r"^LOCKED := (.+)$", text, re.M)[1]
     here = (sys.version_info[:2], sys.platform, platform.machine()) == ((3, 11), "linux", "x86_64")
     assert (subprocess.run([sys.executable, "-c", guard], check=False).returncode == 0) == here
-    assert "--require-hashes --requirement envs/requirements$(1).lock" in text
-    assert "$(call install)" in text and "$(call install,-dev,[dev])" in text
+    for target, locks in (
+        ("reproduce", ["requirements.lock"]),
+        ("test", ["requirements.lock", "requirements-dev.lock"]),
+    ):
+        command = ["make", "--dry-run", "--always-make", target]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert re.findall(r"--require-hashes --requirement envs/(\S+)", told) == locks, target
     assert "--python-version 3.11" in text and "--python-platform x86_64-unknown-linux-gnu" in text
 
 
