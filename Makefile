@@ -76,11 +76,11 @@ ffcv: $(INSTALLED)  ## FFCV, whose Debian packages must be there: see README
 # What builds the package itself is among them, and no build fetches anything besides.
 define install
 	if $(BIN)/python -c '$(LOCKED)'; then \
-	  $(BIN)/python -m pip install --quiet --no-compile --require-hashes --requirement envs/requirements$(1).lock && \
+	  $(BIN)/python -m pip install --quiet --require-hashes --requirement envs/requirements$(1).lock && \
 	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
 	else \
-	  $(BIN)/python -m pip install --quiet --no-compile --constraint envs/constraints.txt torch torchvision hatchling editables && \
-	  $(BIN)/python -m pip install --quiet --no-compile --constraint envs/constraints.txt --no-build-isolation --editable '.$(2)'; \
+	  $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt torch torchvision hatchling editables && \
+	  $(BIN)/python -m pip install --quiet --constraint envs/constraints.txt --no-build-isolation --editable '.$(2)'; \
 	fi
 	touch $@
 endef
