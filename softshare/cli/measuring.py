@@ -17,7 +17,7 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--only", nargs="+", metavar="NAME", help="benches or rows whose name begins so")
-    chosen.add_argument("--all", action="store_true", help="also the long benches: half an hour more")
+    chosen.add_argument("--all", action="store_true", help="also the benches that take minutes each")
     parser.add_argument("--rounds", type=int, help="measurements of each, at least 5")
     parser.add_argument(
         "--profile", metavar="MODEL", help="instead: take a training step apart; leaves a Chrome trace and a page"
