@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from softshare.bench.measure import Measured, alternate, median, paired_ratios
-from softshare.bench.peak import count_flops, matrix_product
+from softshare.bench.peak import count_flops, matrix_product, shares_of_peak
 from softshare.bench.steps import plain_of, training_step
 from softshare.models import create_model
 from softshare.sharing import banks
@@ -88,10 +88,10 @@ def _waited_for(step: Callable[[], object]) -> Callable[[], None]:
 
 def _shares_of_peak(model: str, size: int, precision: str, rounds: int) -> list[float]:
     step = training_step(model, size, device=_GPU)
-    of_step = count_flops(step) / (2 * _SIDE**3)  # of the first, which is not recorded
+    flops = count_flops(step)  # of the first, which is not recorded
     product = matrix_product(_SIDE, precision, _GPU)
     seconds = alternate({"steps": _waited_for(step), "products": _waited_for(product)}, rounds)
-    return [of_step * each for each in paired_ratios(seconds["products"], seconds["steps"])]
+    return shares_of_peak(flops, _SIDE, seconds["steps"], seconds["products"])
 
 
 def _peak_bytes(model: str, size: int) -> int:

@@ -25,8 +25,13 @@ def bench_peak(name: str, rounds: int) -> Iterator[Measured]:
     flops = count_flops(step)
     functions: dict[str, Callable[[], object]] = {"step": step, "product": matrix_product(SIDE, precision, device)}
     seconds = alternate(functions, rounds, at_least_seconds=_SECONDS)
-    shares = [flops / (2 * SIDE**3) * each for each in paired_ratios(seconds["product"], seconds["step"])]
+    shares = shares_of_peak(flops, SIDE, seconds["step"], seconds["product"])
     yield median(name, shares, f"of the peak ({precision})")
+
+
+def shares_of_peak(flops: int, side: int, steps: list[float], products: list[float]) -> list[float]:
+    """Operations a second of a step over those of a product, by the seconds that as many of both took in turn."""
+    return [flops / (2 * side**3) * each for each in paired_ratios(products, steps)]
 
 
 def count_flops(step: Callable[[], object]) -> int:

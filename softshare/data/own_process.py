@@ -20,6 +20,8 @@ Report = Callable[[int], None]
 # Seconds in which a process that was told to end at the same time ends those that work for it.
 _STAYS = 10
 
+_GUARD = 'a program that calls this does so under `if __name__ == "__main__":`, for its processes import it anew'
+
 
 def in_own_process(
     work: Callable[..., Any], *arguments: Any, total: int, label: str, limit: float, progress: bool = True
@@ -42,11 +44,13 @@ def in_own_process(
     """
     # Not forked: torch's threads do not survive that.
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(theirs, work, arguments), daemon=True)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,), daemon=True)
     try:
         process.start()
         theirs.close()
+        # Not with the start, which waits for ever where a process dies before it has read a long message.
+        ours.send((work, arguments))
         with tqdm(total=total, unit="img", desc=label, leave=False, disable=not progress or None) as bar:
             while True:
                 if not ours.poll(limit):
@@ -65,9 +69,10 @@ def in_own_process(
         if kind == "failed":
             raise RuntimeError(f"{label} failed in its own process:\n{value}")
         return value
-    except EOFError as error:
+    except (EOFError, ConnectionError) as error:
         process.join(10)
-        raise UserError(f"its process died with exit code {process.exitcode}", key=label) from error
+        remedy = _GUARD if process.exitcode == 1 else None
+        raise UserError(f"its process died with exit code {process.exitcode}", key=label, remedy=remedy) from error
     finally:
         if process.pid is not None:
             process.kill()
@@ -93,8 +98,9 @@ def _unless_unheard(kind: type[BaseException], error: BaseException, place: Trac
         sys.__excepthook__(kind, error, place)
 
 
-def _work(connection: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _work(connection: Connection) -> None:
     try:
+        work, arguments = connection.recv()
         result = work(lambda count: connection.send(("progress", count)), *arguments)
         connection.send(("done", result))
     except UserError as error:

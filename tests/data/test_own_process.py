@@ -3,7 +3,10 @@
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -64,6 +67,23 @@ def test_a_fault_of_ours_shows_its_traceback():
 def test_a_process_that_dies_is_told():
     with pytest.raises(UserError, match="died with exit code 7"):
         start(dying)
+
+
+UNGUARDED = """
+import operator
+
+from softshare.data.own_process import in_own_process
+
+in_own_process(operator.call, len, bytes(10**6), total=1, label="work", limit=600.0, progress=False)
+"""
+
+
+def test_a_program_that_a_process_would_run_anew_is_told_so_however_much_it_hands_over(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert re.search(r"work: its process died with exit code 1; .*__main__", done.stderr)
 
 
 def left_to_itself(ready, stays):
