@@ -23,7 +23,7 @@ POWER = 0.8
 MOST_SEEDS = 100
 
 _OF_NETWORKS_ALONE = ("parameters", "parameter-ratio", "similarity-start", "cost")
-_RULE_1 = ("value", "reduction")
+_WITHIN_A_BAND = ("value", "reduction")
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ def _need(claim: Claim, claims: Claims, numbers: dict[Setting, PaperNumber]) -> 
             f"the fewest that give a verdict are {FEWEST_SEEDS}; only the paper's own training on a {device} answers it"
         )
         return Need(claim.id, claim.kind, settings, FEWEST_SEEDS, why, device)
-    if claim.kind in ("direction", "no-worse", "alike", "below"):
+    if claim.kind in ("direction", "lowest", "no-worse", "alike", "below", "near"):
         return told(*_by_power(claim, claims, numbers))
-    if claim.kind in _RULE_1:
-        why = f"rule 1 calls a true reproduction so in over 80 % of cases with any number from {FEWEST_SEEDS}"
+    if claim.kind in _WITHIN_A_BAND:
+        why = f"the band of chance holds a true reproduction in over 80 % of cases with any number from {FEWEST_SEEDS}"
         return told(FEWEST_SEEDS, why)
     if claim.kind == "folding":
         return told(
@@ -135,19 +135,25 @@ def _by_power(claim: Claim, claims: Claims, numbers: dict[Setting, PaperNumber])
     found = [numbers.get(setting) for setting in claim.settings]
     sds = [number.prior_sd for number in found if number is not None]
     alpha = claims.alpha
-    if claim.kind == "below":
+    if claim.kind in ("below", "near"):
         number, table = found[0], claims.tables[claim.test["table"]]
         quoted = table.rows[claim.test["quoted_row"]].values[claim.settings[0].dataset]
         if number is None or quoted is None:
             return None, "the paper tells no number to reckon with"
-        effect = number.value - quoted
-        return _search(lambda n: power_of_less(effect, number.prior_sd, n, alpha), effect < 0, effect, number.prior_sd)
+        effect, sd = number.value - quoted, number.prior_sd
+        if claim.kind == "near":
+            margin = claim.test["margin"]
+            return _search(
+                lambda n: power_of_alike(effect, margin, sd, n, alpha), abs(effect) < margin, effect, sd, margin
+            )
+        return _search(lambda n: power_of_less(effect, sd, n, alpha), effect < 0, effect, sd)
     if not sds:
         return None, "the paper tells no number, and no prior spread is known"
-    sd = math.hypot(*(number.prior_sd if number else max(sds) for number in found))
-    one, other = found
+    one, *others = found
+    other = min((each for each in others if each), key=lambda each: each.value, default=None)
+    sd = math.hypot(*(number.prior_sd if number else max(sds) for number in (one, other)))
     difference = round(one.value - other.value, 10) if one and other else None
-    if claim.kind == "direction":
+    if claim.kind in ("direction", "lowest"):
         if difference is None:
             return None, "the paper tells no difference to reckon with"
         return _search(lambda n: power_of_less(difference, sd, n, alpha), difference < 0, difference, sd)

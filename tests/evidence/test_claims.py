@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from softshare.evidence.claims.finding import decided
@@ -28,6 +29,10 @@ DIRECTION = {"kind": "direction", "lower": SWRN, "higher": WRN}
 NO_WORSE = {"kind": "no-worse", "ours": ONE, "than": WRN, "margin_of": "table1"}
 ALIKE = {"kind": "alike", "one": ONE, "other": WRN, "margin_of": "table1"}
 VALUE = {"kind": "value", "setting": WIDE, "table": "table2", "row": "SWRN 28-18-2*"}
+LOWEST = {"kind": "lowest", "setting": SWRN, "others": [WRN, ONE]}
+NEAR = {
+    "kind": "near", "setting": CUT, "table": "table4", "row": "SWRN 28-10-2", "quoted_row": "DARTS", "margin": 0.3,
+}  # fmt: skip
 BELOW = {"kind": "below", "setting": CUT, "table": "table4", "row": "SWRN 28-10-2", "quoted_row": "DARTS"}
 ROWS = {"table": "table1", "lower_row": "SWRN 28-10", "higher_row": "WRN 28-10"}
 REDUCTION = {"kind": "reduction", "lower": SWRN, "higher": WRN, "percent": 6.5, **ROWS}
@@ -234,6 +239,44 @@ def test_below_a_quoted_number(errors: list[float], verdict: str, make: Make, ju
         assert found.p == pytest.approx(stats.ttest_1samp(errors, 2.83, alternative="less").pvalue)
 
 
+@pytest.mark.parametrize(
+    ("others", "verdict", "p_of"),
+    [
+        ((4.05, 4.30), "reproduced", 0),  # the nearer decides
+        ((4.30, 3.95), "inconclusive", 1),
+        ((4.30, 3.50), "not reproduced", 1),
+        ((4.30, None), "not run", None),
+    ],
+)
+def test_the_lowest_of_several(
+    others: tuple[float, float | None], verdict: str, p_of: int | None, make: Make, judge_claim: Judge
+) -> None:
+    spread = [-0.12, 0.10, 0.02, -0.05, 0.05]
+    ours = [3.9, 3.95, 3.85, 3.92, 3.88]
+    make(SWRN, ours)
+    theirs = [[round(mean + each, 2) for each in spread] if mean else [] for mean in others]
+    for name, errors in zip((WRN, ONE), theirs, strict=True):
+        make(name, errors)
+    found = judge_claim(LOWEST).finding
+    assert found.verdict == verdict, found.sentence
+    if p_of is not None:
+        assert found.p == pytest.approx(stats.ttest_rel(ours, theirs[p_of], alternative="less").pvalue)
+        contraries = [stats.ttest_rel(ours, each, alternative="greater").pvalue for each in theirs]
+        assert found.p_contrary == pytest.approx(min(1.0, 2 * min(contraries)))
+        assert ("wrn-28-10", "swrn-28-10-1")[p_of] in found.sentence
+
+
+@pytest.mark.parametrize(("mean", "verdict"), [(2.9, "reproduced"), (3.05, "inconclusive"), (3.4, "not reproduced")])
+def test_near_a_quoted_number(mean: float, verdict: str, make: Make, judge_claim: Judge) -> None:
+    errors = [round(mean + each, 2) for each in (-0.12, 0.10, 0.02, -0.05, 0.05)]
+    make(CUT, errors)
+    found = judge_claim(NEAR).finding
+    assert found.verdict == verdict and found.estimate == pytest.approx(np.mean(errors) - 2.83)
+    upper = stats.ttest_1samp(errors, 2.83 + 0.3, alternative="less").pvalue
+    lower = stats.ttest_1samp(errors, 2.83 - 0.3, alternative="greater").pvalue
+    assert found.p == pytest.approx(max(upper, lower))
+
+
 def test_a_quoted_number_is_no_matter_of_another_scale(make: Make, judge_claim: Judge) -> None:
     make(CUT, [7.1, 7.3, 7.2], "compact")
     assert judge_claim(BELOW, "compact").finding.verdict == "not comparable"
@@ -294,6 +337,13 @@ def test_parameters_counted_are_those_of_the_network(model: str, dataset: str) -
     assert count_parameters(model, dataset) == sum(parameter.numel() for parameter in network.parameters())
 
 
+@pytest.mark.parametrize("model", ["wrn-50-2", "swrn-50-2", "swrn-50-1-2", "swrn-101-1-1"])
+def test_parameters_counted_are_those_of_the_network_for_imagenet(model: str) -> None:
+    with torch.device("meta"):
+        network = create_model(model, 1000)
+    assert count_parameters(model, "imagenet") == sum(each.numel() for each in network.parameters())
+
+
 def test_training_time_counts_on_the_paper_s_device_alone(make: Make, judge_claim: Judge) -> None:
     for hours, device, verdict in [
         (9.0, "NVIDIA GeForce GTX 1080 Ti", "reproduced"),
@@ -309,19 +359,24 @@ def test_training_time_counts_on_the_paper_s_device_alone(make: Make, judge_clai
 @pytest.mark.parametrize(
     ("rows", "verdict"),
     [
-        ({"step.swrn-28-10.batch128": 1.01, "step.swrn-28-10-2.batch128": 1.03}, "reproduced"),
-        ({"step.swrn-28-10.batch128": 1.01, "step.swrn-28-10-2.batch128": 1.08}, "close"),
-        ({"step.swrn-28-10.batch128": 1.01, "step.swrn-28-10-2.batch128": 1.30}, "not reproduced"),
-        ({"step.swrn-28-10.batch128": 1.01}, "not run"),
+        (["1.01,1.0,1.02,6", "1.03,1.02,1.04,6"], "reproduced"),
+        (["1.01,1.0,1.02,6", "1.08,1.07,1.09,6"], "close"),
+        (["1.01,1.0,1.02,6", "1.3,1.2,1.4,6"], "not reproduced"),
+        # Below the bound or above it, but not beyond the noise; and what may be above decides, be its median the lower.
+        (["1.01,1.0,1.02,6", "1.03,0.98,1.07,6"], "inconclusive"),
+        (["1.03,1.02,1.04,6", "1.01,0.9,1.2,6"], "inconclusive"),
+        (["1.01,1.0,1.02,6", "1.06,1.0,1.1,6"], "inconclusive"),
+        (["1.01,1.0,1.02,6", "1.01,,,1"], "inconclusive"),
+        (["1.01,1.0,1.02,6"], "not run"),
         (None, "not run"),
     ],
 )
-def test_the_cost_of_a_step(rows: dict[str, float] | None, verdict: str, judge_claim: Judge, tmp_path: Path) -> None:
+def test_the_cost_of_a_step(rows: list[str] | None, verdict: str, judge_claim: Judge, tmp_path: Path) -> None:
     rows_asked = ["step.swrn-28-10.batch128", "step.swrn-28-10-2.batch128"]
     if rows is not None:
         (tmp_path / "bench").mkdir()
-        lines = "".join(f"{name},{value},ratio (bf16),<= 1.02,yes\n" for name, value in rows.items())
-        (tmp_path / "bench" / "bench.csv").write_text("name,value,unit,bound,holds\n" + lines)
+        lines = "".join(f"{name},{row}\n" for name, row in zip(rows_asked, rows, strict=False))
+        (tmp_path / "bench" / "bench.csv").write_text("name,value,low,high,rounds\n" + lines)
         machine = {"device": "a processor", "threads": 2, "precision": "bf16"}
         (tmp_path / "bench" / "manifest.json").write_text(json.dumps(machine))
     found = judge_claim({"kind": "cost", "rows": rows_asked, "at_most": 1.05}, "quick").finding
@@ -341,10 +396,10 @@ def test_a_damaged_bench_is_told(judge_claim: Judge, tmp_path: Path) -> None:
     [(0.049, 0.951, "reproduced"), (0.951, 0.049, "not reproduced"), (0.05, 0.95, "inconclusive")],
 )
 def test_the_level_decides(p: float, contrary: float, verdict: str) -> None:
-    assert decided(p, contrary, 0.05) is Verdict(verdict)
+    assert decided(p, contrary, 0.05) == (Verdict(verdict), p, contrary)
 
 
-@pytest.mark.parametrize("claim", [VALUE, BELOW, REDUCTION, TIME], ids=lambda claim: claim["kind"])
+@pytest.mark.parametrize("claim", [VALUE, BELOW, NEAR, REDUCTION, TIME], ids=lambda claim: claim["kind"])
 @pytest.mark.parametrize("n", [1, 2])
 def test_seeds_too_few_at_another_scale_are_no_reason_to_wait_for_more(
     claim: dict[str, Any], n: int, make: Make, judge_claim: Judge

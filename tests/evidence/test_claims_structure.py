@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from softshare.evidence.claims import matrices
+from softshare.evidence.claims.matrices import off_diagonal, starts
 from softshare.evidence.claims.plain_weights import largest_similarity
 from softshare.evidence.paired import mcnemar
 from softshare.evidence.statistics import change_interval
@@ -86,6 +87,20 @@ def test_hard_sharing_in_every_seed(shared: Shared, judge_claim: Judge) -> None:
 def test_hard_sharing_in_some_seeds_only(without: int, verdict: str, shared: Shared, judge_claim: Judge) -> None:
     shared(DEEP, lambda seed, epoch, group: _apart() if seed < without else chess(seeded(seed, group)))
     assert judge_claim(NEAR_ONE).finding.verdict == verdict
+
+
+def test_seeds_that_are_alike_by_chance_alone_are_not_counted(shared: Shared, judge_claim: Judge) -> None:
+    """Three of five untrained seeds have a pair of 0.9 or more, which tells neither way."""
+    name = "cifar10/swrn-28-10-2/cifar"
+    apart = np.array([[np.cos(each), np.sin(each)] for each in np.arange(6) * np.pi / 6])
+
+    def coefficients(seed: int, epoch: int, group: int) -> np.ndarray:
+        return start(seeded(seed, group, 7), 6, 2) if seed < 3 else apart
+
+    shared(name, coefficients)
+    found = judge_claim({**NEAR_ONE, "setting": name}).finding
+    assert found.verdict == "inconclusive" and "in 0 of 5 seeds" in found.sentence
+    assert sum(count > 0 for count in found.details["pairs_by_seed"].values()) == 3
 
 
 def _apart() -> np.ndarray:
@@ -207,14 +222,31 @@ def test_settled_at_a_quarter(at: int, level: float, verdict: str, shared: Share
     assert found.details["first_stored_epoch"] == 1 and "after epoch 1 by" in found.sentence
 
 
-def test_half_settled_is_close(shared: Shared, judge_claim: Judge) -> None:
+@pytest.mark.parametrize(
+    ("level", "verdict"), [(0.95, "not reproduced"), (0.92, "inconclusive"), (0.87, "close"), (0.75, "reproduced")]
+)
+def test_the_level_decides_what_is_settled(level: float, verdict: str, shared: Shared, judge_claim: Judge) -> None:
     def coefficients(seed: int, epoch: int, group: int) -> np.ndarray:
-        return chess(seeded(seed, group)) + (0.6 * seeded(seed, group, 2).normal(size=(10, 8)) if epoch < 200 else 0)
+        return chess(seeded(seed, group)) + (0.5 * seeded(seed, group, 2).normal(size=(10, 8)) if epoch < 200 else 0)
 
     shared(DEEP, coefficients)
-    claim = {"kind": "similarity-settled", "setting": DEEP, "after": 0.025, "at_least": 0.99}
+    claim = {"kind": "similarity-settled", "setting": DEEP, "after": 0.025, "at_least": level}
     found = judge_claim(claim).finding
-    assert found.verdict == "close" and found.details["epoch"] == 5 and 0.2 < found.estimate < 0.99
+    assert found.p < 0.001 and found.details["epoch"] == 5, "each is more than chance"
+    assert found.estimate == pytest.approx(0.79, abs=0.02) and found.verdict == verdict, found.sentence
+
+
+def test_less_than_half_of_what_is_asked_for_is_not_close(shared: Shared, judge_claim: Judge) -> None:
+    """Nothing beyond chance is more than twice as far from 1 as 0.5 is: there half of the level counts."""
+
+    def coefficients(seed: int, epoch: int, group: int) -> np.ndarray:
+        return chess(seeded(seed, group)) + (1.5 * seeded(seed, group, 2).normal(size=(10, 8)) if epoch < 200 else 0)
+
+    shared(DEEP, coefficients)
+    claim = {"kind": "similarity-settled", "setting": DEEP, "after": 0.025, "at_least": 0.5}
+    found = judge_claim(claim).finding
+    assert found.p < 0.001 and found.estimate == pytest.approx(0.19, abs=0.02)
+    assert found.verdict == "not reproduced", found.sentence
 
 
 def test_where_nothing_has_moved_nothing_has_settled(shared: Shared, judge_claim: Judge) -> None:
@@ -417,11 +449,25 @@ def test_folding(
         assert 0 < first["mcnemar_p"] <= 1 and first["layers_at_most"] == 24
 
 
+def test_a_stage_that_folds_as_starts_do_tells_nothing(fold: Callable[..., None], judge_claim: Judge) -> None:
+    name = "cifar10/swrn-28-10-4/cifar"
+    claim = {**FOLDING, "setting": name, "stage": "stage2", "layers": {"of": 6, "to": 5}}
+    fold(name, [(5, 6, 26)] * 3, stage="abcdea")
+    found = judge_claim(claim).finding
+    share = np.mean([off_diagonal(each).max() >= 0.8 for each in starts(6, 4)[:1000]])
+    assert share == pytest.approx(0.4, abs=0.05) and found.p == pytest.approx(share**3)
+    assert found.verdict == "inconclusive" and "of 42 % of untrained stages" in found.sentence
+    fold(name, [(5, 6, 26)] * 5, stage="abcdea")
+    found = judge_claim(claim).finding
+    assert found.p == pytest.approx(share**5) and found.verdict == "reproduced"
+
+
 def test_folding_of_a_stage(fold: Callable[..., None], judge_claim: Judge) -> None:
     claim = {**FOLDING, "stage": "stage2", "layers": {"of": 10, "to": 4}}
     fold(DEEP, [(5, 6, 30)] * 3)
     found = judge_claim(claim).finding
     assert found.verdict == "reproduced" and "stage2: 4, 4, 4 of 10 layers left" in found.sentence
+    assert found.p is not None and found.p < 0.001
     assert judge_claim({**claim, "layers": {"of": 10, "to": 3}}).finding.verdict == "close"
     found = judge_claim({**claim, "stage": "stage7"}).finding
     assert found.verdict == "not run" and "is no result of folding" in found.sentence

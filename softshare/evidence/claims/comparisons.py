@@ -1,11 +1,11 @@
-"""Claims that hold the test errors of two settings against each other: rules 2 and 3."""
+"""Claims that hold the test errors of two settings against each other: less, no more, alike."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from softshare.evidence.claims.finding import Finding, chance, decided, number, span
+from softshare.evidence.claims.finding import Finding, chance_of, decided, number, span
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.gather import CellEvidence
@@ -25,9 +25,57 @@ def judge_direction(claim: Claim, ground: Ground) -> Finding:
         Verdict.NOT_REPRODUCED: f"{one} errs more than {other}, not less",
         Verdict.INCONCLUSIVE: f"whether {one} errs less than {other} cannot be told",
     }
-    p, contrary, words = found.p_less(), found.p_more(), f"{{}}: {_difference(found)}, one-sided {{}}"
-    test = f"one-sided t-test, {found.how}"
-    return tested(found, p, contrary, ground, said, words, test=test, unit=UNIT, bound=0.0)
+    return tested(
+        found,
+        (found.p_less(), found.p_more()),
+        ground.alpha,
+        lambda verdict, p: f"{said[verdict]}: {_difference(found)}, one-sided {p}",
+        test=f"one-sided t-test, {found.how}",
+        unit=UNIT,
+        bound=0.0,
+    )
+
+
+def judge_lowest(claim: Claim, ground: Ground) -> Finding:
+    """Whether one setting errs less than each of several others.
+
+    Its p is the largest of theirs (intersection-union test); that of the contrary, that it errs more than any, is the
+    least, times their number.
+    """
+    one, others = claim.setting("setting"), claim.others
+    pairs = [ground.pair_of(one, other) for other in others]
+    found = [compare(lower.errors_by_seed, higher.errors_by_seed, FEWEST_SEEDS) for lower, higher in pairs]
+    verdict, p, contrary = decided(
+        _worst([each.p_less() for each in found], max),
+        _worst([each.p_more() for each in found], lambda ps: min(1.0, len(ps) * min(ps))),
+        ground.alpha,
+    )
+    best = min(range(len(pairs)), key=lambda at: -found[at].difference)  # the one that it is least below
+    names = names_of(*pairs[best])
+    said = {
+        Verdict.REPRODUCED: f"{names[0]} errs less than each of the {len(pairs)} others, least so than {names[1]}",
+        Verdict.NOT_REPRODUCED: f"{names[0]} errs more than some of the {len(pairs)} others, most so than {names[1]}",
+        Verdict.INCONCLUSIVE: f"whether {names[0]} errs less than each of {len(pairs)} others cannot be told; "
+        f"nearest is {names[1]}",
+    }[verdict]
+    return Finding(
+        verdict=verdict,
+        sentence=f"{said}: {_difference(found[best])}, {chance_of(verdict, p, contrary)}",
+        test=f"one-sided t-tests against each of {len(pairs)} (intersection-union)",
+        n=min(min(each.n) for each in found),
+        estimate=found[best].difference,
+        unit=UNIT,
+        interval=found[best].interval,
+        bound=0.0,
+        p=p,
+        p_contrary=contrary,
+        details={"differences": {str(other): each.difference for other, each in zip(others, found, strict=True)}},
+    )
+
+
+def _worst(ps: Sequence[float | None], of: Callable[[list[float]], float]) -> float | None:
+    known = [p for p in ps if p is not None]
+    return of(known) if len(known) == len(ps) else None
 
 
 def judge_no_worse(claim: Claim, ground: Ground) -> Finding:
@@ -44,9 +92,15 @@ def judge_no_worse(claim: Claim, ground: Ground) -> Finding:
         Verdict.NOT_REPRODUCED: f"the error of {one} is more than {margin:g} points above that of {other}",
         Verdict.INCONCLUSIVE: f"whether the error of {one} is {margin:g} points above that of {other} cannot be told",
     }
-    p, contrary, words = found.p_less(margin), found.p_more(margin), f"{{}}: {_difference(found)}, {{}}"
-    test = f"the upper of two one-sided t-tests with a margin of {margin:g}, {found.how}"
-    return tested(found, p, contrary, ground, said, words, test=test, unit=UNIT, bound=margin)
+    return tested(
+        found,
+        (found.p_less(margin), found.p_more(margin)),
+        ground.alpha,
+        lambda verdict, p: f"{said[verdict]}: {_difference(found)}, {p}",
+        test=f"the upper of two one-sided t-tests with a margin of {margin:g}, {found.how}",
+        unit=UNIT,
+        bound=margin,
+    )
 
 
 def judge_alike(claim: Claim, ground: Ground) -> Finding:
@@ -60,18 +114,22 @@ def judge_alike(claim: Claim, ground: Ground) -> Finding:
         Verdict.NOT_REPRODUCED: f"{first} and {second} differ by {margin:g} points or more",
         Verdict.INCONCLUSIVE: f"whether {first} and {second} are within {margin:g} points cannot be told",
     }
-    p, contrary, words = found.p_alike(margin), found.p_apart(margin), f"{{}}: {_difference(found)}, {{}}"
-    test = f"two one-sided t-tests (TOST) with a margin of {margin:g}, {found.how}"
-    return tested(found, p, contrary, ground, said, words, test=test, unit=UNIT, bound=margin)
+    return tested(
+        found,
+        (found.p_alike(margin), found.p_apart(margin)),
+        ground.alpha,
+        lambda verdict, p: f"{said[verdict]}: {_difference(found)}, {p}",
+        test=f"two one-sided t-tests (TOST) with a margin of {margin:g}, {found.how}",
+        unit=UNIT,
+        bound=margin,
+    )
 
 
 def tested(
     found: TTest,
-    p: float | None,
-    p_contrary: float | None,
-    ground: Ground,
-    said: Mapping[Verdict, str],
-    words: str,
+    ps: tuple[float | None, float | None],
+    alpha: float,
+    sentence: Callable[[Verdict, str], str],
     *,
     test: str,
     unit: str,
@@ -82,11 +140,9 @@ def tested(
 
     Args:
         found: The test.
-        p: Small where the claim holds.
-        p_contrary: Small where its contrary does.
-        ground: The runs, and the level of the test.
-        said: What is said of the claim, by its verdict.
-        words: The sentence, with places for what is said and for p.
+        ps: Small where the claim holds; small where its contrary does.
+        alpha: The level of both.
+        sentence: What is said, given the verdict and the p that it rests on.
         test: The test in words.
         unit: Of the difference.
         bound: What the difference is held against.
@@ -95,10 +151,10 @@ def tested(
     Raises:
         UnansweredError: The runs show no spread.
     """
-    verdict = decided(p, p_contrary, ground.alpha)
+    verdict, p, contrary = decided(*ps, alpha)
     return Finding(
         verdict=verdict,
-        sentence=words.format(said[verdict], chance(p or 0)),
+        sentence=sentence(verdict, chance_of(verdict, p, contrary)),
         test=test,
         n=min(found.n),
         estimate=found.difference,
@@ -106,6 +162,7 @@ def tested(
         interval=found.interval,
         bound=bound,
         p=p,
+        p_contrary=contrary,
         details=details or {},
     )
 

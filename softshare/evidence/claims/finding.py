@@ -22,7 +22,8 @@ class Finding:
         unit: Of the estimate, its interval and the bound.
         interval: 95 % interval of the estimate.
         bound: What the estimate is held against: 0 for a direction, a margin, a level, the paper's value.
-        p: Small where the claim holds; of the test that the verdict rests on.
+        p: Small where the claim holds: "reproduced" rests on it.
+        p_contrary: Small where the contrary holds: where there is one, "not reproduced" rests on it.
         details: What else was found, such as values by seed.
         notes: What a reader should know.
         at: Where the verdict was reached, where that is no scale: the architecture, the bench.
@@ -37,6 +38,7 @@ class Finding:
     interval: tuple[float, float] | None = None
     bound: float | None = None
     p: float | None = None
+    p_contrary: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     at: str = ""
@@ -50,8 +52,8 @@ class UnansweredError(Exception):
         self.verdict, self.reason = verdict, reason
 
 
-def decided(p: float | None, p_contrary: float | None, alpha: float) -> Verdict:
-    """The verdict of a test in a direction: shown, its contrary shown, or neither.
+def decided(p: float | None, p_contrary: float | None, alpha: float) -> tuple[Verdict, float, float]:
+    """The verdict of a test in a direction: shown, its contrary shown, or neither; and both p, which are known then.
 
     Raises:
         UnansweredError: The runs show no spread, so that no p can be told.
@@ -59,8 +61,8 @@ def decided(p: float | None, p_contrary: float | None, alpha: float) -> Verdict:
     if p is None or p_contrary is None:
         raise UnansweredError(Verdict.INCONCLUSIVE, "the runs show no spread between seeds: no test can be made")
     if p < alpha:
-        return Verdict.REPRODUCED
-    return Verdict.NOT_REPRODUCED if p_contrary < alpha else Verdict.INCONCLUSIVE
+        return Verdict.REPRODUCED, p, p_contrary
+    return Verdict.NOT_REPRODUCED if p_contrary < alpha else Verdict.INCONCLUSIVE, p, p_contrary
 
 
 def within(value: float, bound: float) -> Verdict:
@@ -94,3 +96,8 @@ def span(interval: Sequence[float] | None, decimals: int = 2) -> str:
 def chance(p: float) -> str:
     """A probability for a reader."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def chance_of(verdict: Verdict, p: float, p_contrary: float) -> str:
+    """The probability that a verdict rests on, for a reader."""
+    return f"{chance(p_contrary)} for the contrary" if verdict is Verdict.NOT_REPRODUCED else chance(p)

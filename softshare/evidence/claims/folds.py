@@ -1,4 +1,4 @@
-"""Claims on folding: what `softshare fold` measured on the test images of each run (rule 4)."""
+"""Claims on folding: what `softshare fold` measured on the test images of each run ."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from softshare.errors import UserError
 from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, chance, number
 from softshare.evidence.claims.ground import Ground
+from softshare.evidence.claims.matrices import starts
 from softshare.evidence.claims.reading import Claim
+from softshare.evidence.claims.similarities import templates_of
 from softshare.evidence.folding import FoldedAt, read_folding_of
+from softshare.evidence.gather import CellEvidence
 from softshare.evidence.runfolder import Record
 from softshare.evidence.statistics import change_interval
 from softshare.evidence.verdict import Verdict
+from softshare.names import parse_model_name
+from softshare.sharing.clusters import cluster_layers
 
 FILE = "folding/folding.json"
+_STARTS = 1000
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,8 @@ def judge_folding(claim: Claim, ground: Ground) -> Finding:
     The paper shows one network, so most of the seeds are asked: a seed agrees where no more layers are left and the
     error rises by no more than told; it contradicts where more are left, or where the rise is more by its 95 %
     interval over the test images; otherwise it cannot tell. "Close" is a typical network that saves half as much, at
-    no more than twice the cost.
+    no more than twice the cost. With fewer templates than layers a stage folds at its start already, by chance: more
+    seeds must agree than would of such starts.
     """
     test, setting = claim.test, claim.setting("setting")
     found = ground.runs(setting)
@@ -68,16 +76,25 @@ def judge_folding(claim: Claim, ground: Ground) -> Finding:
     layers = ", ".join(str(each.after) for each in seeds.values())
     told = f"{where}{layers} of {before} layers left, error {number(increase)} points higher at the median"
     ps = [each.p for each in seeds.values()]
+    verdict = _verdict(agree, contradict, len(seeds), increase <= 2 * bound and left <= (1 + share) / 2)
+    at_start = _at_start(found, test["threshold"], next(iter(folds.values()))) if "stage" in test else None
+    p = None if at_start is None else float(stats.binom.sf(agree - 1, len(seeds), at_start))
+    if verdict is Verdict.REPRODUCED and p is not None and p >= ground.alpha:
+        verdict = Verdict.INCONCLUSIVE
+    if at_start is not None and p is not None:
+        told += f"; so few layers are left of {100 * at_start:.0f} % of untrained stages, {chance(p)}"
     return Finding(
-        verdict=_verdict(agree, contradict, len(seeds), increase <= 2 * bound and left <= (1 + share) / 2),
+        verdict=verdict,
         sentence=f"folded at {test['threshold']:g}, {agree} of {len(seeds)} seeds agree: {told}; "
         f"McNemar's {chance(min(ps))} at the least",
-        test="each network before and after on the same test images; most of the seeds decide",
+        test="each network before and after on the same test images; most of the seeds decide"
+        + ("" if p is None else ", if more than of orthogonal starts (binomial)"),
         n=len(seeds),
         estimate=increase,
         unit="percentage points",
         interval=None,
         bound=bound,
+        p=p,
         details={
             "by_seed": {
                 str(seed): {
@@ -93,6 +110,14 @@ def judge_folding(claim: Claim, ground: Ground) -> Finding:
         },
         notes=(f"left out: {by_reason(wrong)}",) if wrong else (),
     )
+
+
+def _at_start(found: CellEvidence, threshold: float, at_most: int) -> float:
+    """The share of orthogonal starts of a stage that fold to so many layers or fewer."""
+    assert found.cell.run is not None
+    layers = parse_model_name(found.cell.run.model).layers
+    matrices = starts(layers, min(templates_of(found), layers))[:_STARTS]
+    return float(np.mean([len(set(cluster_layers(each, threshold))) <= at_most for each in matrices]))
 
 
 def _verdict(agree: int, contradict: int, seeds: int, close: bool) -> Verdict:

@@ -77,7 +77,10 @@ class Ground:
         Raises:
             UnansweredError: As `runs`, the same network stands in for both, or theirs are not of one kind.
         """
-        first, second = claim.setting(one), claim.setting(other)
+        return self.pair_of(claim.setting(one), claim.setting(other), enough)
+
+    def pair_of(self, first: Setting, second: Setting, enough: bool = True) -> tuple[CellEvidence, CellEvidence]:
+        """As `pair`, of two settings."""
         ours, base = self.scale.stand_in(first), self.scale.stand_in(second)
         if ours is not None and ours == base:
             raise UnansweredError(

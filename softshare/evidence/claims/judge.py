@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,14 @@ class JudgedClaim:
         claim: The claim.
         finding: What was found.
         p_holm: Its p adjusted for the number of claims tested; the verdict rests on the plain one.
+        p_contrary_holm: The same of the contrary.
         runs: What was run for each of its settings, in plain values.
     """
 
     claim: Claim
     finding: Finding
     p_holm: float | None
+    p_contrary_holm: float | None
     runs: tuple[dict[str, Any], ...]
 
 
@@ -98,13 +100,18 @@ def judge_claims(plan: Plan, results: Path, bench: Path | None = None, root: Pat
     claims = read_claims(root)
     ground = find_ground(claims, plan, results, bench or results.parent / "bench", root)
     findings = [_found(claim, ground) for claim in claims.claims]
-    tested = [index for index, finding in enumerate(findings) if finding.p is not None]
-    adjusted = dict(zip(tested, holm([findings[index].p or 0.0 for index in tested]), strict=True))
+    for_them, against = (_adjusted([getattr(each, key) for each in findings]) for key in ("p", "p_contrary"))
     judged = tuple(
-        JudgedClaim(claim, finding, adjusted.get(index), tuple(map(ground.describe, claim.settings)))
-        for index, (claim, finding) in enumerate(zip(claims.claims, findings, strict=True))
+        JudgedClaim(claim, finding, p, p_contrary, tuple(map(ground.describe, claim.settings)))
+        for claim, finding, p, p_contrary in zip(claims.claims, findings, for_them, against, strict=True)
     )
     return Judged(plan.scale.name, plan.scale.is_paper, claims, judged)
+
+
+def _adjusted(ps: Sequence[float | None]) -> list[float | None]:
+    """Each p after Holm, for as many as there are."""
+    adjusted = iter(holm([p for p in ps if p is not None]))
+    return [None if p is None else next(adjusted) for p in ps]
 
 
 def _found(claim: Claim, ground: Ground) -> Finding:
@@ -128,11 +135,13 @@ def _judge_waiting(claim: Claim, ground: Ground) -> Finding:
 
 _JUDGES: dict[str, Callable[[Claim, Ground], Finding]] = {
     "direction": comparisons.judge_direction,
+    "lowest": comparisons.judge_lowest,
     "no-worse": comparisons.judge_no_worse,
     "alike": comparisons.judge_alike,
     "value": values.judge_value,
     "reduction": values.judge_reduction,
     "below": values.judge_below,
+    "near": values.judge_near,
     "parameters": parameters.judge_parameters,
     "parameter-ratio": parameters.judge_parameter_ratio,
     "folding": folds.judge_folding,

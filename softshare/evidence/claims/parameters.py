@@ -7,23 +7,31 @@ from softshare.evidence.claims.finding import Finding, number
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.verdict import Verdict
-from softshare.names import DATASETS, WideResNetName, parse_model_name
+from softshare.names import DATASETS, BottleneckName, WideResNetName, parse_model_name
 
 AT = "the architecture"
+_IMAGENET_CLASSES = 1000
 
 
 def count_parameters(model: str, dataset: str) -> int:
-    """Parameters of a (soft-shared) Wide ResNet on color images.
-
-    Three stages of 16w, 32w and 64w channels. All 3x3 convolutions of a stage but the first block's two share k
-    templates, with k coefficients each.
+    """Parameters of a (soft-shared) Wide ResNet on color images (section 4.1), or of one for ImageNet (section 4.2).
 
     Raises:
-        UserError: The model is no Wide ResNet.
+        UserError: The model is neither.
     """
     name = parse_model_name(model)
-    if not isinstance(name, WideResNetName):
-        raise UserError("is no Wide ResNet: its parameters are not counted here", key="model", value=model)
+    if isinstance(name, WideResNetName):
+        return _of_wide_resnet(name, DATASETS[dataset])
+    if isinstance(name, BottleneckName) and dataset == "imagenet":
+        return _of_bottlenecks(name, _IMAGENET_CLASSES)
+    raise UserError(f"its parameters on {dataset} are not counted here", key="model", value=model)
+
+
+def _of_wide_resnet(name: WideResNetName, classes: int) -> int:
+    """Three stages of 16w, 32w and 64w channels.
+
+    All 3x3 convolutions of a stage but the first block's two share k templates, with k coefficients each.
+    """
     total, into = 3 * 3 * 3 * 16, 16
     for stage in range(3):
         out, stride = 16 * name.width * 2**stage, 1 if stage == 0 else 2
@@ -33,7 +41,25 @@ def count_parameters(model: str, dataset: str) -> int:
         templates = (name.templates or name.layers) if name.shared else name.layers
         total += 9 * out * out * templates + (name.layers * templates if name.shared else 0)
         into = out
-    return total + 2 * into + (into + 1) * DATASETS[dataset]
+    return total + 2 * into + (into + 1) * classes
+
+
+def _of_bottlenecks(name: BottleneckName, classes: int) -> int:
+    """Four stages of 256, 512, 1024 and 2048 channels, their 3x3 convolutions between 64w, 128w, 256w and 512w.
+
+    A stage's 3x3 convolutions share k templates, its last 1x1 convolutions do, and its first but for the first block's,
+    which has other channels.
+    """
+    total, into = 7 * 7 * 3 * 64 + 2 * 64, 64
+    for stage, blocks in enumerate(name.blocks):
+        inner, out = 64 * name.width * 2**stage, 256 * 2**stage
+        total += into * inner + into * out + 2 * out  # the first block's own: its first convolution, and its shortcut
+        for weight, layers in ((inner * out, blocks - 1), (9 * inner**2, blocks), (inner * out, blocks)):
+            templates = (name.templates or layers) if name.shared else layers
+            total += templates * weight + (layers * templates if name.shared else 0)
+        total += blocks * 2 * (2 * inner + out)
+        into = out
+    return total + (into + 1) * classes
 
 
 def judge_parameters(claim: Claim, ground: Ground) -> Finding:

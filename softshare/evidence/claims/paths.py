@@ -12,6 +12,7 @@ from softshare.evidence.claims.finding import Finding, UnansweredError, number, 
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.matrices import off_diagonal
 from softshare.evidence.claims.reading import Claim
+from softshare.evidence.claims.similarities import plain
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.path_runs import scores_of
 from softshare.evidence.path_scores import PathScores
@@ -86,13 +87,16 @@ def _compared(claim: Claim, ground: Ground, value: Callable[[PathScores], float]
         Verdict.INCONCLUSIVE: f"whether {one} is above {other} cannot be told",
     }
     by = f"by {number(found.difference, 3)} ({span(found.interval, 3)}; {found.how})"
-    p, contrary, words = found.p_more(), found.p_less(), f"{what}: {{}}, {by}, one-sided {{}}"
-    test = f"one-sided t-test of {what}, {found.how}"
-    details = {
-        "higher_by_seed": {str(seed): value for seed, value in ours.items()},
-        "lower_by_seed": {str(seed): value for seed, value in base.items()},
-    }
-    return tested(found, p, contrary, ground, said, words, test=test, unit=UNIT, bound=0.0, details=details)
+    return tested(
+        found,
+        (found.p_more(), found.p_less()),
+        ground.alpha,
+        lambda verdict, p: f"{what}: {said[verdict]}, {by}, one-sided {p}",
+        test=f"one-sided t-test of {what}, {found.how}",
+        unit=UNIT,
+        bound=0.0,
+        details={"higher_by_seed": plain(ours), "lower_by_seed": plain(base)},
+    )
 
 
 def _by_seed(found: CellEvidence, ground: Ground, value: Callable[[PathScores], float]) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""The claims of the paper as `reports/paper/claims.yaml` fixes them before any run."""
+"""The claims of the paper as `reports/paper/claims.yaml` fixes them before the runs that answer them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,12 @@ class Claim:
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The paper's settings that are held against each other or against a number."""
-        return tuple(self.setting(key) for key in SETTING_KEYS if key in self.test)
+        return (*(self.setting(key) for key in SETTING_KEYS if key in self.test), *self.others)
+
+    @property
+    def others(self) -> tuple[Setting, ...]:
+        """Settings that one is held against, each by itself."""
+        return tuple(Setting(*name.split("/")) for name in self.test.get("others", ()))
 
     def setting(self, key: str) -> Setting:
         """The setting under a key of the test."""
@@ -60,6 +65,7 @@ class Claims:
     Attributes:
         source: Which text the claims are taken from.
         notes: What a reader of all verdicts should know.
+        changes: What was changed after the first runs, when, and before which others.
         alpha: Level of every test.
         claims: In the file's order.
         tables: Tables of the paper that claims name, by name.
@@ -67,6 +73,7 @@ class Claims:
 
     source: str
     notes: tuple[str, ...]
+    changes: tuple[str, ...]
     alpha: float
     claims: tuple[Claim, ...]
     tables: dict[str, PaperTable]
@@ -93,7 +100,8 @@ def read_claims(root: Path | None = None) -> Claims:
             raise UserError("stands there twice", file=file, key=f"claims.{index}.id", value=claim.id)
         seen.add(claim.id)
         _Checks(root, file, f"claims.{index}.test", tables).check(claim)
-    return Claims(raw["source"], tuple(note.strip() for note in raw.get("notes", ())), raw["alpha"], claims, tables)
+    notes, changes = (tuple(text.strip() for text in raw.get(key, ())) for key in ("notes", "changes"))
+    return Claims(raw["source"], notes, changes, raw["alpha"], claims, tables)
 
 
 @dataclass(frozen=True)
@@ -105,12 +113,12 @@ class _Checks:
 
     def check(self, claim: Claim) -> None:
         test = claim.test
-        for key in SETTING_KEYS:
-            if key in test:
-                dataset, model, recipe = test[key].split("/")
-                self._dataset(key, dataset)
-                self._model(key, model)
-                self._one_of("recipe", key, recipe, names_in(self.root / "config" / "recipes"))
+        named = [(key, test[key]) for key in SETTING_KEYS if key in test]
+        for key, setting in [*named, *(("others", other) for other in test.get("others", ()))]:
+            dataset, model, recipe = setting.split("/")
+            self._dataset(key, dataset)
+            self._model(key, model)
+            self._one_of("recipe", key, recipe, names_in(self.root / "config" / "recipes"))
         for key in ("model", "over"):
             if key in test:
                 self._model(key, test[key])

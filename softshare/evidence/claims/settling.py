@@ -17,9 +17,10 @@ def judge_settled(claim: Claim, ground: Ground) -> Finding:
     """Whether the matrices after a fraction of the training correlate with the final ones, to a level.
 
     Asked of the seeds whose final matrices show hard sharing beyond a start's, as `judge_near_one` tells it: with fewer
-    templates than layers a start has a pattern of its own, and where nothing moved it correlates with itself. "Close"
-    is more than chance yet below the level; "not reproduced" is no more than chance and, by the 95 % interval over
-    seeds, below the level.
+    templates than layers a start has a pattern of its own, and where nothing moved it correlates with itself. Matrices
+    of one training are more alike than chance from early on, so the level decides: "close" is at most
+    twice as far from 1 as asked for and at least half the level, "not reproduced" is below that and, by the 95 %
+    interval over seeds, below the level.
     """
     found, stored = ground.similarities(claim.setting("setting"))
     templates = templates_of(found)
@@ -37,10 +38,11 @@ def judge_settled(claim: Claim, ground: Ground) -> Finding:
     ground.require_enough(found, len(by_seed), f"{what}, with any structure in it")
     assert p is not None
     mean, interval = float(np.mean(list(by_seed.values()))), seeds_interval(list(by_seed.values()))
-    if p < ground.alpha:
+    near = mean >= max(1 - 2 * (1 - level), level / 2)
+    if p < ground.alpha and near:
         verdict = Verdict.REPRODUCED if mean >= level else Verdict.CLOSE
     else:
-        below = interval is not None and interval[1] < level
+        below = not near and interval is not None and interval[1] < level
         verdict = Verdict.NOT_REPRODUCED if below else Verdict.INCONCLUSIVE
     first = min(min(epochs) for epochs, _ in stored.values())
     at_first = correlation_with_final(_at_epoch({seed: stored[seed] for seed in by_seed}, first), shows)[0]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from softshare.evidence.claims.comparisons import names_of
-from softshare.evidence.claims.finding import Finding, UnansweredError, chance, decided, number, span
+from softshare.evidence.claims.comparisons import names_of, tested
+from softshare.evidence.claims.finding import Finding, UnansweredError, chance, number, span
 from softshare.evidence.claims.ground import Ground, Stored
 from softshare.evidence.claims.matrices import (
     Matrices,
@@ -53,29 +53,32 @@ def judge_all_one(claim: Claim, ground: Ground) -> Finding:
 def judge_near_one(claim: Claim, ground: Ground) -> Finding:
     """Whether in every seed some pair of layers is alike, and more so than by chance of the start.
 
-    The claim is one of all seeds, so its p is the largest of theirs (intersection-union test).
+    A seed agrees where both hold, contradicts where no pair is alike, and otherwise cannot tell. The claim is one of
+    all seeds, so its p is the largest of theirs (intersection-union test).
     """
     found, stored = ground.similarities(claim.setting("setting"))
     level, templates, final = claim.test["at_least"], templates_of(found), final_matrices(stored)
     largest = {seed: max(float(off_diagonal(each).max()) for each in groups) for seed, groups in final.items()}
     pairs = {seed: sum(int((off_diagonal(each) >= level).sum()) for each in groups) for seed, groups in final.items()}
     of_all = sum(len(off_diagonal(each)) for each in next(iter(final.values())))
-    p = max(p_of_largest(groups, templates) for groups in final.values())
-    held = sum(count > 0 for count in pairs.values())
+    by_chance = {seed: p_of_largest(groups, templates) for seed, groups in final.items()}
+    held = sum(pairs[seed] > 0 and by_chance[seed] < ground.alpha for seed in pairs)
     verdict = _of_seeds(held, len(pairs))
-    if verdict is Verdict.REPRODUCED and p >= ground.alpha:
+    if verdict is Verdict.NOT_REPRODUCED and 2 * sum(count == 0 for count in pairs.values()) < len(pairs):
         verdict = Verdict.INCONCLUSIVE
+    p = max(by_chance.values())
     return Finding(
         verdict=verdict,
-        sentence=f"in {held} of {len(pairs)} seeds of {found.cell.run} some layers are alike to {level:g} or more "
-        f"({min(pairs.values())} to {max(pairs.values())} of {of_all} pairs); among starts {chance(p)} at most",
+        sentence=f"in {held} of {len(pairs)} seeds of {found.cell.run} some layers are alike to {level:g} or more, and "
+        f"more so than by chance ({min(pairs.values())} to {max(pairs.values())} of {of_all} pairs a seed); among "
+        f"starts {chance(p)} at most",
         test="every seed against simulated orthogonal starts",
         n=len(pairs),
         estimate=float(np.mean(list(pairs.values()))),
         unit=f"pairs of {of_all}",
         bound=1.0,
         p=p,
-        details={"pairs_by_seed": plain(pairs), "largest_by_seed": plain(largest)},
+        details={"pairs_by_seed": plain(pairs), "largest_by_seed": plain(largest), "p_by_seed": plain(by_chance)},
     )
 
 
@@ -157,26 +160,22 @@ def judge_higher(claim: Claim, ground: Ground) -> Finding:
         for _, stored in (ground.similarities(claim.setting(key)) for key in ("higher", "lower"))
     )
     found = compare(more, less, FEWEST_SEEDS)
-    p = found.p_more()
-    verdict = decided(p, found.p_less(), ground.alpha)
     one, other = names_of(higher, lower)
     said = {
         Verdict.REPRODUCED: f"layers of {one} are more alike than those of {other}",
         Verdict.NOT_REPRODUCED: f"layers of {one} are less alike than those of {other}",
         Verdict.INCONCLUSIVE: f"whether layers of {one} are more alike than those of {other} cannot be told",
-    }[verdict]
+    }
     at_start = [_at_start(cell)[0] for cell in (higher, lower)]
-    return Finding(
-        verdict=verdict,
-        sentence=f"{said}: by {number(found.difference)} ({span(found.interval)}; {found.how}), one-sided "
-        f"{chance(p or 0)}; at the start by {number(at_start[0] - at_start[1])}",
+    by = f"by {number(found.difference)} ({span(found.interval)}; {found.how})"
+    return tested(
+        found,
+        (found.p_more(), found.p_less()),
+        ground.alpha,
+        lambda verdict, p: f"{said[verdict]}: {by}, one-sided {p}; at the start by {number(at_start[0] - at_start[1])}",
         test="one-sided t-test of the mean similarity, " + found.how,
-        n=min(found.n),
-        estimate=found.difference,
         unit="similarity",
-        interval=found.interval,
         bound=0.0,
-        p=p,
     )
 
 

@@ -1,11 +1,12 @@
-"""Claims that hold what was measured against a number: rule 1, and numbers quoted from others."""
+"""Claims that hold what was measured against a number: the paper's, within the band of chance, and others' numbers."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from softshare.evidence.claims.comparisons import names_of
-from softshare.evidence.claims.finding import Finding, UnansweredError, chance, decided, number, span
+from softshare.evidence.claims.comparisons import names_of, tested
+from softshare.evidence.claims.finding import Finding, UnansweredError, chance_of, decided, number, span
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.lines import Line, judged_line
@@ -29,7 +30,7 @@ def judge_value(claim: Claim, ground: Ground) -> Finding:
     return Finding(
         verdict=judged.verdict,
         sentence=sentence,
-        test="rule 1: distance from the paper's mean against the spread between seeds",
+        test="distance from the paper's mean against the band of chance (t interval, spread between seeds)",
         n=judged.n,
         estimate=judged.mean,
         unit=UNIT,
@@ -43,22 +44,15 @@ def judge_value(claim: Claim, ground: Ground) -> Finding:
 def judge_below(claim: Claim, ground: Ground) -> Finding:
     """Whether the mean error is below a quoted number, which is taken as exact."""
     line, whose = _line(claim, ground, "setting", "row"), claim.test["quoted_row"]
-    quoted = ground.claims.tables[claim.test["table"]].rows[whose].values[claim.setting("setting").dataset]
-    assert quoted is not None  # by read_claims
-    if line.judgement.verdict is Verdict.NOT_COMPARABLE:
-        ours = line.judgement.mean
-        assert ours is not None  # by _line
-        what = f"{number(ours)} % is no answer to {quoted:g} % of {whose}: {_why_not(ground, line)}"
-        raise UnansweredError(Verdict.NOT_COMPARABLE, what)
+    quoted = _quoted(claim, ground, line)
     found = one_sample(line.evidence.errors)
-    p = found.p_less(quoted)
-    verdict = decided(p, found.p_more(quoted), ground.alpha)
+    verdict, p, contrary = decided(found.p_less(quoted), found.p_more(quoted), ground.alpha)
     said = {
         Verdict.REPRODUCED: "is below",
         Verdict.NOT_REPRODUCED: "is above",
         Verdict.INCONCLUSIVE: "cannot be told from",
     }[verdict]
-    told = f"{span(found.interval)}; {found.how}; one-sided {chance(p or 0)}"
+    told = f"{span(found.interval)}; {found.how}; one-sided {chance_of(verdict, p, contrary)}"
     return Finding(
         verdict=verdict,
         sentence=f"{number(found.difference)} % {said} {quoted:g} % of {whose} ({told})",
@@ -69,12 +63,37 @@ def judge_below(claim: Claim, ground: Ground) -> Finding:
         interval=found.interval,
         bound=quoted,
         p=p,
+        p_contrary=contrary,
         notes=line.notes,
     )
 
 
+def judge_near(claim: Claim, ground: Ground) -> Finding:
+    """Whether the mean error is within a margin of a quoted number, which is taken as exact: both one-sided tests."""
+    line, whose, margin = _line(claim, ground, "setting", "row"), claim.test["quoted_row"], claim.test["margin"]
+    quoted = _quoted(claim, ground, line)
+    found = one_sample([error - quoted for error in line.evidence.errors])
+    run = line.evidence.cell.run
+    said = {
+        Verdict.REPRODUCED: f"{run} is within {margin:g} points of",
+        Verdict.NOT_REPRODUCED: f"{run} is {margin:g} points or more from",
+        Verdict.INCONCLUSIVE: f"whether {run} is within {margin:g} points cannot be told of",
+    }
+    by = f"difference {number(found.difference)} points ({span(found.interval)}; {found.how})"
+    finding = tested(
+        found,
+        (found.p_alike(margin), found.p_apart(margin)),
+        ground.alpha,
+        lambda verdict, p: f"{said[verdict]} {quoted:g} % of {whose}: {by}, {p}",
+        test=f"two one-sided t-tests (TOST) of a mean around {quoted:g} with a margin of {margin:g}, {found.how}",
+        unit="percentage points",
+        bound=margin,
+    )
+    return replace(finding, notes=line.notes)
+
+
 def judge_reduction(claim: Claim, ground: Ground) -> Finding:
-    """Whether one error is lower than another by the paper's share of it: rule 1, spreads carried over (delta method).
+    """Whether one error is lower than another by the paper's share of it: as `judge_value`, by the delta method.
 
     Both means are noisy, ours and the paper's alike, so the band is far wider than the share's two digits suggest.
     """
@@ -104,7 +123,7 @@ def judge_reduction(claim: Claim, ground: Ground) -> Finding:
     return Finding(
         verdict=verdict,
         sentence=sentence,
-        test="rule 1 for a share of an error",
+        test="distance from the paper's share against the band of chance (spreads carried over by the delta method)",
         n=n,
         estimate=reduction,
         unit=UNIT,
@@ -129,6 +148,23 @@ def _line(claim: Claim, ground: Ground, setting_key: str, row_key: str) -> Line:
     if line.judgement.verdict is not Verdict.NOT_COMPARABLE:
         ground.require_enough(found, len(found.complete), "are complete")
     return line
+
+
+def _quoted(claim: Claim, ground: Ground, line: Line) -> float:
+    """The quoted number that a line is held against.
+
+    Raises:
+        UnansweredError: What was run is not what the paper ran.
+    """
+    whose = claim.test["quoted_row"]
+    quoted = ground.claims.tables[claim.test["table"]].rows[whose].values[claim.setting("setting").dataset]
+    assert quoted is not None  # by read_claims
+    if line.judgement.verdict is Verdict.NOT_COMPARABLE:
+        ours = line.judgement.mean
+        assert ours is not None  # by _line
+        what = f"{number(ours)} % is no answer to {quoted:g} % of {whose}: {_why_not(ground, line)}"
+        raise UnansweredError(Verdict.NOT_COMPARABLE, what)
+    return quoted
 
 
 def _why_not(ground: Ground, *lines: Line) -> str:

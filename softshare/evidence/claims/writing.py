@@ -50,11 +50,12 @@ def to_json(judged: Judged) -> dict[str, Any]:
         "is_paper": judged.is_paper,
         "source": judged.claims.source,
         "notes": list(judged.claims.notes),
+        "changes": list(judged.claims.changes),
         "alpha": judged.claims.alpha,
         "counts": judged.counts,
         "tested": judged.tested,
         "on_multiple_tests": on_multiple_tests(judged),
-        "claims": [_plain(each) for each in judged.judged],
+        "claims": [_plain(each, judged) for each in judged.judged],
     }
 
 
@@ -62,10 +63,10 @@ def to_csv(judged: Judged) -> str:
     """A row a claim, at full precision; empty where nothing can be said."""
     rows = []
     for each in judged.judged:
-        plain = _plain(each)
+        plain = _plain(each, judged)
         low, high = plain["interval"] or (None, None)
         keys = ("id", "section", "words", "kind", "verdict", "at", "sentence", "test", "n", "estimate", "unit")
-        rest = ("bound", "p", "p_holm")
+        rest = ("bound", "p", "p_holm", "p_contrary", "p_contrary_holm")
         row = {key: plain[key] for key in keys} | {"interval_low": low, "interval_high": high}
         row |= {key: plain[key] for key in rest}
         row["runs"] = " ".join(run["run"] for run in plain["runs"] if run["run"]) or None
@@ -87,6 +88,8 @@ def to_markdown(judged: Judged) -> str:
         tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True),
         "## How they are judged",
         "\n".join(f"- {markdown(note)}" for note in judged.claims.notes),
+        "## What was changed after the first runs",
+        "\n".join(f"- {markdown(change)}" for change in judged.claims.changes) or "Nothing.",
         "## Notes",
         "\n".join(f"- {markdown(note)}" for note in notes) or "None.",
     ]
@@ -96,7 +99,8 @@ def to_markdown(judged: Judged) -> str:
 def to_page(judged: Judged) -> str:
     """The claims as a page by itself."""
     about = f"{_summary(judged)} {on_multiple_tests(judged)}"
-    return table_page(_title(judged), pd.DataFrame(_shown(judged)), [*judged.claims.notes, *_notes(judged)], about)
+    notes = [*judged.claims.notes, *judged.claims.changes, *_notes(judged)]
+    return table_page(_title(judged), pd.DataFrame(_shown(judged)), notes, about)
 
 
 def describe_claims(judged: Judged) -> str:
@@ -115,13 +119,20 @@ def on_multiple_tests(judged: Judged) -> str:
     tested, alpha = judged.tested, judged.claims.alpha
     if not tested:
         return "No claim was tested with a p."
-    held = [each for each in judged.judged if each.finding.p is not None and each.finding.p < alpha]
-    kept = sum(each.p_holm is not None and each.p_holm < alpha for each in held)
+    claims = [(each.finding.p, each.p_holm) for each in judged.judged]
+    contraries = [(each.finding.p_contrary, each.p_contrary_holm) for each in judged.judged]
     return (
-        f"{tested} claims were tested with a p at a level of {alpha:g}: were all of them false, about "
-        f"{number(alpha * tested, 1)} would pass by chance. {len(held)} pass, {kept} of them also with p adjusted for "
-        f"{tested} tests after Holm. The verdict rests on the plain p, as ruled before any run."
+        f"{tested} claims were tested with a p at a level of {alpha:g}: if none of them were true, up to about "
+        f"{number(alpha * tested, 1)} would still pass by chance, and as many be called not reproduced. "
+        f"{_passing(claims, alpha)} pass; of the contrary {_passing(contraries, alpha)}. Verdicts rest on the plain p."
     )
+
+
+def _passing(ps: list[tuple[float | None, float | None]], alpha: float) -> str:
+    """How many p are below the level, plain and after Holm."""
+    held = [holm for p, holm in ps if p is not None and p < alpha]
+    kept = sum(holm is not None and holm < alpha for holm in held)
+    return f"{len(held)} ({kept} after Holm's correction)" if held else "none"
 
 
 def verdict_at(each: JudgedClaim, judged: Judged) -> str:
@@ -155,6 +166,8 @@ def _shown(judged: Judged) -> list[dict[str, str]]:
             "n": DASH if each.finding.n is None else str(each.finding.n),
             "p": _p(each.finding.p),
             "p, Holm": _p(each.p_holm),
+            "p of the contrary": _p(each.finding.p_contrary),
+            "the same, Holm": _p(each.p_contrary_holm),
         }
         for each in judged.judged
     ]
@@ -177,7 +190,7 @@ def _of_scale(judged: Judged) -> str:
     )
 
 
-def _plain(each: JudgedClaim) -> dict[str, Any]:
+def _plain(each: JudgedClaim, judged: Judged) -> dict[str, Any]:
     claim, finding = each.claim, asdict(each.finding)
     return {
         "id": claim.id,
@@ -190,6 +203,12 @@ def _plain(each: JudgedClaim) -> dict[str, Any]:
         "verdict": str(each.finding.verdict),
         "interval": list(each.finding.interval) if each.finding.interval else None,
         "p_holm": each.p_holm,
+        "p_contrary_holm": each.p_contrary_holm,
+        "where": verdict_at(each, judged).removeprefix(str(each.finding.verdict)).strip(" ()"),
+        "p_shown": _p(each.finding.p),
+        "p_holm_shown": _p(each.p_holm),
+        "p_contrary_shown": _p(each.finding.p_contrary),
+        "p_contrary_holm_shown": _p(each.p_contrary_holm),
         "notes": list(each.finding.notes),
         "runs": list(each.runs),
     }
