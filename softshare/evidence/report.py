@@ -126,7 +126,7 @@ def _without_runs(judged: Judged) -> str:
     """How many verdicts rest on no run: on counts of parameters, simulated starts or the bench."""
     elsewhere = Counter(
         each.finding.at.split(",")[0]
-        for each in judged.judged
+        for each in judged.confirmatory
         if each.finding.verdict in (Verdict.REPRODUCED, Verdict.CLOSE, Verdict.NOT_REPRODUCED)
         and each.finding.at != f"scale {judged.scale}"
     )
@@ -134,7 +134,7 @@ def _without_runs(judged: Judged) -> str:
     if not elsewhere:
         return ""
     told = ", ".join(f"{count} on {what}" for what, count in sorted(elsewhere.items()))
-    return f"Of the {answered} answered with yes or no, {elsewhere.total()} rest on no run of this scale: {told}."
+    return f"Of the {answered} reproduced, close or not, {elsewhere.total()} need no run of this scale: {told}."
 
 
 def _where(complete: list[Record]) -> dict[str, str]:

@@ -110,6 +110,15 @@ def test_at_another_scale_a_direction_is_tested_there_and_says_so(make: Make, ju
     assert "swrn-28-1 errs less than wrn-28-1" in judged.finding.sentence
 
 
+def test_what_was_known_before_is_exploratory_where_it_was(make: Make, judge_claim: Judge) -> None:
+    for scale, low, high in (("compact", [8.1, 8.2, 8.0], [8.6, 8.8, 8.55]), ("paper", LOW, HIGH)):
+        make(SWRN, low, scale)
+        make(WRN, high, scale)
+        judged = judge_claim(DIRECTION, scale, exploratory_at=["compact"])
+        assert judged.finding.verdict == "reproduced" and judged.exploratory == (scale == "compact")
+        assert (judged.p_holm is None) == (judged.p_contrary_holm is None) == judged.exploratory
+
+
 def test_what_is_not_run_at_a_scale_says_so(judge_claim: Judge) -> None:
     claim = {"kind": "direction", "lower": "cifar100/swrn-28-10/cifar", "higher": "cifar100/wrn-28-10/cifar"}
     found = judge_claim(claim, "compact").finding

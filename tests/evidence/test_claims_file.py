@@ -88,7 +88,8 @@ def test_what_is_written_agrees(everything: tuple[Plan, Path]) -> None:
     plan, results = everything
     judged = write_claims(plan, results, results / "out")
     written = json.loads((results / "out" / "claims.json").read_text())
-    assert sum(written["counts"].values()) == len(written["claims"]) == len(CLAIMS)
+    assert len(written["claims"]) == len(CLAIMS) == sum(written["counts"].values()) + written["exploratory"]
+    assert written["exploratory"] == sum("compact" in claim.exploratory_at for claim in CLAIMS) > 0
     assert list(written["counts"]) == [str(verdict) for verdict in VERDICTS]
     with (results / "out" / "claims.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -168,6 +169,11 @@ VALUE = {"kind": "value", "setting": SWRN, "table": "table1", "row": "SWRN 28-10
         ({"kind": "parameters", "counts": {"cifar10/wrn-28-10": 36}}, "millions as printed"),
         ({"kind": "parameters", "counts": {"wrn-28-10": "36"}}, "claims.0.test.counts: 'wrn-28-10': unknown dataset"),
         ({"kind": "similarity-near-one", "setting": SWRN, "at_least": 1.5}, "claims.0.test.at_least"),
+        ({"kind": "lowest", "setting": SWRN, "others": [WRN]}, "claims.0.test.others"),
+        (
+            {"kind": "lowest", "setting": SWRN, "others": [WRN, "cifar10/swrm-1/cifar"]},
+            "claims.0.test.others: 'swrm-1'",
+        ),
         ({"kind": "waiting"}, "the key 'reason' is missing"),
         ("direction", "claims.0.test"),
     ],
@@ -200,6 +206,8 @@ def test_a_bad_file_is_one_clear_line(content: str, said: str, tmp_path: Path) -
 def test_an_id_stands_there_once(judge_claim: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"claims\.0\.sectoin.*did you mean 'section'"):
         judge_claim(DIRECTION, sectoin="4")
+    with pytest.raises(UserError, match=r"claims\.0\.exploratory_at: 'compcat': unknown scale; did you mean 'compact'"):
+        judge_claim(DIRECTION, exploratory_at=["compcat"])
     file = tmp_path / "root" / "reports" / "paper" / "claims.yaml"
     twice = [{**GOOD, "test": DIRECTION}, {**GOOD, "test": VALUE}]
     file.write_text(json.dumps({"source": "x", "alpha": 0.05, "claims": twice}))

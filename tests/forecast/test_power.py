@@ -36,6 +36,12 @@ def test_every_claim_gets_an_answer():
     assert needs["sharing-errs-less-c10"].seeds == 4
     assert needs["two-templates-err-less-28-14"].seeds is None
     assert needs["parameters-of-table-1"].seeds == 0
+    # The nearest of the others decides: 3.43 against 3.48.
+    assert needs["best-of-table-2-rows"].seeds == needs["two-templates-err-less-28-18"].seeds
+    # Differences of 0.05 in F1, at the spread of pairs at the reduced size.
+    assert needs["paths-sharing-ends-higher"].seeds == 9 and "0.05 F1" in needs["paths-sharing-ends-higher"].why
+    # 21.74 around 21.66, margin 0.3, at an sd of 0.1.
+    assert needs["close-to-resnet-200"].seeds == 4
 
 
 def test_hours_of_training_need_complete_runs_on_the_device_that_is_told():

@@ -45,6 +45,7 @@ class JudgedClaim:
     Attributes:
         claim: The claim.
         finding: What was found.
+        exploratory: Whether it was drawn up when these runs were known: it is neither counted nor adjusted for.
         p_holm: Its p adjusted for the number of claims tested; the verdict rests on the plain one.
         p_contrary_holm: The same of the contrary.
         runs: What was run for each of its settings, in plain values.
@@ -52,6 +53,7 @@ class JudgedClaim:
 
     claim: Claim
     finding: Finding
+    exploratory: bool
     p_holm: float | None
     p_contrary_holm: float | None
     runs: tuple[dict[str, Any], ...]
@@ -74,15 +76,20 @@ class Judged:
     judged: tuple[JudgedClaim, ...]
 
     @property
+    def confirmatory(self) -> tuple[JudgedClaim, ...]:
+        """Those that were drawn up before their runs."""
+        return tuple(each for each in self.judged if not each.exploratory)
+
+    @property
     def counts(self) -> dict[str, int]:
-        """How many claims got each verdict."""
-        counted = Counter(each.finding.verdict for each in self.judged)
+        """How many claims got each verdict; exploratory ones are not counted."""
+        counted = Counter(each.finding.verdict for each in self.confirmatory)
         return {str(verdict): counted[verdict] for verdict in VERDICTS}
 
     @property
     def tested(self) -> int:
-        """How many claims were tested with a p."""
-        return sum(each.finding.p is not None for each in self.judged)
+        """How many claims were tested with a p; exploratory ones are not counted."""
+        return sum(each.finding.p is not None for each in self.confirmatory)
 
 
 def judge_claims(plan: Plan, results: Path, bench: Path | None = None, root: Path | None = None) -> Judged:
@@ -100,10 +107,16 @@ def judge_claims(plan: Plan, results: Path, bench: Path | None = None, root: Pat
     claims = read_claims(root)
     ground = find_ground(claims, plan, results, bench or results.parent / "bench", root)
     findings = [_found(claim, ground) for claim in claims.claims]
-    for_them, against = (_adjusted([getattr(each, key) for each in findings]) for key in ("p", "p_contrary"))
+    exploratory = [plan.scale.name in claim.exploratory_at for claim in claims.claims]
+    for_them, against = (
+        _adjusted([None if known else getattr(each, key) for known, each in zip(exploratory, findings, strict=True)])
+        for key in ("p", "p_contrary")
+    )
     judged = tuple(
-        JudgedClaim(claim, finding, p, p_contrary, tuple(map(ground.describe, claim.settings)))
-        for claim, finding, p, p_contrary in zip(claims.claims, findings, for_them, against, strict=True)
+        JudgedClaim(claim, finding, known, p, p_contrary, tuple(map(ground.describe, claim.settings)))
+        for claim, finding, known, p, p_contrary in zip(
+            claims.claims, findings, exploratory, for_them, against, strict=True
+        )
     )
     return Judged(plan.scale.name, plan.scale.is_paper, claims, judged)
 

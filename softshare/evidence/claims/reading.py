@@ -29,6 +29,7 @@ class Claim:
         test: Kind of test and what that kind needs, as in the file.
         note: What a reader of the verdict should know.
         unplanned: Why no experiment makes its runs.
+        exploratory_at: Scales whose runs were known when it was drawn up: there its verdict counts among no others.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Claim:
     test: dict[str, Any]
     note: str = ""
     unplanned: str = ""
+    exploratory_at: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -86,19 +88,26 @@ def read_claims(root: Path | None = None) -> Claims:
         root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Raises:
-        UserError: The file breaks its schema, an id stands there twice, or a claim names an unknown dataset, model,
-            recipe, table, row or bench.
+        UserError: The file breaks its schema, an id stands there twice, or a claim names an unknown scale, dataset,
+            model, recipe, table, row or bench.
     """
     root = root or project_root()
     file = root / "reports" / "paper" / "claims.yaml"
     raw = read_yaml(file, schema="claims")
-    claims = tuple(Claim(**entry) for entry in raw["claims"])
+    claims = tuple(
+        Claim(**entry | {"exploratory_at": tuple(entry.get("exploratory_at", ()))}) for entry in raw["claims"]
+    )
+    scales = names_in(root / "config" / "scales")
     seen: set[str] = set()
     tables: dict[str, PaperTable] = {}
     for index, claim in enumerate(claims):
         if claim.id in seen:
             raise UserError("stands there twice", file=file, key=f"claims.{index}.id", value=claim.id)
         seen.add(claim.id)
+        for name in claim.exploratory_at:
+            if name not in scales:
+                key, remedy = f"claims.{index}.exploratory_at", did_you_mean(name, scales)
+                raise UserError("unknown scale", file=file, key=key, value=name, remedy=remedy)
         _Checks(root, file, f"claims.{index}.test", tables).check(claim)
     notes, changes = (tuple(text.strip() for text in raw.get(key, ())) for key in ("notes", "changes"))
     return Claims(raw["source"], notes, changes, raw["alpha"], claims, tables)

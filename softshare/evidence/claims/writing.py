@@ -53,6 +53,7 @@ def to_json(judged: Judged) -> dict[str, Any]:
         "changes": list(judged.claims.changes),
         "alpha": judged.claims.alpha,
         "counts": judged.counts,
+        "exploratory": len(judged.judged) - len(judged.confirmatory),
         "tested": judged.tested,
         "on_multiple_tests": on_multiple_tests(judged),
         "claims": [_plain(each, judged) for each in judged.judged],
@@ -65,14 +66,27 @@ def to_csv(judged: Judged) -> str:
     for each in judged.judged:
         plain = _plain(each, judged)
         low, high = plain["interval"] or (None, None)
-        keys = ("id", "section", "words", "kind", "verdict", "at", "sentence", "test", "n", "estimate", "unit")
+        keys = (
+            "id",
+            "section",
+            "words",
+            "kind",
+            "verdict",
+            "at",
+            "exploratory",
+            "sentence",
+            "test",
+            "n",
+            "estimate",
+            "unit",
+        )
         rest = ("bound", "p", "p_holm", "p_contrary", "p_contrary_holm")
         row = {key: plain[key] for key in keys} | {"interval_low": low, "interval_high": high}
         row |= {key: plain[key] for key in rest}
         row["runs"] = " ".join(run["run"] for run in plain["runs"] if run["run"]) or None
         row["notes"] = "; ".join(plain["notes"]) or None
         rows.append(row)
-    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+    return pd.DataFrame(rows).astype({"n": "Int64"}).to_csv(index=False, lineterminator="\n")
 
 
 def to_markdown(judged: Judged) -> str:
@@ -119,8 +133,8 @@ def on_multiple_tests(judged: Judged) -> str:
     tested, alpha = judged.tested, judged.claims.alpha
     if not tested:
         return "No claim was tested with a p."
-    claims = [(each.finding.p, each.p_holm) for each in judged.judged]
-    contraries = [(each.finding.p_contrary, each.p_contrary_holm) for each in judged.judged]
+    claims = [(each.finding.p, each.p_holm) for each in judged.confirmatory]
+    contraries = [(each.finding.p_contrary, each.p_contrary_holm) for each in judged.confirmatory]
     return (
         f"{tested} claims were tested with a p at a level of {alpha:g}: if none of them were true, up to about "
         f"{number(alpha * tested, 1)} would still pass by chance, and as many be called not reproduced. "
@@ -137,11 +151,17 @@ def _passing(ps: list[tuple[float | None, float | None]], alpha: float) -> str:
 
 def verdict_at(each: JudgedClaim, judged: Judged) -> str:
     """The verdict, and where it was reached if that is not the paper's own scale."""
+    where = _where(each, judged)
+    return f"{each.finding.verdict} ({where})" if where else str(each.finding.verdict)
+
+
+def _where(each: JudgedClaim, judged: Judged) -> str:
     finding = each.finding
-    if finding.at != f"scale {judged.scale}":
-        return f"{finding.verdict} ({finding.at})"
     unsaid = finding.verdict in (Verdict.NOT_RUN, Verdict.NOT_COMPARABLE)
-    return str(finding.verdict) if judged.is_paper or unsaid else f"{finding.verdict} (at {finding.at})"
+    exploratory = "exploratory, " if each.exploratory else ""
+    if finding.at != f"scale {judged.scale}":
+        return exploratory + finding.at
+    return "" if judged.is_paper or unsaid else f"{exploratory}at {finding.at}"
 
 
 def _title(judged: Judged) -> str:
@@ -150,7 +170,9 @@ def _title(judged: Judged) -> str:
 
 def _summary(judged: Judged) -> str:
     counts = ", ".join(f"{count} {verdict}" for verdict, count in judged.counts.items() if count)
-    return f"{len(judged.judged)} claims: {counts}. {_of_scale(judged)}"
+    beside = len(judged.judged) - len(judged.confirmatory)
+    exploratory = f"{beside} more are exploratory, drawn up when their runs were known. " if beside else ""
+    return f"{len(judged.confirmatory)} claims: {counts}. {exploratory}{_of_scale(judged)}"
 
 
 def _shown(judged: Judged) -> list[dict[str, str]]:
@@ -204,7 +226,8 @@ def _plain(each: JudgedClaim, judged: Judged) -> dict[str, Any]:
         "interval": list(each.finding.interval) if each.finding.interval else None,
         "p_holm": each.p_holm,
         "p_contrary_holm": each.p_contrary_holm,
-        "where": verdict_at(each, judged).removeprefix(str(each.finding.verdict)).strip(" ()"),
+        "where": _where(each, judged),
+        "exploratory": each.exploratory,
         "p_shown": _p(each.finding.p),
         "p_holm_shown": _p(each.p_holm),
         "p_contrary_shown": _p(each.finding.p_contrary),
