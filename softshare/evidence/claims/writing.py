@@ -138,7 +138,8 @@ def on_multiple_tests(judged: Judged) -> str:
     return (
         f"{tested} claims were tested with a p at a level of {alpha:g}: if none of them were true, up to about "
         f"{number(alpha * tested, 1)} would still pass by chance, and as many be called not reproduced. "
-        f"{_passing(claims, alpha)} pass; of the contrary {_passing(contraries, alpha)}. Verdicts rest on the plain p."
+        f"Below that level: {_passing(claims, alpha)}; of the tests of the contrary, {_passing(contraries, alpha)}. "
+        "Verdicts rest on the plain p."
     )
 
 
