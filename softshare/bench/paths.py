@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import nn
 
-from softshare.bench.measure import Measured, alternate, median, paired_ratios
+from softshare.bench.measure import Measured, alternate, alternate_fairly, median, paired_ratios, timed
+from softshare.bench.steps import plain_of
 from softshare.data.path_examples import PathSettings
 from softshare.data.shortest_paths import make_shortest_paths
 from softshare.models import create_model
@@ -23,23 +25,17 @@ _EVALUATED = 128  # examples that an evaluation is timed with
 
 def bench_path_data(name: str, rounds: int) -> Iterator[Measured]:
     """All data of the experiment at the paper's size, fingerprint included; a new seed each time. One core: numpy."""
-    seconds = []
-    for seed in range(rounds):
-        start = time.perf_counter()
-        make_shortest_paths(PathSettings(), seed)
-        seconds.append(time.perf_counter() - start)
+    seeds = itertools.count()
+    seconds = timed(lambda: make_shortest_paths(PathSettings(), next(seeds)), rounds)
     yield median(f"{name}.seconds", seconds, "s")
 
 
 def bench_path_step(name: str, rounds: int) -> Iterator[Measured]:
     """The soft-shared network's training step against the plain one's, as the engine takes it here."""
     model = name.rpartition(".")[2]
-    plain = model.removeprefix("s")
-    seconds: dict[str, list[float]] = {plain: [], model: []}
-    for order in ((plain, model), (model, plain)):  # so that being made first favours neither
-        taken = alternate({kind: path_step(kind, _BATCH) for kind in order}, rounds, at_least_seconds=15)
-        for kind in order:
-            seconds[kind] += taken[kind]
+    plain = plain_of(model)
+    make = {kind: partial(path_step, kind, _BATCH) for kind in (plain, model)}
+    seconds = alternate_fairly(make, rounds, at_least_seconds=15)
     precision = resolve_precision("auto", torch.device("cpu"))
     yield median(name, paired_ratios(seconds[model], seconds[plain]), f"ratio ({precision})")
 
