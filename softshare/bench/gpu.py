@@ -41,16 +41,16 @@ def bench_gpu_step(name: str, rounds: int) -> Iterator[Measured]:
     yield Measured(f"{name}.memory", ours / (theirs + bank_bytes(model)))
 
 
-def bench_gpu_asking(name: str, rounds: int) -> Iterator[Measured]:
-    """How many times faster a network trains as the engine does it, its steps recorded, than asked for bit by bit."""
+def bench_gpu_recorded(name: str, rounds: int) -> Iterator[Measured]:
+    """How many times faster a network trains as the engine does it, its steps recorded, than operation by operation."""
     model, batch = model_and_batch(name)
     precision = _as_the_engine()
     steps = {
-        "bit by bit": _waited_for(training_step(model, batch, device=_GPU, records=False)),
+        "one by one": _waited_for(training_step(model, batch, device=_GPU, records=False)),
         "recorded": _waited_for(training_step(model, batch, device=_GPU)),
     }
     seconds = alternate(steps, rounds, at_least_seconds=_SECONDS)
-    yield median(name, paired_ratios(seconds["bit by bit"], seconds["recorded"]), f"ratio ({precision})")
+    yield median(name, paired_ratios(seconds["one by one"], seconds["recorded"]), f"ratio ({precision})")
 
 
 def bench_gpu_compiled(name: str, rounds: int) -> Iterator[Measured]:

@@ -9,7 +9,7 @@ from softshare.bench import folding, gpu, inference, measure
 def compared(monkeypatch):
     """Functions are not called; each takes the seconds that its name has here. What was to be timed is kept."""
     seconds = {"wrn-28-10": 2.0, "swrn-28-10-2": 3.0, "swrn-28-2": 3.0, "wrn-28-2": 2.0}
-    seconds |= {"unfolded": 2.0, "folded": 1.0, "bit by bit": 6.0, "recorded": 2.0, "compiled": 1.0}
+    seconds |= {"unfolded": 2.0, "folded": 1.0, "one by one": 6.0, "recorded": 2.0, "compiled": 1.0}
     asked = []
 
     def alternate(functions, rounds, at_least_seconds=0.0):
@@ -50,10 +50,10 @@ def test_a_step_on_a_gpu(compared, monkeypatch):
 
 def test_a_step_recorded_or_compiled(compared):
     name = "gpu.recorded.swrn-28-10.batch128"
-    assert rows(gpu.bench_gpu_asking(name, 5)) == [(name, 3.0, 5)]
+    assert rows(gpu.bench_gpu_recorded(name, 5)) == [(name, 3.0, 5)]
     (functions, *_), how = compared[-1], {"device": gpu._GPU}
     assert functions["recorded"] == ("swrn-28-10", 128, how)
-    assert functions["bit by bit"] == ("swrn-28-10", 128, how | {"records": False})
+    assert functions["one by one"] == ("swrn-28-10", 128, how | {"records": False})
     name = "gpu.compiled.swrn-28-10.batch128"
     assert rows(gpu.bench_gpu_compiled(name, 5)) == [(name, 2.0, 5)]
     assert compared[-1][0]["compiled"] == ("swrn-28-10", 128, how | {"compiles": True})
