@@ -67,7 +67,7 @@ def bench_path_evaluation(name: str, rounds: int) -> Iterator[Measured]:
 
 
 def path_step(
-    model_name: str, batch: int, *, channels_last: bool = True, precision: str = "auto", compiled: bool = False
+    model_name: str, batch: int, *, channels_last: bool = True, precision: str = "auto"
 ) -> Callable[[], None]:
     """A training step of the paper (Adam at 0.01) on examples of the last phase, on this machine's CPU.
 
@@ -76,14 +76,12 @@ def path_step(
         batch: Examples a step.
         channels_last: Lay weights and activations out with the channels innermost.
         precision: auto, fp32 or bf16.
-        compiled: Compile the network.
     """
     device = torch.device("cpu")
     precision = resolve_precision(precision, device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     torch.manual_seed(0)
     model: nn.Module = create_model(model_name).to(memory_format=layout)
-    network: Callable[[torch.Tensor], torch.Tensor] = torch.compile(model, dynamic=False) if compiled else model
     optimizer = torch.optim.Adam(parameter_groups(model, 0.0), lr=0.01, fused=True)
     settings = PathSettings(windows=(21,), train=batch, test=1)
     examples = make_shortest_paths(settings).phases[0].train
@@ -92,7 +90,7 @@ def path_step(
 
     def step() -> None:
         with autocast(device, precision):
-            logits = network(inputs)
+            logits = model(inputs)
         optimizer.zero_grad(set_to_none=True)
         nn.functional.binary_cross_entropy_with_logits(logits.float(), labels).backward()
         optimizer.step()
