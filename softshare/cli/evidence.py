@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from softshare.cli.options import add_plan_options
+
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Adds them."""
@@ -23,11 +25,7 @@ def _add_evidence(commands: argparse._SubParsersAction) -> None:
         parser = commands.add_parser(name, help=text)
         if name not in ("claims", "report"):
             parser.add_argument("name", help="an experiment of config/experiments")
-        parser.add_argument("--scale", default="quick", help="quick, compact or paper (default: quick)")
-        parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
-        parser.add_argument(
-            "--results", type=Path, default=Path("results"), help="folder of results (default: results)"
-        )
+        add_plan_options(parser)
         if name == "report":
             parser.add_argument("--everything", action="store_true", help="also every table, figure and claim")
             parser.add_argument(
@@ -43,9 +41,7 @@ def _add_evidence(commands: argparse._SubParsersAction) -> None:
 
 def _add_publish(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("publish", help="keep what a scale found in reports/published")
-    parser.add_argument("--scale", required=True, help="quick, compact or paper")
-    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
+    add_plan_options(parser, scale_required=True)
     parser.add_argument("--out", type=Path, default=Path("reports/published"), help="(default: reports/published)")
     parser.add_argument("--allow-dirty", action="store_true", help="also runs made with uncommitted changes")
     parser.set_defaults(command=_publish)
@@ -55,8 +51,7 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("compare", help="the same runs made twice: on two machines, or in two precisions")
     parser.add_argument("first", type=Path, help="results of a scale, such as reports/published/compact")
     parser.add_argument("second", type=Path, help="others of the same scale, such as results/compact")
-    parser.add_argument("--scale", required=True, help="quick, compact or paper")
-    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
+    add_plan_options(parser, scale_required=True, results=False)
     parser.add_argument("--out", type=Path, help="a folder for a page, a table and a figure of the curves")
     parser.set_defaults(command=_compare)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from softshare.cli.options import add_plan_options
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Adds it."""
     parser = commands.add_parser("forecast", help="what a scale takes: operations, hours, disk, and seeds for claims")
-    parser.add_argument("--scale", default="quick", help="quick, compact or paper (default: quick)")
-    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
+    add_plan_options(parser)
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, mps, cuda or cuda:N are measured; or one of config/devices.yaml"
     )
@@ -30,7 +30,6 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--claims", nargs="*", metavar="ID", help="tell the seeds that these need (none named: all)")
     parser.add_argument("--budget", help="such as 20h: the cheapest runs that answer most of the claims")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
     parser.add_argument("--out", action="store_true", help="write forecast.md and .json into the scale's results")
     parser.set_defaults(command=_forecast)
 

@@ -15,6 +15,20 @@ def add_data_options(parser: argparse.ArgumentParser, device: bool = True) -> No
         parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N (default: auto)")
 
 
+def add_plan_options(parser: argparse.ArgumentParser, *, scale_required: bool = False, results: bool = True) -> None:
+    """Adds which runs are meant and, if asked, where they lie."""
+    scales = "quick, compact or paper"
+    if scale_required:
+        parser.add_argument("--scale", required=True, help=scales)
+    else:
+        parser.add_argument("--scale", default="quick", help=f"{scales} (default: quick)")
+    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
+    if results:
+        parser.add_argument(
+            "--results", type=Path, default=Path("results"), help="folder of results (default: results)"
+        )
+
+
 def add_photograph_options(parser: argparse.ArgumentParser, absent: bool | None = False) -> None:
     """Adds how much of a set of photographs is used; `absent` stands for `--allow-damaged` where it is not given."""
     parser.add_argument("--limit", type=int, metavar="N", help="photographs of each split, for trials (default: all)")
