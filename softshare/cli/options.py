@@ -29,11 +29,11 @@ def add_plan_options(parser: argparse.ArgumentParser, *, scale_required: bool = 
         )
 
 
-def add_photograph_options(parser: argparse.ArgumentParser, absent: bool | None = False) -> None:
-    """Adds how much of a set of photographs is used; `absent` stands for `--allow-damaged` where it is not given."""
+def add_photograph_options(parser: argparse.ArgumentParser) -> None:
+    """Adds how much of a set of photographs is used; None is what was not given, so that other data can refuse it."""
     parser.add_argument("--limit", type=int, metavar="N", help="photographs of each split, for trials (default: all)")
     parser.add_argument(
-        "--allow-damaged", action="store_true", default=absent, help="leave out photographs that cannot be decoded"
+        "--allow-damaged", action="store_true", default=None, help="leave out photographs that cannot be decoded"
     )
     parser.add_argument("--workers", type=int, help="processes that decode photographs (default: cores, at most 16)")
 

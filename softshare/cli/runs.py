@@ -40,7 +40,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--coefficients", help="initialisation of the coefficients, in place of the recipe's")
     parser.add_argument("--recurrence", type=float, help="lambda_R, in place of the recipe's")
     parser.add_argument("--validation", type=float, help="share of the training set held out")
-    add_photograph_options(parser, absent=None)
+    add_photograph_options(parser)
     parser.add_argument(
         "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
     )
