@@ -80,7 +80,7 @@ def _rebuild_or_evidence(arguments: argparse.Namespace) -> None:
             first = (*rebuilt.differing, *rebuilt.missing)[0]
             raise UserError("does not come out as it was published", file=arguments.published / first)
     elif arguments.out is not None:
-        raise UserError("is for --from alone", key="out", value=str(arguments.out), remedy="see --results")
+        raise UserError("works only with --from", key="out", value=str(arguments.out), remedy="see --results")
     elif arguments.everything:
         results = arguments.results / arguments.scale
         build_everything(load_plan(arguments.scale, arguments.experiments), results)
