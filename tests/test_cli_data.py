@@ -56,4 +56,4 @@ def test_the_defaults_that_help_tells_of_are_those(capsys):
     how = PhotographSettings()
     assert f"longest side in pixels (default: {how.side})" in told
     assert f"the rest as pixels (default: {how.jpeg_share:g})" in told
-    assert f"of those encoded anew (default: {how.jpeg_quality})" in told
+    assert f"encoded anew, 1 to 100 (default: {how.jpeg_quality})" in told

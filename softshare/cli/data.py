@@ -16,35 +16,41 @@ _HOW_STORED = ("side", "jpeg_share", "jpeg_quality")
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Adds them."""
-    parser = commands.add_parser("data", help="datasets").add_subparsers(required=True, metavar="ACTION")
+    """Adds data, with the actions check, write and shortest-paths."""
+    parser = commands.add_parser(
+        "data", help="check a dataset, write it for FFCV, or draw examples of shortest paths"
+    ).add_subparsers(required=True, metavar="ACTION")
     check = parser.add_parser("check", help="read a dataset (downloading it if absent) and tell what it holds")
     check.add_argument("dataset", help="cifar10, cifar100, digits, imagenet or folder")
-    check.add_argument("--out", type=Path, help="also write it as JSON")
+    check.add_argument("--out", type=Path, help="also write what it holds to this file, as JSON")
     add_photograph_options(check)
     add_data_options(check, device=False)
     check.set_defaults(command=_data_check)
     _add_write(parser)
-    paths = parser.add_parser("shortest-paths", help="draw examples of the shortest-path task, a row a phase")
+    paths = parser.add_parser("shortest-paths", help="draw examples of the shortest-path task, one row for each phase")
     paths.add_argument("--preview", type=Path, required=True, help="the picture to write: png, svg or pdf")
-    paths.add_argument("--seed", type=int, default=0, help="of the data (default: 0)")
-    paths.add_argument("--examples", type=int, default=6, help="examples a phase (default: 6)")
+    paths.add_argument("--seed", type=int, default=0, help="of the examples (default: 0)")
+    paths.add_argument("--examples", type=int, default=6, help="how many of each phase (default: 6)")
     paths.set_defaults(command=_data_shortest_paths)
 
 
 def _add_write(actions: argparse._SubParsersAction) -> None:
     write = actions.add_parser("write", help="write a dataset as FFCV's file, .beton, and check it")
-    write.add_argument("dataset", help="cifar10, cifar100, digits or imagenet")
+    write.add_argument("dataset", help="cifar10, cifar100, digits, imagenet or folder")
     write.add_argument("--out", type=Path, required=True, help="the file; what it holds is told in FILE.json")
     write.add_argument(
-        "--time-limit", type=float, default=600.0, metavar="SECONDS", help="without progress (default: 600)"
+        "--time-limit",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="give up after this long without progress (default: 600)",
     )
     how = write.add_argument_group("how photographs are stored")
     how.add_argument("--side", type=int, help="longest side in pixels (default: 500)")
-    how.add_argument("--jpeg-share", type=float, help="share of them as JPEG; the rest as pixels (default: 1)")
-    how.add_argument("--jpeg-quality", type=int, help="of those encoded anew (default: 90)")
+    how.add_argument("--jpeg-share", type=float, help="share that is stored as JPEG, the rest as pixels (default: 1)")
+    how.add_argument("--jpeg-quality", type=int, help="of JPEGs that are encoded anew, 1 to 100 (default: 90)")
     add_photograph_options(write)
-    write.add_argument("--quiet", action="store_true", help="no progress")
+    write.add_argument("--quiet", action="store_true", help="show no progress")
     add_data_options(write, device=False)
     write.set_defaults(command=_data_write)
 
