@@ -51,15 +51,15 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`, flushed to disk and renamed to it only if the block succeeds.
 
     Raises:
-        UserError: The folder cannot be written, or what stands there is no plain file: a link, a pipe, a device or a
-            folder is not replaced.
+        UserError: The folder cannot be written, or what stands there is not a regular file: a link, a pipe, a device
+            or a folder is not replaced.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent, path.name, idle=_IDLE)
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-            raise UserError("is no plain file, and is not replaced", file=path, remedy="name another path")
+            raise UserError("is not a regular file, and is not replaced", file=path, remedy="name another path")
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -114,11 +114,11 @@ def plain_file(path: Path, most: int | None = None) -> Path:
         most: Bytes that it may have; None = any number.
 
     Raises:
-        OSError: What stands there is neither a plain file nor a folder, or too large, or nothing does.
+        OSError: What stands there is neither a regular file nor a folder, or too large, or nothing does.
     """
     found = path.stat()
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-        raise OSError(errno.EINVAL, "is no plain file", str(path))
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
     if most is not None and found.st_size > most:
         raise OSError(errno.EFBIG, f"{found.st_size:,} bytes, and {most:,} are the most", str(path))
     return path
@@ -128,7 +128,7 @@ def small_zip(path: Path, most: int) -> Path:
     """The path itself, refused where a zip, such as numpy's npz, would unpack to more bytes.
 
     Raises:
-        OSError: It is no plain file, or too large.
+        OSError: It is not a regular file, or too large.
         zipfile.BadZipFile: It is no zip.
     """
     with zipfile.ZipFile(plain_file(path, most)) as packed:
@@ -170,7 +170,7 @@ def parse_json(text: str) -> Any:
     """JSON without a key twice, of which Python takes the last.
 
     Raises:
-        ValueError: It is not JSON, or a key stands there twice.
+        ValueError: It is not JSON, or a key appears twice.
     """
     return json.loads(text, object_pairs_hook=_without_twice)
 
@@ -180,7 +180,7 @@ def _without_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands there twice")
+        raise ValueError(f"the key {twice!r} appears twice")
     return value
 
 
@@ -232,7 +232,7 @@ class _StrictLoader(_YAML_LOADER):  # type: ignore[misc, valid-type]
         first: set[str] = set()
         for key, _ in node.value if len(mapping) < len(node.value) else ():
             if str(key.value) in first:
-                problem = f"the key {str(key.value)!r} stands there twice"
+                problem = f"the key {str(key.value)!r} appears twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             first.add(str(key.value))
         return mapping
@@ -254,7 +254,7 @@ def check(value: object, schema: str, file: Path | str) -> None:
         UserError: It breaks the schema.
     """
     if (key := _non_finite(value)) is not None:
-        raise UserError("is no finite number", file=file, key=key)
+        raise UserError("is not a finite number", file=file, key=key)
     errors = list(_validator(schema).iter_errors(value))
     if not errors:
         return

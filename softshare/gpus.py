@@ -217,7 +217,7 @@ def run_on_gpus(arguments: Sequence[str]) -> None:
     asked, command = " ".join(arguments[:end]), list(arguments[end + 1 :])
     match = re.fullmatch(r"([1-9][0-9]{0,3})(?: --only ([0-9]{1,4}))?", asked)
     if not match or not command:
-        raise UserError("asks for no GPUs, or for no command", key="GPUs", value=asked, remedy=_USAGE)
+        raise UserError("needs a number of GPUs from 1, and a command after --", key="GPUs", value=asked, remedy=_USAGE)
     gpus = visible_gpus(os.environ)
     if match[2]:
         number = int(match[2])

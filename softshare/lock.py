@@ -79,7 +79,7 @@ def _opened(lock: Path) -> TextIO:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
             os.close(file)
-            raise OSError(errno.EINVAL, "is no plain file of its own")
+            raise OSError(errno.EINVAL, "is not a regular file of its own")
         return os.fdopen(file, "a+", encoding="utf-8")
     except OSError as error:
         why = "is a link" if error.errno == errno.ELOOP else error.strerror

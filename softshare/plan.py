@@ -157,7 +157,7 @@ def _experiment(name: str, scale: Scale, config: Path) -> Experiment | None:
     cells = []
     for index, row in enumerate(raw["rows"]):
         if row["label"] in labels[:index]:
-            raise UserError("stands there twice", file=file, key=f"rows.{index}.label", value=row["label"])
+            raise UserError("appears twice", file=file, key=f"rows.{index}.label", value=row["label"])
         if "quoted" not in row:
             _check_row(row, file, f"rows.{index}", names_in(config / "recipes"))
             for dataset in raw["datasets"]:

@@ -143,12 +143,14 @@ def _misfit(demand: Demand, partition: Partition, partitions: dict[str, Partitio
 def _require_enough(demand: Demand) -> None:
     if demand.needed > sum(demand.minutes):
         retries = len(demand.minutes) - 1 + math.ceil((demand.needed - sum(demand.minutes)) / max(1, *demand.minutes))
+        jobs, most = len(demand.minutes), max(demand.minutes)
+        given = f"{jobs} jobs of at most {most} minutes give" if jobs > 1 else f"a job of {most} minutes gives"
         raise UserError(
-            f"are what it is taken to need, more than {len(demand.minutes)} jobs of at most {max(demand.minutes)} have",
+            f"expected for one training, but {given} less",
             file=SLURM_PROFILE,
             key=f"{demand.rule}.runtime",
             value=f"{demand.needed:.0f} minutes",
-            remedy=f"say --retries {retries}, or more",
+            remedy=f"use --retries {retries} or more",
         )
 
 

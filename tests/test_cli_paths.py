@@ -61,7 +61,7 @@ BAD = {
         ["--model", "scnn-3-2", "--coefficients", "identity"],
         ["coefficients: 'identity'", "one template per layer"],
     ),
-    "data": (["--data", "/absent"], ["data: '/absent'", "drawn, not read"]),
+    "data": (["--data", "/absent"], ["data: '/absent': shortest paths are generated, not read; leave --data out"]),
     "epochs": (["--epochs", "0"], ["epochs: 0"]),
     "a seed": (["--seed", "-1"], ["seed: -1"]),
 }
@@ -105,4 +105,4 @@ def test_the_loader_of_a_workflow_is_no_matter_of_theirs(recipe, tmp_path, monke
     monkeypatch.setenv("SOFTSHARE_LOADER", "ffcv")
     assert main(["train", *TINY, *recipe, "--out", str(tmp_path / "run")]) == 0
     assert main(["train", *TINY, *recipe, "--loader", "ffcv", "--out", str(tmp_path / "other")]) == 2
-    assert "loader: 'ffcv': are drawn, into memory" in capsys.readouterr().err
+    assert "loader: 'ffcv': shortest paths are generated in memory; use auto or tensor" in capsys.readouterr().err

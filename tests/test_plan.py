@@ -238,7 +238,7 @@ BAD = {
     "a row twice": (
         "experiments/table2.yaml",
         lambda c: c["rows"][4].update(label="SWRN 28-10*"),
-        ["table2.yaml: rows.4.label: 'SWRN 28-10*': stands there twice"],
+        ["table2.yaml: rows.4.label: 'SWRN 28-10*': appears twice"],
     ),
     "epochs beyond the last": (
         "experiments/figure8.yaml",

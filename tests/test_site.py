@@ -102,8 +102,13 @@ def test_what_fits_is_let_through(cluster):
         ),
         (
             Demand("train", "gpu", 1, (120, 120), 500.0),
-            "train.runtime: '500 minutes': are what it is taken to need, more than 2 jobs of at most 120 have; "
-            "say --retries 4, or more",
+            "train.runtime: '500 minutes': expected for one training, but 2 jobs of at most 120 minutes give less; "
+            "use --retries 4 or more",
+        ),
+        (
+            Demand("train", "gpu", 1, (120,), 121.0),
+            "train.runtime: '121 minutes': expected for one training, but a job of 120 minutes gives less; "
+            "use --retries 1 or more",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from softshare.bench.dag import bench_dry_run, bench_growth, bench_nothing_to_do
 from softshare.bench.folding import bench_file, bench_finding, bench_folded_inference
 from softshare.bench.forecasting import bench_forecast, bench_local_run, bench_schedule, bench_status
-from softshare.bench.gpu import bench_gpu_asking, bench_gpu_compiled, bench_gpu_step
+from softshare.bench.gpu import bench_gpu_compiled, bench_gpu_recorded, bench_gpu_step
 from softshare.bench.inference import bench_inference, bench_start_from_weights
 from softshare.bench.loading import bench_beton, bench_loading, bench_waiting
 from softshare.bench.measure import Measured
@@ -95,7 +95,7 @@ BENCHES = (
     Bench("gpu.step.swrn-28-10.batch128", bench_gpu_step),
     Bench("gpu.step.swrn-28-10-2.batch128", bench_gpu_step),
     Bench("gpu.step.swrn-50-2.batch256", bench_gpu_step),
-    Bench("gpu.recorded.swrn-28-2.batch128", bench_gpu_asking),
-    Bench("gpu.recorded.swrn-28-10.batch128", bench_gpu_asking),
+    Bench("gpu.recorded.swrn-28-2.batch128", bench_gpu_recorded),
+    Bench("gpu.recorded.swrn-28-10.batch128", bench_gpu_recorded),
     Bench("gpu.compiled.swrn-28-10.batch128", bench_gpu_compiled),
 )

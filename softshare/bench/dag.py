@@ -6,12 +6,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from softshare.bench.measure import Measured, alternate, median
+from softshare.bench.measure import Measured, alternate, median, timed
 from softshare.bench.project_copy import add_scale, project_copy, snakemake
 from softshare.errors import UserError
 from softshare.files import project_root
@@ -27,11 +26,7 @@ def bench_dry_run(name: str, rounds: int) -> Iterator[Measured]:
     """`snakemake -n` at scale paper, and how many modules of torch it imports."""
     call = ["-m", "snakemake", "-n", "--cores", "all", "--config", "scale=paper"]
     run = partial(subprocess.run, cwd=project_root(), check=True, stdout=subprocess.DEVNULL)
-    seconds = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        run([sys.executable, *call], stderr=subprocess.DEVNULL)
-        seconds.append(time.perf_counter() - start)
+    seconds = timed(lambda: run([sys.executable, *call], stderr=subprocess.DEVNULL), rounds)
     yield median(f"{name}.seconds", seconds, "s")
     with tempfile.TemporaryFile("w+") as log:
         run([sys.executable, "-X", "importtime", *call], stderr=log)  # by itself, for to log imports takes time
@@ -45,13 +40,13 @@ def bench_nothing_to_do(name: str, rounds: int) -> Iterator[Measured]:
     """A second `snakemake` at scale quick, all of whose files are there and recorded as made."""
     with project_copy() as copy:
         pretend_all_was_made(copy)
-        seconds = []
-        for _ in range(rounds):
-            start = time.perf_counter()
+
+        def find_nothing() -> None:
             said = snakemake(copy)
-            seconds.append(time.perf_counter() - start)
             if "Nothing to be done" not in said:
                 raise UserError("snakemake found something to do", value=said.strip().rpartition("\n")[2])
+
+        seconds = timed(find_nothing, rounds)
     yield median(f"{name}.seconds", seconds, "s")
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from softshare.bench.inference import inference_step
-from softshare.bench.measure import Measured, alternate, median, paired_ratios
+from softshare.bench.measure import Measured, alternate_fairly, median, paired_ratios, timed
+from softshare.bench.steps import model_and_batch
 from softshare.models import create_model
 from softshare.models.folded import save_folded
 from softshare.sharing import banks, cluster_layers, find_loops, fold, layer_similarity
@@ -20,17 +20,12 @@ from softshare.training.device import resolve_precision
 
 def bench_folded_inference(name: str, rounds: int) -> Iterator[Measured]:
     """Times a folded network's forward in eval against that of the network it was made from."""
-    _, _, model_name, batch = name.split(".")
-    size = int(batch.removeprefix("batch"))
-    seconds: dict[str, list[float]] = {"unfolded": [], "folded": []}
-    for order in (("unfolded", "folded"), ("folded", "unfolded")):  # so that being made first favours neither
-        unfolded = _alike_in_twos(model_name)
-        networks: dict[str, nn.Module] = {"unfolded": unfolded, "folded": fold(unfolded, 0.9)}
-        steps = {kind: inference_step(networks[kind], size) for kind in order}
-        taken = alternate(steps, rounds, at_least_seconds=15)
-        for kind in order:
-            seconds[kind] += taken[kind]
-        del unfolded, networks, steps
+    model_name, batch = model_and_batch(name)
+    make: dict[str, Callable[[], Callable[[], None]]] = {
+        "unfolded": lambda: inference_step(_alike_in_twos(model_name), batch),
+        "folded": lambda: inference_step(fold(_alike_in_twos(model_name), 0.9), batch),
+    }
+    seconds = alternate_fairly(make, rounds, at_least_seconds=15)
     precision = resolve_precision("auto", torch.device("cpu"))
     yield median(name, paired_ratios(seconds["folded"], seconds["unfolded"]), f"ratio ({precision})")
 
@@ -38,11 +33,7 @@ def bench_folded_inference(name: str, rounds: int) -> Iterator[Measured]:
 def bench_finding(name: str, rounds: int) -> Iterator[Measured]:
     """Times clusters and loops of a group of ten layers, from its similarity matrix on."""
     matrix = layer_similarity(_alike_in_twos("swrn-40-1-8"))["stage2"].numpy()
-    seconds = []
-    for _ in range(max(rounds, 50)):
-        start = time.perf_counter()
-        find_loops(cluster_layers(matrix, 0.8))
-        seconds.append(time.perf_counter() - start)
+    seconds = timed(lambda: find_loops(cluster_layers(matrix, 0.8)), max(rounds, 50))
     yield median(f"{name}.milliseconds", [1000 * each for each in seconds], "ms")
 
 

@@ -8,14 +8,13 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
-from softshare.bench.measure import Measured, median
+from softshare.bench.measure import Measured, median, timed
 from softshare.bench.run_folders import write_run_folders
 from softshare.evidence.status import Stand, describe_status, read_status
 from softshare.forecast.counting import count
@@ -35,10 +34,9 @@ _LOCAL = Setting("digits", "swrn-28-1-4", "cifar")
 
 def bench_forecast(name: str, rounds: int) -> Iterator[Measured]:
     """`softshare forecast --scale paper` on this machine, from the shell; it takes so long that once is enough."""
-    start = time.perf_counter()
     command = [sys.executable, "-m", "softshare", "forecast", "--scale", "paper"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    yield Measured(f"{name}.seconds", time.perf_counter() - start, "s")
+    (seconds,) = timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), 1)
+    yield Measured(f"{name}.seconds", seconds, "s")
 
 
 def bench_local_run(name: str, rounds: int) -> Iterator[Measured]:
@@ -62,12 +60,8 @@ def bench_schedule(name: str, rounds: int) -> Iterator[Measured]:
     lengths = [drawn.uniform(600, 30_000) for _ in range(10)]
     narrow = _jobs(drawn, lengths, [1])
     wide = _jobs(drawn, lengths, [1, 1, 1, 2, 4, 8])
-    seconds = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        schedule = simulate(narrow, _GPUS)
-        seconds.append(time.perf_counter() - start)
-    yield median(f"{name}.seconds", seconds, "s")
+    yield median(f"{name}.seconds", timed(lambda: simulate(narrow, _GPUS), rounds), "s")
+    schedule = simulate(narrow, _GPUS)
     yield Measured(f"{name}.makespan", schedule.makespan / schedule.bound)
     schedule = simulate(wide, _GPUS)
     yield Measured(f"{name}.wide.makespan", schedule.makespan / schedule.bound)
@@ -105,13 +99,8 @@ def bench_status(name: str, rounds: int) -> Iterator[Measured]:
             else:
                 told += "softshare: error: epoch 200: train_loss: nan: is no number\n"
             log.write_text(told)
-        seconds = []
-        for _ in range(rounds):
-            start = time.perf_counter()
-            found = read_status(plan, results)
-            describe_status(found, plan.scale.name)
-            seconds.append(time.perf_counter() - start)
-    stands = Counter(each.stand for each in found)
+        seconds = timed(lambda: describe_status(read_status(plan, results), plan.scale.name), rounds)
+        stands = Counter(each.stand for each in read_status(plan, results))
     if stands != _STANDS:
         raise RuntimeError(f"the runs stand as {dict(stands)}: this measures something else")
     yield median(f"{name}.seconds", seconds, "s")

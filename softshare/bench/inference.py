@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from softshare.bench.measure import Measured, alternate, median, paired_ratios
+from softshare.bench.measure import Measured, alternate_fairly, median, paired_ratios, timed
+from softshare.bench.steps import model_and_batch, plain_of
 from softshare.models import create_model
 from softshare.models.wide_resnet import shared_group
 from softshare.sharing import share
@@ -20,16 +21,14 @@ def bench_inference(name: str, rounds: int) -> Iterator[Measured]:
 
     The weights are kept, so what is left of sharing is asking the bank for them.
     """
-    _, model, batch = name.split(".")
-    plain = model.removeprefix("s")
-    size = int(batch.removeprefix("batch"))
-    seconds: dict[str, list[float]] = {plain: [], model: []}
-    for order in ((plain, model), (model, plain)):  # so that being made first favours neither
-        taken = alternate(
-            {kind: inference_step(create_model(kind), size) for kind in order}, rounds, at_least_seconds=15
-        )
-        for kind in order:
-            seconds[kind] += taken[kind]
+    model, batch = model_and_batch(name)
+    plain = plain_of(model)
+
+    def step_of(kind: str) -> Callable[[], None]:
+        return inference_step(create_model(kind), batch)
+
+    make = {kind: partial(step_of, kind) for kind in (plain, model)}
+    seconds = alternate_fairly(make, rounds, at_least_seconds=15)
     precision = resolve_precision("auto", torch.device("cpu"))
     yield median(name, paired_ratios(seconds[model], seconds[plain]), f"ratio ({precision})")
 
@@ -37,12 +36,9 @@ def bench_inference(name: str, rounds: int) -> Iterator[Measured]:
 def bench_start_from_weights(name: str, rounds: int) -> Iterator[Measured]:
     """Times `share(..., init="svd")` of a plain network with a template per layer: all templates are computed."""
     model_name = name.removeprefix("share.svd.")
-    seconds = []
+    seconds: list[float] = []
     for _ in range(rounds):
-        model = create_model(model_name)
-        start = time.perf_counter()
-        share(model, None, shared_group, init="svd")
-        seconds.append(time.perf_counter() - start)
+        seconds += timed(partial(share, create_model(model_name), None, shared_group, init="svd"), 1)
     yield median(f"{name}.seconds", seconds, "s")
 
 

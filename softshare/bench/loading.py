@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from softshare.bench.measure import Measured, alternate, median, paired_ratios
+from softshare.bench.measure import Measured, alternate, median, paired_ratios, timed
 from softshare.bench.steps import training_step
 from softshare.data.augment import Augmentation
 from softshare.data.beton import read_beton
@@ -71,16 +72,13 @@ def bench_waiting(name: str, rounds: int) -> Iterator[Measured]:
 def bench_beton(name: str, rounds: int) -> Iterator[Measured]:
     """Seconds to write a file of CIFAR-10's shape, checked, and to check it before reading."""
     pixels, labels = _images(60_000)
-    writing, checking = [], []
+    writing: list[float] = []
+    checking: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cifar10.beton"
         for _ in range(rounds):
-            start = time.perf_counter()
-            _write(path, pixels, labels)
-            written = time.perf_counter()
-            read_beton(path, "cifar10", _FINGERPRINT)
-            writing.append(written - start)
-            checking.append(time.perf_counter() - written)
+            writing += timed(partial(_write, path, pixels, labels), 1)
+            checking += timed(partial(read_beton, path, "cifar10", _FINGERPRINT), 1)
     yield median(f"{name}.write", writing, "s")
     yield median(f"{name}.check", checking, "s")
 

@@ -66,6 +66,41 @@ def alternate(
     return seconds
 
 
+def alternate_fairly(
+    make: Mapping[str, Callable[[], Callable[[], object]]], rounds: int, at_least_seconds: float = 0.0
+) -> dict[str, list[float]]:
+    """As `alternate`, twice: of functions made in the order given, and made anew in the other.
+
+    Where a thing lies in memory depends on what was made before it: so being made first favours none.
+
+    Args:
+        make: What makes each function, by name. Those of the first order are freed before the others are made.
+        rounds: In each of the two orders, at least.
+        at_least_seconds: In each of the two orders.
+
+    Returns:
+        Seconds of each round of both, by name.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in make}
+    names = list(make)
+    for order in (names, names[::-1]):
+        # Made within the call, so that nothing keeps them once it ends.
+        taken = alternate({name: make[name]() for name in order}, rounds, at_least_seconds)
+        for name in order:
+            seconds[name] += taken[name]
+    return seconds
+
+
+def timed(function: Callable[[], object], rounds: int) -> list[float]:
+    """Seconds of each of some calls, the first included."""
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
 def paired_ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
     """One time over the other, round by round."""
     return [a / b for a, b in zip(above, below, strict=True)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import nn
 
-from softshare.bench.measure import Measured, alternate, median, paired_ratios
+from softshare.bench.measure import Measured, alternate, alternate_fairly, median, paired_ratios, timed
+from softshare.bench.steps import plain_of
 from softshare.data.path_examples import PathSettings
 from softshare.data.shortest_paths import make_shortest_paths
 from softshare.models import create_model
@@ -23,23 +25,17 @@ _EVALUATED = 128  # examples that an evaluation is timed with
 
 def bench_path_data(name: str, rounds: int) -> Iterator[Measured]:
     """All data of the experiment at the paper's size, fingerprint included; a new seed each time. One core: numpy."""
-    seconds = []
-    for seed in range(rounds):
-        start = time.perf_counter()
-        make_shortest_paths(PathSettings(), seed)
-        seconds.append(time.perf_counter() - start)
+    seeds = itertools.count()
+    seconds = timed(lambda: make_shortest_paths(PathSettings(), next(seeds)), rounds)
     yield median(f"{name}.seconds", seconds, "s")
 
 
 def bench_path_step(name: str, rounds: int) -> Iterator[Measured]:
     """The soft-shared network's training step against the plain one's, as the engine takes it here."""
     model = name.rpartition(".")[2]
-    plain = model.removeprefix("s")
-    seconds: dict[str, list[float]] = {plain: [], model: []}
-    for order in ((plain, model), (model, plain)):  # so that being made first favours neither
-        taken = alternate({kind: path_step(kind, _BATCH) for kind in order}, rounds, at_least_seconds=15)
-        for kind in order:
-            seconds[kind] += taken[kind]
+    plain = plain_of(model)
+    make = {kind: partial(path_step, kind, _BATCH) for kind in (plain, model)}
+    seconds = alternate_fairly(make, rounds, at_least_seconds=15)
     precision = resolve_precision("auto", torch.device("cpu"))
     yield median(name, paired_ratios(seconds[model], seconds[plain]), f"ratio ({precision})")
 
@@ -71,7 +67,7 @@ def bench_path_evaluation(name: str, rounds: int) -> Iterator[Measured]:
 
 
 def path_step(
-    model_name: str, batch: int, *, channels_last: bool = True, precision: str = "auto", compiled: bool = False
+    model_name: str, batch: int, *, channels_last: bool = True, precision: str = "auto"
 ) -> Callable[[], None]:
     """A training step of the paper (Adam at 0.01) on examples of the last phase, on this machine's CPU.
 
@@ -80,14 +76,12 @@ def path_step(
         batch: Examples a step.
         channels_last: Lay weights and activations out with the channels innermost.
         precision: auto, fp32 or bf16.
-        compiled: Compile the network.
     """
     device = torch.device("cpu")
     precision = resolve_precision(precision, device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     torch.manual_seed(0)
     model: nn.Module = create_model(model_name).to(memory_format=layout)
-    network: Callable[[torch.Tensor], torch.Tensor] = torch.compile(model, dynamic=False) if compiled else model
     optimizer = torch.optim.Adam(parameter_groups(model, 0.0), lr=0.01, fused=True)
     settings = PathSettings(windows=(21,), train=batch, test=1)
     examples = make_shortest_paths(settings).phases[0].train
@@ -96,7 +90,7 @@ def path_step(
 
     def step() -> None:
         with autocast(device, precision):
-            logits = network(inputs)
+            logits = model(inputs)
         optimizer.zero_grad(set_to_none=True)
         nn.functional.binary_cross_entropy_with_logits(logits.float(), labels).backward()
         optimizer.step()

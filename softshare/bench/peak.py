@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from softshare.bench.measure import Measured, alternate, median, paired_ratios
-from softshare.bench.steps import training_step
+from softshare.bench.steps import model_and_batch, training_step
 from softshare.training.device import PRECISIONS, resolve_precision
 
 SIDE = 2048
@@ -18,10 +18,10 @@ _SECONDS = 10.0
 
 def bench_peak(name: str, rounds: int) -> Iterator[Measured]:
     """Operations a second of a training step, over those of a matrix product of side 2048, in this CPU's precision."""
-    _, model, batch = name.split(".")
+    model, batch = model_and_batch(name)
     device = torch.device("cpu")
     precision = resolve_precision("auto", device)
-    step = training_step(model, int(batch.removeprefix("batch")))
+    step = training_step(model, batch)
     flops = count_flops(step)
     functions: dict[str, Callable[[], object]] = {"step": step, "product": matrix_product(SIDE, precision, device)}
     seconds = alternate(functions, rounds, at_least_seconds=_SECONDS)

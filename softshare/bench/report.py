@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from softshare.bench.measure import Measured, median
+from softshare.bench.measure import Measured, median, timed
 from softshare.bench.project_copy import add_scale, project_copy
 from softshare.bench.run_folders import write_run_folders
 from softshare.evidence.everything import build_everything
@@ -23,21 +22,9 @@ def bench_report(name: str, rounds: int) -> Iterator[Measured]:
         of_bench = Plan(plan.scale, tuple(each for each in plan.experiments if each.name != "table3"))
         results = copy / "results" / plan.scale.name
         count = write_run_folders(of_bench, results)
-        anew = _seconds(lambda: build_everything(of_bench, results), rounds)
+        anew = timed(lambda: build_everything(of_bench, results), rounds)
         names = [experiment.name for experiment in of_bench.experiments]
         command = [sys.executable, "-m", "softshare", "report", "--scale", plan.scale.name, "--experiments", *names]
-        alone = _seconds(
-            lambda: subprocess.run(command, cwd=copy, check=True, stdout=subprocess.DEVNULL),
-            rounds,
-        )
+        alone = timed(lambda: subprocess.run(command, cwd=copy, check=True, stdout=subprocess.DEVNULL), rounds)
     yield median(f"{name}.seconds", alone, f"s ({count} runs)")
     yield median(f"{name}.with-tables-and-figures.seconds", anew, f"s ({count} runs)")
-
-
-def _seconds(function: Callable[[], object], rounds: int) -> list[float]:
-    taken = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        function()
-        taken.append(time.perf_counter() - start)
-    return taken

@@ -10,7 +10,7 @@ import torch
 
 from softshare.bench.loading import cifar_loader
 from softshare.bench.measure import Measured, median
-from softshare.bench.steps import TrainingStep, training_step
+from softshare.bench.steps import TrainingStep, model_and_batch, training_step
 from softshare.bench.synthesis_watch import watched_synthesis
 from softshare.training.device import resolve_precision
 
@@ -22,11 +22,10 @@ def bench_parts(name: str, rounds: int) -> Iterator[Measured]:
 
     A batch comes from the loader that CIFAR takes on a CPU; the step after it trains on images of its own.
     """
-    _, model, batch = name.split(".")
-    size = int(batch.removeprefix("batch"))
-    step = training_step(model, size)
+    model, batch = model_and_batch(name)
+    step = training_step(model, batch)
     step()  # the first allocates
-    batches = cifar_loader(size, rounds).epoch(0)
+    batches = cifar_loader(batch, rounds).epoch(0)
     taken = [time_parts(step, lambda: next(batches)) for _ in range(rounds)]
     unit = f"of a step ({resolve_precision('auto', torch.device('cpu'))})"
     for part in (*PARTS, "synthesis"):

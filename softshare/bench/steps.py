@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from softshare.bench.measure import Measured, alternate, median, paired_ratios
+from softshare.bench.measure import Measured, alternate, alternate_fairly, median, paired_ratios
 from softshare.models import create_model
 from softshare.names import BottleneckName, parse_model_name
 from softshare.sharing import banks, parameter_groups
@@ -40,24 +41,30 @@ def bench_steps(name: str, rounds: int) -> Iterator[Measured]:
         name: The shape and its batch: `step.28-10.batch16`.
         rounds: Of all three in turn, made in one order and in the other: half of them each.
     """
-    _, shape, batch = name.split(".")
+    shape, batch = model_and_batch(name)
     plain, shared = f"wrn-{shape}", (f"swrn-{shape}", f"swrn-{shape}-2")
-    size = int(batch.removeprefix("batch"))
-    seconds: dict[str, list[float]] = {kind: [] for kind in (plain, *shared)}
-    for order in ((plain, *shared), (*reversed(shared), plain)):  # so that being made first favours none
-        steps = {kind: training_step(kind, size) for kind in order}
-        taken = alternate(steps, math.ceil(rounds / 2), at_least_seconds=30)
-        del steps  # else the first three lie in memory while the others are timed
-        for kind in order:
-            seconds[kind] += taken[kind]
+    make = {kind: partial(training_step, kind, batch) for kind in (plain, *shared)}
+    seconds = alternate_fairly(make, math.ceil(rounds / 2), at_least_seconds=30)
     precision = resolve_precision("auto", torch.device("cpu"))  # bf16 where the hardware has it
     for model in shared:
-        yield median(f"step.{model}.{batch}", paired_ratios(seconds[model], seconds[plain]), f"ratio ({precision})")
+        ratios = paired_ratios(seconds[model], seconds[plain])
+        yield median(f"step.{model}.batch{batch}", ratios, f"ratio ({precision})")
+
+
+def model_and_batch(name: str) -> tuple[str, int]:
+    """The last two parts of a bench's name: swrn-28-10 and 16 of `memory.swrn-28-10.batch16`."""
+    _, model, batch = name.rsplit(".", 2)
+    return model, int(batch.removeprefix("batch"))
 
 
 def plain_of(model: str) -> str:
-    """The plain network of a shared one's shape: wrn-28-10 of swrn-28-10-2."""
-    return "-".join(model.removeprefix("s").split("-")[:3])
+    """The plain network of a shared one's shape: wrn-28-10 of swrn-28-10-2, cnn-20 of scnn-20."""
+    return str(replace(parse_model_name(model), shared=False, templates=None))
+
+
+def bank_bytes(model: str) -> int:
+    """What the synthesised weights of a shared network take in fp32."""
+    return sum(4 * bank.num_layers * math.prod(bank.weight_shape) for bank in banks(create_model(model)).values())
 
 
 def bench_memory(name: str, rounds: int) -> Iterator[Measured]:
@@ -65,11 +72,9 @@ def bench_memory(name: str, rounds: int) -> Iterator[Measured]:
 
     Counted allocation by allocation: unlike a process's size it does not depend on the allocator, so once is enough.
     """
-    _, model, batch = name.split(".")
-    size = int(batch.removeprefix("batch"))
-    shared, plain = peak_tensor_bytes(model, size), peak_tensor_bytes(model.removeprefix("s"), size)
-    bank_bytes = sum(4 * bank.num_layers * math.prod(bank.weight_shape) for bank in banks(create_model(model)).values())
-    yield Measured(name, shared / (plain + bank_bytes))
+    model, batch = model_and_batch(name)
+    shared, plain = peak_tensor_bytes(model, batch), peak_tensor_bytes(plain_of(model), batch)
+    yield Measured(name, shared / (plain + bank_bytes(model)))
 
 
 def peak_tensor_bytes(model_name: str, batch: int) -> int:
@@ -91,12 +96,11 @@ def bench_throughput(name: str, rounds: int) -> Iterator[Measured]:
 
     The plain step is given its images, without waiting for a loader: so it looks faster than it would be.
     """
-    _, model, batch = name.split(".")
-    size = int(batch.removeprefix("batch"))
+    model, batch = model_and_batch(name)
     precision = resolve_precision("auto", torch.device("cpu"))
     steps = {
-        "plain": training_step(model, size, channels_last=False, precision="fp32", fused=False),
-        "fast": training_step(model, size),
+        "plain": training_step(model, batch, channels_last=False, precision="fp32", fused=False),
+        "fast": training_step(model, batch),
     }
     seconds = alternate(steps, rounds)
     yield median(name, paired_ratios(seconds["plain"], seconds["fast"]), f"ratio ({precision})")

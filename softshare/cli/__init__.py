@@ -75,7 +75,11 @@ def _known(error: Exception) -> UserError | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="softshare", description="Soft parameter sharing, and its reproduction.")
+    parser = Parser(
+        prog="softshare",
+        description="Soft parameter sharing for PyTorch, and the reproduction of Savarese & Maire, ICLR 2019.",
+        epilog="`softshare COMMAND --help` tells of a command and its options.",
+    )
     parser.add_argument("--version", action="version", version=f"softshare {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.set_defaults(if_stopped="nothing is left half-written")

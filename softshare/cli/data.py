@@ -11,39 +11,46 @@ from softshare.cli.options import add_data_options, add_photograph_options
 if TYPE_CHECKING:
     from softshare.data.photographs import PhotographSet
 
+_HOW_USED = ("limit", "allow_damaged")
+_HOW_STORED = ("side", "jpeg_share", "jpeg_quality")
+
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Adds them."""
-    parser = commands.add_parser("data", help="datasets").add_subparsers(required=True, metavar="ACTION")
+    """Adds data, with the actions check, write and shortest-paths."""
+    parser = commands.add_parser(
+        "data", help="check a dataset, write it for FFCV, or draw examples of shortest paths"
+    ).add_subparsers(required=True, metavar="ACTION")
     check = parser.add_parser("check", help="read a dataset (downloading it if absent) and tell what it holds")
     check.add_argument("dataset", help="cifar10, cifar100, digits, imagenet or folder")
-    check.add_argument("--out", type=Path, help="also write it as JSON")
+    check.add_argument("--out", type=Path, help="also write what it holds to this file, as JSON")
     add_photograph_options(check)
     add_data_options(check, device=False)
     check.set_defaults(command=_data_check)
     _add_write(parser)
-    paths = parser.add_parser("shortest-paths", help="draw examples of the shortest-path task, a row a phase")
+    paths = parser.add_parser("shortest-paths", help="draw examples of the shortest-path task, one row for each phase")
     paths.add_argument("--preview", type=Path, required=True, help="the picture to write: png, svg or pdf")
-    paths.add_argument("--seed", type=int, default=0, help="of the data (default: 0)")
-    paths.add_argument("--examples", type=int, default=6, help="examples a phase (default: 6)")
+    paths.add_argument("--seed", type=int, default=0, help="of the examples (default: 0)")
+    paths.add_argument("--examples", type=int, default=6, help="how many of each phase (default: 6)")
     paths.set_defaults(command=_data_shortest_paths)
 
 
 def _add_write(actions: argparse._SubParsersAction) -> None:
     write = actions.add_parser("write", help="write a dataset as FFCV's file, .beton, and check it")
-    write.add_argument("dataset", help="cifar10, cifar100, digits or imagenet")
+    write.add_argument("dataset", help="cifar10, cifar100, digits, imagenet or folder")
     write.add_argument("--out", type=Path, required=True, help="the file; what it holds is told in FILE.json")
     write.add_argument(
-        "--time-limit", type=float, default=600.0, metavar="SECONDS", help="without progress (default: 600)"
+        "--time-limit",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="give up after this long without progress (default: 600)",
     )
     how = write.add_argument_group("how photographs are stored")
-    how.add_argument("--side", type=int, default=500, help="longest side in pixels (default: 500)")
-    how.add_argument(
-        "--jpeg-share", type=float, default=1.0, help="share of them as JPEG; the rest as pixels (default: 1)"
-    )
-    how.add_argument("--jpeg-quality", type=int, default=90, help="of those encoded anew (default: 90)")
+    how.add_argument("--side", type=int, help="longest side in pixels (default: 500)")
+    how.add_argument("--jpeg-share", type=float, help="share that is stored as JPEG, the rest as pixels (default: 1)")
+    how.add_argument("--jpeg-quality", type=int, help="of JPEGs that are encoded anew, 1 to 100 (default: 90)")
     add_photograph_options(write)
-    write.add_argument("--quiet", action="store_true", help="no progress")
+    write.add_argument("--quiet", action="store_true", help="show no progress")
     add_data_options(write, device=False)
     write.set_defaults(command=_data_write)
 
@@ -52,6 +59,7 @@ def _data_check(arguments: argparse.Namespace) -> None:
     from softshare.files import write_json
     from softshare.names import PHOTOGRAPHS
 
+    _refuse_what_is_for_photographs(arguments)
     _workers(arguments)  # refused also where the dataset needs none
     source, facts = (_photographs if arguments.dataset in PHOTOGRAPHS else _images)(arguments)
     if arguments.out:
@@ -59,6 +67,19 @@ def _data_check(arguments: argparse.Namespace) -> None:
     print(f"source: {source}")
     for key, value in facts.items():
         print(f"{key}: {value}")
+
+
+def _refuse_what_is_for_photographs(arguments: argparse.Namespace) -> None:
+    """Refuses options that a dataset in memory would leave unheeded, so that nobody takes all of it for a part."""
+    from softshare.errors import UserError
+    from softshare.names import DATASETS
+
+    given = vars(arguments)
+    for key in (*_HOW_USED, *_HOW_STORED):
+        if arguments.dataset in DATASETS and given.get(key) is not None:
+            option = key.replace("_", "-")
+            problem = f"is for photographs alone, not for {arguments.dataset}"
+            raise UserError(problem, key=option, value=given[key], remedy=f"leave --{option} out")
 
 
 def _images(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -97,7 +118,7 @@ def _load_photographs(arguments: argparse.Namespace) -> PhotographSet:
         arguments.dataset,
         arguments.data,
         limit=arguments.limit or 0,
-        allow_damaged=arguments.allow_damaged,
+        allow_damaged=bool(arguments.allow_damaged),
         cache=arguments.cache,
         workers=_workers(arguments),
         progress=True,
@@ -115,8 +136,9 @@ def _data_write(arguments: argparse.Namespace) -> None:
     from softshare.data.beton_images import PhotographSettings
     from softshare.names import PHOTOGRAPHS
 
+    _refuse_what_is_for_photographs(arguments)
     progress = not arguments.quiet
-    how = PhotographSettings(arguments.side, arguments.jpeg_share, arguments.jpeg_quality)
+    how = PhotographSettings(**{key: value for key in _HOW_STORED if (value := getattr(arguments, key)) is not None})
     threads = max(1, _workers(arguments))
     if arguments.dataset in PHOTOGRAPHS:
         photographs = _load_photographs(arguments)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from softshare.cli.options import add_plan_options
+
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Adds them."""
+    """Adds table, figure, claims, report, publish and compare."""
     _add_evidence(commands)
     _add_publish(commands)
     _add_compare(commands)
@@ -15,49 +17,46 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 def _add_evidence(commands: argparse._SubParsersAction) -> None:
     for name, text in (
-        ("table", "write a table as md, tex and csv"),
-        ("figure", "write a figure as svg, png, pdf and csv"),
+        ("table", "write a table from the runs that are there, as md, tex, csv and html"),
+        ("figure", "write a figure from the runs that are there, as svg, png, pdf and csv"),
         ("claims", "hold every claim of the paper against the runs that are there"),
-        ("report", "write the report of a scale from what is there"),
+        ("report", "write the report of a scale from what its results hold"),
     ):
         parser = commands.add_parser(name, help=text)
         if name not in ("claims", "report"):
-            parser.add_argument("name", help="an experiment of config/experiments")
-        parser.add_argument("--scale", default="quick", help="quick, compact or paper (default: quick)")
-        parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
-        parser.add_argument(
-            "--results", type=Path, default=Path("results"), help="folder of results (default: results)"
-        )
+            parser.add_argument("name", help="an experiment of config/experiments, such as table1")
+        add_plan_options(parser)
         if name == "report":
-            parser.add_argument("--everything", action="store_true", help="also every table, figure and claim")
+            parser.add_argument("--everything", action="store_true", help="also write every table, figure and claim")
             parser.add_argument(
                 "--from",
                 dest="published",
                 type=Path,
                 metavar="PUBLISHED",
-                help="build what `publish` kept anew from its metrics, and tell whether the bytes are the same",
+                help="rebuild what `publish` kept in this folder from its metrics; tell whether the bytes are the same",
             )
-            parser.add_argument("--out", type=Path, help="with --from: a folder for what comes out")
+            parser.add_argument("--out", type=Path, help="with --from: folder for what is rebuilt")
         parser.set_defaults(command=_rebuild_or_evidence if name == "report" else _evidence, what=name)
 
 
 def _add_publish(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("publish", help="keep what a scale found in reports/published")
-    parser.add_argument("--scale", required=True, help="quick, compact or paper")
-    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
-    parser.add_argument("--out", type=Path, default=Path("reports/published"), help="(default: reports/published)")
-    parser.add_argument("--allow-dirty", action="store_true", help="also runs made with uncommitted changes")
+    parser = commands.add_parser("publish", help="copy what a scale found to reports/published, to be kept")
+    add_plan_options(parser, scale_required=True)
+    parser.add_argument(
+        "--out", type=Path, default=Path("reports/published"), help="folder to publish in (default: reports/published)"
+    )
+    parser.add_argument("--allow-dirty", action="store_true", help="also publish runs made with uncommitted changes")
     parser.set_defaults(command=_publish)
 
 
 def _add_compare(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("compare", help="the same runs made twice: on two machines, or in two precisions")
+    parser = commands.add_parser(
+        "compare", help="compare the same runs made twice: on two machines, or in two precisions"
+    )
     parser.add_argument("first", type=Path, help="results of a scale, such as reports/published/compact")
-    parser.add_argument("second", type=Path, help="others of the same scale, such as results/compact")
-    parser.add_argument("--scale", required=True, help="quick, compact or paper")
-    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
-    parser.add_argument("--out", type=Path, help="a folder for a page, a table and a figure of the curves")
+    parser.add_argument("second", type=Path, help="other results of the same scale, such as results/compact")
+    add_plan_options(parser, scale_required=True, results=False)
+    parser.add_argument("--out", type=Path, help="folder for a page, a table and a figure of the curves")
     parser.set_defaults(command=_compare)
 
 
@@ -85,7 +84,7 @@ def _rebuild_or_evidence(arguments: argparse.Namespace) -> None:
             first = (*rebuilt.differing, *rebuilt.missing)[0]
             raise UserError("does not come out as it was published", file=arguments.published / first)
     elif arguments.out is not None:
-        raise UserError("is for --from alone", key="out", value=str(arguments.out), remedy="see --results")
+        raise UserError("works only with --from", key="out", value=str(arguments.out), remedy="see --results")
     elif arguments.everything:
         results = arguments.results / arguments.scale
         build_everything(load_plan(arguments.scale, arguments.experiments), results)

@@ -7,29 +7,44 @@ from pathlib import Path
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Adds them."""
+    """Adds bench and survey."""
     _add_bench(commands)
     _add_survey(commands)
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("bench", help="ratios measured in one run")
-    parser.add_argument("--out", type=Path, default=Path("results/bench"))
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--only", nargs="+", metavar="NAME", help="benches or rows whose name begins so")
-    chosen.add_argument("--all", action="store_true", help="also the benches that take minutes each")
-    parser.add_argument("--rounds", type=int, help="measurements of each, at least 5")
+    parser = commands.add_parser(
+        "bench", help="measure speed and memory, and hold them against the bounds of config/bench.yaml"
+    )
     parser.add_argument(
-        "--profile", metavar="MODEL", help="instead: take a training step apart; leaves a Chrome trace and a page"
+        "--out", type=Path, default=Path("results/bench"), help="folder to write to (default: results/bench)"
+    )
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--only", nargs="+", metavar="NAME", help="benches or rows whose name starts with NAME")
+    chosen.add_argument("--all", action="store_true", help="also run the benches that take minutes each")
+    parser.add_argument(
+        "--rounds", type=int, help="how often each is measured, at least 5 (default: as config/bench.yaml says)"
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="MODEL",
+        help="run no bench, but tell where a training step's time goes; writes a Chrome trace and a page",
     )
     parser.add_argument("--batch", type=int, default=128, help="images a step of --profile (default: 128)")
     parser.set_defaults(command=_bench)
 
 
 def _add_survey(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("survey", help="what sharing saves in networks of torchvision and timm, as a table")
+    parser = commands.add_parser(
+        "survey", help="tell what sharing saves in networks of torchvision and timm, as a table"
+    )
     parser.add_argument("--out", type=Path, help="write the page to a file (default: print it)")
-    parser.add_argument("--architectures", nargs="+", metavar="NAME", help="for instance timm.convnext_atto")
+    parser.add_argument(
+        "--architectures",
+        nargs="+",
+        metavar="NAME",
+        help="networks, such as timm.convnext_atto (default: all of the table)",
+    )
     parser.set_defaults(command=_survey)
 
 

@@ -19,6 +19,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*arguments, **settings)
         self.register("type", int, whole_number)
         self.register("type", float, decimal_number)
+        self.register("action", "parsers", Commands)
 
     def error(self, message: str) -> NoReturn:
         """As of `ArgumentParser`, in one line."""
@@ -27,6 +28,15 @@ class Parser(argparse.ArgumentParser):
             message += " (a value that begins with - is given as --NAME=VALUE)"
         tell(f"softshare: error: {shorten(' '.join(message.split()), 240)}; see {self.prog} --help")
         sys.exit(2)
+
+
+class Commands(argparse._SubParsersAction):
+    """Commands whose own help begins with what the list of commands says of them."""
+
+    def add_parser(self, name: str, **settings: Any) -> Any:
+        """As of argparse, described by the line that it has in the list."""
+        line = settings["help"]
+        return super().add_parser(name, description=f"{line[0].upper()}{line[1:]}.", **settings)
 
 
 def require_words(words: Sequence[str]) -> None:

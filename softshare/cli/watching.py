@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+
+from softshare.cli.options import add_plan_options
 
 _LONGEST_WATCH = 86400  # seconds
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Adds it."""
-    parser = commands.add_parser("status", help="where every run of a scale stands; reads files only")
-    parser.add_argument("--scale", default="quick", help="quick, compact or paper (default: quick)")
-    parser.add_argument("--experiments", nargs="+", help="experiments in the plan (default: all)")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (default: results)")
-    parser.add_argument("--brief", action="store_true", help="leave out what is done and what is not started")
+    """Adds status."""
+    parser = commands.add_parser("status", help="tell where every run of a scale stands; reads files only")
+    add_plan_options(parser)
+    parser.add_argument("--brief", action="store_true", help="leave out runs that are done or not started")
     parser.add_argument(
-        "--watch", type=float, nargs="?", const=10.0, metavar="SECONDS", help="look again every so often (default: 10)"
+        "--watch",
+        type=float,
+        nargs="?",
+        const=10.0,
+        metavar="SECONDS",
+        help="look again every SECONDS, until interrupted (default: 10)",
     )
     parser.set_defaults(command=_status)
 

@@ -79,7 +79,7 @@ def is_compressed(path: Path) -> bool:
     """Whether a file begins as one compressed by gzip, bzip2 or xz does.
 
     Raises:
-        OSError: It cannot be read, or is no plain file.
+        OSError: It cannot be read, or is not a regular file.
     """
     return _opener(path) is not None
 
@@ -88,7 +88,7 @@ def open_decompressed(path: Path) -> IO[bytes]:
     """Opens a file, decompressed if it is compressed.
 
     Raises:
-        OSError: It cannot be read, or is no plain file.
+        OSError: It cannot be read, or is not a regular file.
     """
     return (_opener(path) or open)(path, "rb")
 

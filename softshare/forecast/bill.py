@@ -157,7 +157,7 @@ def _bought(
         remedy = f"none of these claims can be answered by runs at scale {made.plan.scale.name}"
         raise UserError("buys no claim", key="budget", value=f"{budget:g}h", remedy=remedy)
     every = sorted({piece for pieces in open_claims.values() for piece in pieces})
-    there = complete_runs(made.plan, results, sorted({piece.run for piece in every}))
+    there = complete_runs(results, sorted({piece.run for piece in every}))
 
     def is_there(piece: Piece) -> bool:
         folded = results / "runs" / piece.run.folder / "folding" / "folding.json"

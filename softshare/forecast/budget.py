@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -30,11 +29,8 @@ class Piece:
     folding: bool = False
 
 
-PieceT = TypeVar("PieceT", bound=Piece | Run)
-
-
 @dataclass(frozen=True)
-class Purchase(Generic[PieceT]):
+class Purchase:
     """What a budget buys.
 
     Attributes:
@@ -47,7 +43,7 @@ class Purchase(Generic[PieceT]):
 
     claims: tuple[str, ...]
     left_out: tuple[str, ...]
-    pieces: tuple[PieceT, ...]
+    pieces: tuple[Piece, ...]
     seconds: float
     exact: bool
 
@@ -65,8 +61,8 @@ def parse_budget(text: str) -> float:
     return hours
 
 
-def buy(needs: Mapping[str, Sequence[PieceT]], seconds: Mapping[PieceT, float], budget: float) -> Purchase[PieceT]:
-    """Chooses claims and runs.
+def buy(needs: Mapping[str, Sequence[Piece]], seconds: Mapping[Piece, float], budget: float) -> Purchase:
+    """Chooses claims and pieces.
 
     Args:
         needs: What each claim wanted needs.
@@ -77,20 +73,20 @@ def buy(needs: Mapping[str, Sequence[PieceT]], seconds: Mapping[PieceT, float], 
         UserError: Not one claim can be paid.
     """
     claims = list(needs)
-    runs = sorted({run for of in needs.values() for run in of})
-    cost = np.array([seconds[run] for run in runs])
+    pieces = sorted({piece for of in needs.values() for piece in of})
+    cost = np.array([seconds[piece] for piece in pieces])
     unit = max(float(cost.sum()), 1.0)
-    place = {run: len(claims) + index for index, run in enumerate(runs)}
-    size = len(claims) + len(runs)
+    place = {piece: len(claims) + index for index, piece in enumerate(pieces)}
+    size = len(claims) + len(pieces)
     rows = []
     for index, claim in enumerate(claims):
-        for run in needs[claim]:
+        for piece in needs[claim]:
             row = np.zeros(size)
-            row[index], row[place[run]] = 1.0, -1.0  # a claim that is answered has this run
+            row[index], row[place[piece]] = 1.0, -1.0  # a claim that is answered has this piece
             rows.append(row)
     rows.append(np.concatenate([np.zeros(len(claims)), cost / unit]))
     most = np.array([0.0] * (len(rows) - 1) + [budget / unit])
-    # One claim more outweighs what any runs cost.
+    # One claim more outweighs what any pieces cost.
     objective = np.concatenate([-np.ones(len(claims)), 0.5 * cost / unit])
     found = milp(
         objective,
@@ -102,14 +98,14 @@ def buy(needs: Mapping[str, Sequence[PieceT]], seconds: Mapping[PieceT, float], 
     chosen = np.zeros(size, bool) if found.x is None else np.round(found.x).astype(bool)
     bought = tuple(claim for index, claim in enumerate(claims) if chosen[index])
     if not bought:
-        cheapest = min(sum(seconds[run] for run in set(of)) for of in needs.values())
+        cheapest = min(sum(seconds[piece] for piece in set(of)) for of in needs.values())
         remedy = f"the cheapest claim takes {cheapest / 3600:.1f} hours"
         raise UserError("buys no claim", key="budget", value=f"{budget / 3600:g}h", remedy=remedy)
-    to_make = sorted({run for claim in bought for run in needs[claim] if seconds[run] > 0})
+    to_make = sorted({piece for claim in bought for piece in needs[claim] if seconds[piece] > 0})
     return Purchase(
         bought,
         tuple(claim for claim in claims if claim not in bought),
         tuple(to_make),
-        sum(seconds[run] for run in to_make),
+        sum(seconds[piece] for piece in to_make),
         found.status == 0,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from softshare.forecast.budget import Piece, Purchase
+from softshare.forecast.budget import Purchase
 from softshare.forecast.makespan import makespan, peak_disk
 from softshare.forecast.power import Need
 from softshare.forecast.predict import Forecast, RunForecast
@@ -92,7 +92,7 @@ def describe_needs(needs: Sequence[Need], hours: dict[str, float | None]) -> str
     return f"## Seeds that claims need for 80 % power\n\n{table}\n"
 
 
-def describe_purchase(bought: Purchase[Piece] | None, free: Sequence[str], budget_hours: float) -> str:
+def describe_purchase(bought: Purchase | None, free: Sequence[str], budget_hours: float) -> str:
     """What a budget buys.
 
     Args:

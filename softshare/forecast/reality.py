@@ -66,7 +66,7 @@ def compare(plan: Plan, results: Path, seconds: Mapping[str, float]) -> list[Rea
     ]
 
 
-def complete_runs(plan: Plan, results: Path, runs: list[Run]) -> set[Run]:
+def complete_runs(results: Path, runs: list[Run]) -> set[Run]:
     """Those of some runs that are complete."""
     return {run for run in runs if read_run(results, run).complete}
 

@@ -61,7 +61,9 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         require_tensorboard()
     require_seed(arguments.seed)
     if on_paths and arguments.data:
-        raise UserError("are drawn, not read", key="data", value=str(arguments.data), remedy="leave it out")
+        raise UserError(
+            "shortest paths are generated, not read", key="data", value=str(arguments.data), remedy="leave --data out"
+        )
     processes = named_by_torchrun()
     if processes.count > 1 and on_paths:
         raise UserError("is trained by one process", key="dataset", value=SHORTEST_PATHS, remedy="leave torchrun out")
@@ -98,7 +100,9 @@ def _loader(arguments: argparse.Namespace, device: torch.device, beton: Path) ->
     named = arguments.loader
     if arguments.dataset == SHORTEST_PATHS:
         if named not in (None, "auto", "tensor"):
-            raise UserError("are drawn, into memory", key="loader", value=named, remedy="auto or tensor")
+            raise UserError(
+                "shortest paths are generated in memory", key="loader", value=named, remedy="use auto or tensor"
+            )
         return "tensor"
     if arguments.dataset in PHOTOGRAPHS:
         by_environment = os.environ.get("SOFTSHARE_LOADER") or "auto"

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import weakref
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ import yaml
 
 from softshare.bench import measure, runner
 from softshare.bench.catalogue import BENCHES, Bench
-from softshare.bench.measure import Measured, alternate, median, paired_ratios
+from softshare.bench.measure import Measured, alternate, alternate_fairly, median, paired_ratios, timed
 from softshare.bench.page import bench_page
 from softshare.bench.steps import peak_tensor_bytes
 from softshare.errors import UserError
@@ -29,6 +30,42 @@ def test_rounds_go_on_for_the_time_asked(monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
     assert len(alternate({"a": lambda: None}, 1, at_least_seconds=10)["a"]) > 1
+
+
+def test_being_made_first_favours_none_and_what_was_made_first_is_freed():
+    made, alive, at_once = [], weakref.WeakSet(), []
+
+    class Made:
+        def __init__(self, name):
+            self.name = name
+            made.append(name)
+            alive.add(self)
+
+        def __call__(self):
+            at_once.append(len(alive))
+
+    seconds = alternate_fairly({name: lambda name=name: Made(name) for name in "abc"}, 2)
+    assert "".join(made) == "abc" + "cba"
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 4, "b": 4, "c": 4}
+    assert at_once == [3] * 2 * (3 + 2 * 3)  # the three of the first order are gone when those of the second are called
+
+
+def test_seconds_belong_to_the_function_that_took_them_in_both_orders(monkeypatch):
+    clock = [0]
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])
+
+    def takes(seconds):
+        clock[0] += seconds
+
+    make = {"a": lambda: lambda: takes(1), "b": lambda: lambda: takes(10)}
+    assert alternate_fairly(make, 2) == {"a": [1] * 4, "b": [10] * 4}
+    assert alternate_fairly(make, 1, at_least_seconds=30) == {"a": [1] * 6, "b": [10] * 6}  # 3 rounds of 11 s an order
+
+
+def test_each_call_is_timed_by_itself_the_first_too(monkeypatch):
+    clock, taken = [0], iter([5, 1, 2])
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])
+    assert timed(lambda: clock.append(clock.pop() + next(taken)), 3) == [5, 1, 2]
 
 
 def test_a_ratio_is_the_median_of_pairs_with_their_quartiles():

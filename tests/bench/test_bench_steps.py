@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from softshare.bench import peak, step_parts, steps
+from softshare.bench import measure, peak, step_parts, steps
 from softshare.sharing import TemplateBank
 from softshare.sharing.synthesis import AttachSynthesis
 
@@ -17,7 +17,7 @@ def test_each_shared_network_is_held_against_the_plain_one_of_its_shape(monkeypa
         compared.append((functions, rounds))
         return {name: [seconds[name]] * rounds for name in functions}
 
-    monkeypatch.setattr(steps, "alternate", alternate)
+    monkeypatch.setattr(measure, "alternate", alternate)
     rows = list(steps.bench_steps("step.28-10.batch16", 7))
     assert [(row.name, row.value, row.rounds) for row in rows] == [
         ("step.swrn-28-10.batch16", 1.5, 8),
@@ -26,6 +26,19 @@ def test_each_shared_network_is_held_against_the_plain_one_of_its_shape(monkeypa
     assert [rounds for _, rounds in compared] == [4, 4]
     assert list(compared[0][0]) == list(reversed(compared[1][0])) == list(seconds)
     assert compared[0][0]["wrn-28-10"] == ("wrn-28-10", 16)
+
+
+def test_a_name_tells_network_batch_and_the_plain_network_of_that_shape():
+    assert steps.model_and_batch("memory.swrn-28-10.batch16") == ("swrn-28-10", 16)
+    assert steps.model_and_batch("gpu.step.swrn-50-2.batch256") == ("swrn-50-2", 256)
+    plain = {"swrn-28-10-2": "wrn-28-10", "swrn-50-2": "wrn-50-2", "scnn-20": "cnn-20", "scnn-20-4": "cnn-20"}
+    assert {name: steps.plain_of(name) for name in plain} == plain
+
+
+def test_a_bank_takes_the_bytes_of_all_weights_that_share_it():
+    # swrn-16-1 shares two 3x3 convolutions in each stage, of 16, 32 and 64 channels, whatever their templates are.
+    weights = sum(2 * 9 * channels**2 for channels in (16, 32, 64))
+    assert steps.bank_bytes("swrn-16-1") == steps.bank_bytes("swrn-16-1-1") == 4 * weights
 
 
 @pytest.mark.parametrize("name", ["wrn-16-1", "swrn-16-1"])

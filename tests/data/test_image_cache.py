@@ -105,7 +105,7 @@ def test_a_link_in_the_cache_is_not_replaced(tiny, tmp_path):
     (file,) = (tmp_path / "cache").iterdir()
     file.unlink()
     file.symlink_to("nowhere")
-    with pytest.raises(UserError, match=rf"{file.name}: is no plain file, and is not replaced"):
+    with pytest.raises(UserError, match=rf"{file.name}: is not a regular file, and is not replaced"):
         load_images("cifar10", folder, cache=tmp_path / "cache")
     assert file.is_symlink() and not (tmp_path / "cache/nowhere").exists()
 

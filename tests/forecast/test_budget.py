@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softshare.errors import UserError
-from softshare.forecast.budget import buy, parse_budget
+from softshare.forecast.budget import Piece, buy, parse_budget
 from softshare.scales import Run, Setting
 
-RUNS = [Run(Setting("cifar10", f"wrn-{16 + 6 * index}-1", "cifar"), 0) for index in range(6)]
+PIECES = [Piece(Run(Setting("cifar10", f"wrn-{16 + 6 * index}-1", "cifar"), 0)) for index in range(6)]
 
 
 @settings(max_examples=25)
@@ -20,11 +20,11 @@ RUNS = [Run(Setting("cifar10", f"wrn-{16 + 6 * index}-1", "cifar"), 0) for index
     st.integers(1, 40),
 )
 def test_no_choice_answers_more_for_less(claims, costs, budget):
-    needs = {f"claim{index}": [RUNS[each] for each in of] for index, of in enumerate(claims)}
-    seconds = dict(zip(RUNS, map(float, costs), strict=True))
+    needs = {f"claim{index}": [PIECES[each] for each in of] for index, of in enumerate(claims)}
+    seconds = dict(zip(PIECES, map(float, costs), strict=True))
 
     def cost(chosen):
-        return sum(seconds[run] for run in {run for claim in chosen for run in needs[claim]})
+        return sum(seconds[piece] for piece in {piece for claim in chosen for piece in needs[claim]})
 
     choices = [each for size in range(len(needs) + 1) for each in itertools.combinations(needs, size)]
     count, least = max((len(each), -cost(each)) for each in choices if cost(each) <= budget)

@@ -108,10 +108,10 @@ RUNS = {
     "a threshold that is nan": Case([*FOLD, "--threshold", "nan"], ["nan", "threshold"]),
     "thresholds without end": Case([*FOLD, "--thresholds", "0:1:1e-300"], ["thresholds", "0:1:1e-300"]),
     "metrics that name the model twice": Case(
-        EVALUATE, ["metrics.json", "the key 'model' stands there twice"], twice("metrics.json", "model")
+        EVALUATE, ["metrics.json", "the key 'model' appears twice"], twice("metrics.json", "model")
     ),
     **{
-        f"a pipe for {name}": Case(command, [name, "is no plain file"], pipe(name))
+        f"a pipe for {name}": Case(command, [name, "is not a regular file"], pipe(name))
         for name, command in {
             "metrics.json": EVALUATE,
             "manifest.json": EVALUATE,
@@ -138,8 +138,8 @@ CHECKPOINTS = {
     "a checkpoint that is a folder": Case(
         RESUME, [FILE, "cannot be read"], lambda f: ((f / FILE).unlink(), (f / FILE).mkdir())
     ),
-    "a checkpoint that is a pipe": Case(RESUME, [FILE, "is no plain file"], pipe(FILE)),
-    "a lock that is a pipe": Case(RESUME, [".lock", "is no plain file"], pipe(".lock")),
+    "a checkpoint that is a pipe": Case(RESUME, [FILE, "is not a regular file"], pipe(FILE)),
+    "a lock that is a pipe": Case(RESUME, [".lock", "is not a regular file"], pipe(".lock")),
     "a checkpoint of another model": Case(
         [*RESUME, "--model", "wrn-16-1"], [FILE, "model", "'swrn-16-1-1'", "'wrn-16-1'"]
     ),

@@ -45,8 +45,8 @@ def recipe(settings, key, said):
 
 
 RECIPES = {
-    "a rate that is no number": recipe("{learning_rate: .nan}", "settings.learning_rate", "no finite number"),
-    "an infinite rate": recipe("{learning_rate: .inf}", "settings.learning_rate", "no finite number"),
+    "a rate that is no number": recipe("{learning_rate: .nan}", "settings.learning_rate", "not a finite number"),
+    "an infinite rate": recipe("{learning_rate: .inf}", "settings.learning_rate", "not a finite number"),
     "a negative rate": recipe("{learning_rate: -0.1}", "settings.learning_rate", "above 0"),
     "a rate in words": recipe("{learning_rate: fast}", "settings.learning_rate: 'fast'", "a number above 0"),
     "momentum of 1": recipe("{momentum: 1}", "settings.momentum", "below 1"),
@@ -63,7 +63,7 @@ RECIPES = {
     "labels all smoothed": recipe("{label_smoothing: 1}", "settings.label_smoothing", "below 1"),
     "lambda below 0": recipe("{recurrence: -1}", "settings.recurrence", "from 0"),
     "similarity at 0": recipe("{similarity_at: [0]}", "settings.similarity_at.0", "a fraction of all epochs"),
-    "a setting twice": recipe("{dropout: 0.1, dropout: 0.3}", "is not YAML", "'dropout' stands there twice"),
+    "a setting twice": recipe("{dropout: 0.1, dropout: 0.3}", "is not YAML", "'dropout' appears twice"),
     "settings that are a list": recipe("[dropout]", "settings", "settings"),
     "an alias": recipe("&a {dropout: 0.1}\nsource: *a", "is not YAML", "aliases are not read here"),
     "a heap of aliases": recipe("{drops: &a [0.1], similarity_at: [*a, *a]}", "is not YAML", "aliases are not read"),
@@ -81,15 +81,15 @@ RECIPES = {
     ),
     "an empty file": Case([*SHARED, "--recipe", "{here}/mine.yaml"], ["mine.yaml", "object"], write("mine.yaml", "")),
     "a pipe for a recipe": Case(
-        [*SHARED, "--recipe", "{here}/mine.yaml"], ["mine.yaml", "is no plain file"], pipe("mine.yaml")
+        [*SHARED, "--recipe", "{here}/mine.yaml"], ["mine.yaml", "is not a regular file"], pipe("mine.yaml")
     ),
     "a folder for a recipe": Case(
         [*SHARED, "--recipe", "{here}/mine.yaml"], ["mine.yaml", "cannot be read"], write("mine.yaml/x", "")
     ),
     "whole numbers that overflow": Case([*SHARED, "--epochs", str(10**20)], ["epochs", "from 1"]),
-    "a rate of dropout that is nan": Case([*SHARED, "--dropout", "nan"], ["dropout", "no finite number"]),
-    "a share held out that is nan": Case([*SHARED, "--validation", "nan"], ["validation", "no finite number"]),
-    "lambda that is infinite": Case([*SHARED, "--recurrence", "inf"], ["recurrence", "no finite number"]),
+    "a rate of dropout that is nan": Case([*SHARED, "--dropout", "nan"], ["dropout", "not a finite number"]),
+    "a share held out that is nan": Case([*SHARED, "--validation", "nan"], ["validation", "not a finite number"]),
+    "lambda that is infinite": Case([*SHARED, "--recurrence", "inf"], ["recurrence", "not a finite number"]),
 }
 
 OTHERS = {

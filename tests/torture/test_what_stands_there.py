@@ -1,4 +1,4 @@
-"""What stands where an output is to go, and is no plain file: it stays as it is."""
+"""What stands where an output is to go, and is not a regular file: it stays as it is."""
 
 import os
 import socket
@@ -48,9 +48,9 @@ def test_it_is_not_replaced(what, tmp_path):
     path = tmp_path / "out.json"
     PLACED[what](path)
     before = kept(path)
-    with pytest.raises(UserError, match=r"out.json: is no plain file, and is not replaced; name another path"):
+    with pytest.raises(UserError, match=r"out.json: is not a regular file, and is not replaced; name another path"):
         write_json(path, {})
-    with pytest.raises(UserError, match="is no plain file"), written_whole(path):
+    with pytest.raises(UserError, match="is not a regular file"), written_whole(path):
         pytest.fail("nothing is made that has no place")
     assert kept(path) == before and not list(tmp_path.glob(".*"))
     assert what != "link" or (tmp_path / "of-another").read_text() == "mine"
@@ -93,5 +93,5 @@ def test_the_commands_say_so_in_one_line(command, what, tmp_path, capsys):
     before = kept(path)
     assert main([*command, str(path)]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "out.png: is no plain file, and is not replaced" in said
+    assert said.count("\n") == 1 and "out.png: is not a regular file, and is not replaced" in said
     assert kept(path) == before
