@@ -24,7 +24,7 @@ from softshare.files import write_json
 from softshare.sharing import recurrence_penalty
 from softshare.training.batch_norm import synchronise_batch_norm
 from softshare.training.checkpoint import CHECKPOINT, REMEDY, load_checkpoint, save_checkpoint
-from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, set_tf32
+from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, use_precision
 from softshare.training.job import Job, RecipeT
 from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history, save_weights
 from softshare.training.recorded_step import RecordedStep
@@ -61,7 +61,7 @@ class Resumable(ABC, Generic[RecipeT]):
         if job.device.type == "cuda" and job.device.index is not None:  # else it is the current one
             torch.cuda.set_device(job.device)  # whose streams and graphs are used
         torch.backends.cudnn.deterministic = True  # algorithms that repeat themselves
-        set_tf32(job.precision)
+        use_precision(job.precision, job.device)
         self.job, self.out = job, out
         self.identity = job.identity(fingerprint)
         self.model = model.to(job.device).to(memory_format=torch.channels_last)
