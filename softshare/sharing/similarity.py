@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from softshare.sharing.convert import Bank, banks
+from softshare.sharing.synthesis import full_precision
 
 
 class Chance(NamedTuple):
@@ -27,7 +28,7 @@ def similarity(vectors: Tensor) -> Tensor:
     Returns:
         Similarities [L, L] in [0, 1].
     """
-    with torch.autocast(vectors.device.type, enabled=False):  # which would round to bf16
+    with full_precision(vectors.device.type):
         unit = nn.functional.normalize(vectors, dim=1)
         return (unit @ unit.t()).abs().clamp(max=1.0)
 

@@ -120,6 +120,12 @@ def _is_channels_last(stack: Tensor) -> bool:
     return stack.dim() == 4 and not stack.is_contiguous() and stack.is_contiguous(memory_format=torch.channels_last)
 
 
+def full_precision(device_type: str) -> contextlib.AbstractContextManager:
+    """Turns autocast off: a sum would be taken over factors rounded to bf16, where only the sum may be rounded."""
+    known = torch.amp.is_autocast_available(device_type)  # the meta device knows none
+    return torch.autocast(device_type, enabled=False) if known else contextlib.nullcontext()
+
+
 @dataclass
 class Synthesis:
     """All weights of a bank as computed once. Spent, and their memory free, once a backward has gone through them.
@@ -171,8 +177,7 @@ class AttachSynthesis(torch.autograd.Function):
         synthesis = ctx.synthesis()
         if synthesis is not None:
             synthesis.spend()  # before the gradients take as much again
-        known = torch.amp.is_autocast_available(stack.device.type)  # the meta device knows none
-        with torch.autocast(stack.device.type, enabled=False) if known else contextlib.nullcontext():
+        with full_precision(stack.device.type):
             for_coefficients, for_rows = AttachSynthesis._gradients(coefficients, stack, gradients)
         return for_coefficients, _as_stack(for_rows, stack), None, None
 
