@@ -24,7 +24,7 @@ from softshare.numbers import decimal_number
 from softshare.sharing import Folding, TiedBank, banks, find_folding, fold, layer_similarity
 from softshare.sharing.convert import is_shared
 from softshare.sharing.grouping import SameStageSameShape
-from softshare.sharing.tying import Measure
+from softshare.sharing.similarity import Measure
 from softshare.training.device import autocast, use_precision
 from softshare.training.evaluation import mistakes
 from softshare.training.record import provenance
