@@ -18,8 +18,8 @@ from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import read_json
 from softshare.models import create_model
+from softshare.models.weights import load_weights
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
-from softshare.training.evaluation import load_weights
 from softshare.training.loading import Images, count_of, make_statistics_loader, make_test_loader
 from softshare.training.photograph_recipe import PhotographRecipe
 from softshare.training.recipe import Classification, Recipe

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from softshare.errors import UserError
 from softshare.models import create_model
+from softshare.models.weights import load_weights
 from softshare.training import engine, resumable
 from softshare.training.engine import train
-from softshare.training.evaluation import load_weights
 
 FILES = ["history.csv", "manifest.json", "metrics.json", "model.safetensors", "similarity.npz"]
 

@@ -13,9 +13,9 @@ from softshare.data.shortest_paths import PathSet, make_shortest_paths
 from softshare.errors import UserError
 from softshare.evidence.path_runs import read_predictions
 from softshare.models import create_model
+from softshare.models.weights import load_weights
 from softshare.recipes import load_recipe
 from softshare.training import path_engine
-from softshare.training.evaluation import load_weights
 from softshare.training.job import Job
 from softshare.training.path_engine import train_paths
 from softshare.training.path_evaluation import evaluate_paths, predict_paths
