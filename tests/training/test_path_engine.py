@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from softshare.data.path_batches import epoch_order, path_batches
+from softshare.data.orders import epoch_order
+from softshare.data.path_batches import path_batches
 from softshare.data.shortest_paths import PathSet, make_shortest_paths
 from softshare.errors import UserError
 from softshare.evidence.path_runs import read_predictions
