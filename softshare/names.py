@@ -175,14 +175,27 @@ PHOTOGRAPHS = ("imagenet", "folder")
 SHORTEST_PATHS = "shortest-paths"
 
 
+def require_dataset(name: str, key: str | None = None) -> None:
+    """Refuses what names no dataset.
+
+    Args:
+        name: What stands there.
+        key: The key it stands under; None where whoever catches the error says so.
+
+    Raises:
+        UserError: It names none.
+    """
+    if name not in (known := (*DATASETS, *PHOTOGRAPHS, SHORTEST_PATHS)):
+        raise UserError("unknown dataset", key=key, value=name, remedy=did_you_mean(name, known))
+
+
 def require_fit(model: str, dataset: str) -> None:
     """Refuses a network on a dataset that it is not made for.
 
     Raises:
-        UserError: The name is of no known form, or a network for images is to find paths or the other way round.
+        UserError: One of the names is unknown, or a network for images is to find paths or the other way round.
     """
-    if dataset not in (known := (*DATASETS, *PHOTOGRAPHS, SHORTEST_PATHS)):
-        raise UserError("unknown dataset", key="dataset", value=dataset, remedy=did_you_mean(dataset, known))
+    require_dataset(dataset, "dataset")
     finds_paths = isinstance(parse_model_name(model), PathCnnName)
     if finds_paths != (dataset == SHORTEST_PATHS):
         made_for = SHORTEST_PATHS if finds_paths else "images"

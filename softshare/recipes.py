@@ -42,6 +42,19 @@ def task_on(dataset: str) -> str:
     return SHORTEST_PATHS if dataset == SHORTEST_PATHS else IMAGES
 
 
+def stored_epoch(fraction: float, epochs: int) -> int:
+    """The epoch after which a fraction of the training is over, as `similarity_at` tells it.
+
+    Args:
+        fraction: Of the training, from 0 to 1.
+        epochs: How many there are.
+
+    Returns:
+        The nearest epoch, counted from 1; the first where that would be none.
+    """
+    return min(epochs, max(1, round(fraction * epochs)))
+
+
 def _task(raw: dict[str, Any]) -> str:
     return raw.get("task", IMAGES)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root, read_yaml
-from softshare.names import DATASETS, PHOTOGRAPHS, SHORTEST_PATHS, parse_model_name
+from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, parse_model_name, require_dataset
 
 
 @dataclass(frozen=True, order=True)
@@ -194,13 +194,6 @@ def check_name(value: str, file: Path, key: str, check: Callable[[str], None]) -
 def require_model(name: str) -> None:
     """Refuses what names no network."""
     parse_model_name(name)
-
-
-def require_dataset(name: str) -> None:
-    """Refuses what names no dataset."""
-    known = (*DATASETS, *PHOTOGRAPHS, SHORTEST_PATHS)
-    if name not in known:
-        raise UserError("unknown dataset", value=name, remedy=did_you_mean(name, known))
 
 
 def _check_seeds_of(seeds_of: dict[str, int], seeds: int, experiments: list[str], file: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from softshare.errors import UserError
 from softshare.plan import load_scale
-from softshare.recipes import load_recipe, task_of, task_on
+from softshare.recipes import load_recipe, stored_epoch, task_of, task_on
 
 ROOT = Path(__file__).parent.parent
 
@@ -209,6 +209,14 @@ def test_a_circle_in_the_project_s_own_recipes(tmp_path):
     with pytest.raises(UserError, match=r"cifar-dropout\.yaml: extends: 'cifar': leads back") as caught:
         load_recipe("cifar-cutout", root=tmp_path)
     assert "cifar.yaml -> cifar-dropout.yaml -> cifar.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "epochs", "stored"),
+    [(0.0, 5, 1), (0.005, 200, 1), (0.03, 10, 1), (0.27, 10, 3), (0.5, 90, 45), (0.999, 200, 200), (1.0, 1, 1)],
+)
+def test_the_epoch_after_a_fraction_of_the_training(fraction, epochs, stored):
+    assert stored_epoch(fraction, epochs) == stored
 
 
 @pytest.mark.parametrize("name", ["cifr", "../scales/quick", ""])

@@ -10,7 +10,7 @@ import torch
 from softshare.bench.measure import Measured, alternate, alternate_fairly, median, paired_ratios
 from softshare.bench.peak import count_flops, matrix_product, shares_of_peak
 from softshare.bench.steps import bank_bytes, model_and_batch, plain_of, training_step
-from softshare.training.device import resolve_precision, set_tf32
+from softshare.training.device import use_precision
 
 _GPU = torch.device("cuda")
 _TOGETHER = 5  # steps that are timed as one, so that the host runs ahead as it does in training
@@ -66,10 +66,8 @@ def bench_gpu_compiled(name: str, rounds: int) -> Iterator[Measured]:
 
 
 def _as_the_engine() -> str:
-    precision = resolve_precision("auto", _GPU)
     torch.backends.cudnn.deterministic = True
-    set_tf32(precision)
-    return precision
+    return use_precision("auto", _GPU)
 
 
 def _waited_for(step: Callable[[], object]) -> Callable[[], None]:

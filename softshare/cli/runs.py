@@ -82,7 +82,9 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("evaluate", help="compute the test error of a complete run from its weights")
     parser.add_argument("run", type=Path, help="a run's folder")
-    parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (default: auto)")
+    parser.add_argument(
+        "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
+    )
     add_data_options(parser)
     parser.set_defaults(command=_evaluate)
 
@@ -118,7 +120,9 @@ def _add_fold(commands: argparse._SubParsersAction) -> None:
         "(default: 10000)",
     )
     parser.add_argument("--out", type=Path, help="folder to write to (default: RUN/folding)")
-    parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (default: auto)")
+    parser.add_argument(
+        "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
+    )
     add_data_options(parser)
     parser.set_defaults(command=_fold)
 

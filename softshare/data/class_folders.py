@@ -14,11 +14,11 @@ from torch import Tensor
 
 from softshare.data.archives import Files
 from softshare.data.catalogue import Facts
+from softshare.data.image_names import is_image
 from softshare.data.splits import Splits
 from softshare.errors import UserError, did_you_mean
 
 SPLITS = ("train", "test")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 _FORMATS = ("PNG", "JPEG", "BMP")
 
 
@@ -91,7 +91,7 @@ def _by_class(files: Files, facts: Facts) -> dict[tuple[str, str], list[str]]:
 
 def _place(name: str) -> _Place | None:
     path = PurePosixPath(name)
-    if len(path.parts) not in (3, 4) or path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
+    if len(path.parts) not in (3, 4) or not is_image(path.name):
         return None
     split, label = path.parts[-3:-1]
     return _Place("/".join(path.parts[:-3]), split, label) if split in SPLITS else None

@@ -66,8 +66,7 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
 
     Args:
         name: Name of the dataset.
-        path: The archive or folder; by default what the environment variable `SOFTSHARE_DATA_<NAME>` names, else
-            `results/data/<name>` below the current folder. The digits need none.
+        path: The archive or folder, see `place_of`. The digits need none.
         cache: Folder in which to keep the decoded images for the next time; None keeps nothing.
 
     Raises:
@@ -79,17 +78,26 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
         classes = tuple(str(digit) for digit in range(10))
         # A mirrored digit is none.
         return _image_set(name, *_read_digits(cache), classes, flip=False)
-    path = path or named_place(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name
-    splits, source = _read(name, Path(path), cache)
+    splits, source = _read(name, place_of(name, path), cache)
     return _image_set(name, splits, source, FACTS[name].classes, flip=True)
 
 
-def named_place(variable: str) -> str | None:
-    """The path that a variable of the environment names.
+def place_of(name: str, path: str | Path | None) -> Path:
+    """Where a dataset is looked for.
+
+    Args:
+        name: Name of the dataset.
+        path: What was asked for; else it is what the environment variable `SOFTSHARE_DATA_<NAME>` names, else
+            `results/data/<name>` below the current folder.
 
     Raises:
-        UserError: Nothing lies there, as where a cluster's node does not see what its login node does.
+        UserError: The variable is asked, and nothing lies at what it names.
     """
+    return Path(path or _named_place(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name)
+
+
+def _named_place(variable: str) -> str | None:
+    """What a variable of the environment names; a cluster's node may not see there what its login node does."""
     place = os.environ.get(variable)
     if place and not Path(place).exists():
         raise UserError(

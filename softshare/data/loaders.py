@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from softshare.data.augment import Augmentation, normalise
-from softshare.data.seeding import epoch_seed
+from softshare.data.orders import epoch_order, generator
 from softshare.errors import UserError
 
 
@@ -129,10 +129,10 @@ class AugmentingLoader(ABC):
         """The batches of an epoch, counted from 0: images float32 [B, C, H, W] and labels int64 [B]."""
         order = draws = None
         if self.shuffle:
-            order = torch.randperm(self.count, generator=self._generator(epoch, "order"))
+            order = epoch_order(self.count, self.seed, epoch)
         if self.augmentation:
-            generator = self._generator(epoch, "augmentation")
-            draws = self.augmentation.draw(self.count, self.size, generator).to(self.device)
+            chance = generator(self.seed, epoch, "augmentation")
+            draws = self.augmentation.draw(self.count, self.size, chance).to(self.device)
         starts = range(0, self.count, self.batch_size)
         batches = [self.part.within(start, min(start + self.batch_size, self.count)) for start in starts]
         batches = [batch for batch in batches if batch.start < batch.stop]
@@ -141,9 +141,6 @@ class AugmentingLoader(ABC):
                 yield self.augmentation.apply(images, draws[batch], self.mean, self.std, self.channels_last), labels
             else:
                 yield normalise(images, self.mean, self.std, self.channels_last), labels
-
-    def _generator(self, epoch: int, purpose: str) -> torch.Generator:
-        return torch.Generator().manual_seed(epoch_seed(self.seed, epoch, purpose))
 
 
 def require_images_for_all(count: int, batch_size: int, part: Part) -> None:
@@ -225,6 +222,5 @@ def split_validation(labels_or_count: Tensor | int, fraction: float, seed: int) 
         raise UserError(
             f"holds out {aside} of {count} images", key="validation", value=fraction, remedy="for instance 0.1"
         )
-    generator = torch.Generator().manual_seed(epoch_seed(seed, 0, "validation split"))
-    shuffled = torch.randperm(count, generator=generator)
+    shuffled = torch.randperm(count, generator=generator(seed, 0, "validation split"))
     return shuffled[aside:].sort().values, shuffled[:aside].sort().values

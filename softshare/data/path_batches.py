@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from softshare.data.seeding import epoch_seed
 from softshare.data.shortest_paths import PathSet
 
 
@@ -24,11 +23,6 @@ def path_batches(examples: PathSet, batch_size: int, order: Tensor | None = None
         chosen = batch if order is None else order[batch]
         inputs = examples.inputs[chosen].float().contiguous(memory_format=torch.channels_last)
         yield inputs, examples.labels[chosen].float()
-
-
-def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """The order of an epoch's examples: a permutation of `count` indices that follows from (seed, epoch) alone."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(epoch_seed(seed, epoch, "order")))
 
 
 def on_device(examples: PathSet, device: torch.device) -> PathSet:

@@ -13,12 +13,11 @@ from typing import IO
 import numpy as np
 
 from softshare.data.archives import read_archive
+from softshare.data.image_names import is_image
 from softshare.data.photograph_files import FolderStore, MemoryStore, Store, TarStore
 from softshare.data.tar_streams import BoundedReader, is_compressed
 from softshare.errors import UserError
 from softshare.files import plain_file
-
-_SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,6 @@ def index_of_tars(source: Path) -> Index:
         UserError: It cannot be read, or is truncated.
     """
     return _index_of_tar(source, of_tars=True)
-
-
-def is_image(name: str) -> bool:
-    """Whether a path is that of an image, not hidden, in a folder."""
-    path = PurePosixPath(name)
-    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
 
 
 @dataclass

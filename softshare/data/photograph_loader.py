@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from softshare.data.loaders import WHOLE, Part, require_images_for_all
 from softshare.data.loading_processes import with_processes
+from softshare.data.orders import epoch_order
 from softshare.data.photograph_augment import PhotographAugmentation, centred, chances, crop_boxes, cropped
 from softshare.data.photograph_colours import augment_colours, byte_sums, normalise_photographs
 from softshare.data.photograph_decoding import decoded
 from softshare.data.photographs import Photographs
-from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 
 # More processes than that wait for each other's memory.
@@ -177,10 +177,7 @@ class PhotographLoader:
 
     def crops(self, epoch: int) -> Crops:
         """The decoded batches of an epoch, counted from 0."""
-        order = torch.arange(self.count)
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch, "order"))
-            order = torch.randperm(self.count, generator=generator)
+        order = epoch_order(self.count, self.seed, epoch) if self.shuffle else torch.arange(self.count)
         return Crops(
             self.photographs, order, self.batch_size, self.augmentation, self.resize, self.seed, epoch, self.part
         )

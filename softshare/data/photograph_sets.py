@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from softshare.data.ilsvrc import PhotographFacts, ilsvrc_facts
-from softshare.data.images import DEFAULT_FOLDER, named_place
+from softshare.data.images import place_of
 from softshare.data.photograph_checks import KeptChecks, check_complete, check_known, find_damaged
 from softshare.data.photograph_sources import TRAIN, VALIDATION, Found, Labelled, find_photographs
 from softshare.data.photographs import Photographs, PhotographSet, fingerprint_of
@@ -37,8 +37,7 @@ def load_photographs(
 
     Args:
         name: `imagenet`, or `folder` for any other set in class folders.
-        path: See `find_photographs`; by default what the environment variable `SOFTSHARE_DATA_<NAME>` names, else
-            `results/data/<name>` below the current folder.
+        path: See `find_photographs` and, where it is None, `place_of`.
         limit: Photographs of each split, for trials; 0 = all. ImageNet may then be incomplete.
         allow_damaged: Leave out what cannot be decoded in place of refusing the set.
         cache: Folder in which to keep what was found damaged; None keeps nothing.
@@ -53,7 +52,7 @@ def load_photographs(
     for key, value in (("limit", limit), ("workers", workers)):
         if value < 0:
             raise UserError("must be 0 or more", key=key, value=value)
-    path = _place(name, path)
+    path = _existing_place(name, path)
     facts = ilsvrc_facts() if name == "imagenet" else None
     found = find_photographs(path)
     _require_text(found, path)
@@ -80,8 +79,8 @@ def load_photographs(
     return PhotographSet(name, train, validation, classes, found.form, fingerprint, tuple(notes), lost)
 
 
-def _place(name: str, path: str | Path | None) -> Path:
-    place = Path(path or named_place(f"SOFTSHARE_DATA_{name.upper()}") or DEFAULT_FOLDER / name)
+def _existing_place(name: str, path: str | Path | None) -> Path:
+    place = place_of(name, path)
     if not place.exists():
         remedy = f"set data.{name} or --data" + (": it cannot be downloaded" if name == "imagenet" else "")
         raise UserError("no such file or folder", file=place, remedy=remedy)

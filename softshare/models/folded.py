@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import nn
 
 from softshare.errors import UserError
-from softshare.files import LARGEST_WEIGHTS, plain_file, written_whole
+from softshare.files import LARGEST_WEIGHTS, plain_file
 from softshare.models.factory import create_model
+from softshare.models.weights import unreadable, write_weights
 from softshare.sharing import Folding, TiedBank, banks
 from softshare.sharing.folding import describe_folding, make_loops
 from softshare.sharing.tying import tie_like
@@ -56,10 +57,7 @@ def save_folded(network: nn.Module, file: str | Path, name: str | None = None, *
             "makes another network than the one that was folded", key="name", value=name,
             remedy="give the settings it was made with, such as num_classes or dropout",
         )  # fmt: skip
-    state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
-    content = save(state, metadata={"softshare": json.dumps(description)})
-    with written_whole(file) as temporary:
-        temporary.write_bytes(content)  # not by safetensors, whose error on a full disk is none of the system's
+    write_weights(file, network, description)
 
 
 def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module:
@@ -84,10 +82,8 @@ def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module
         missing = {"ties", "settings", "dtype"} - set(description)
         if missing:
             raise KeyError(*missing)
-    except FileNotFoundError as error:
-        raise UserError("no such file", file=file) from error
     except (SafetensorError, OSError) as error:
-        raise UserError(f"cannot be read ({error})", file=file, remedy="is it truncated?") from error
+        raise unreadable(file, error) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError("holds no folded network", file=file, remedy="softshare.save_folded() writes one") from error
     if network is None and not named:
@@ -96,7 +92,7 @@ def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module
         rebuilt = _rebuilt(description, network)
         rebuilt.load_state_dict(load_file(file))
     except (SafetensorError, OSError) as error:
-        raise UserError(f"cannot be read ({error})", file=file, remedy="is it truncated?") from error
+        raise unreadable(file, error) from error
     except (UserError, ValueError, RuntimeError, KeyError, IndexError, TypeError, AttributeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"does not fit the network ({lines[-1].strip()})", file=file) from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal, get_args
 
 from torch import Tensor, nn
 
 from softshare.errors import UserError, did_you_mean
 from softshare.sharing import banks, share
+from softshare.sharing.initialise import he_normal_
 
 Skip = Literal["after-relu", "before-relu"]
 
@@ -63,8 +63,7 @@ class PathCnn(nn.Module):
         self.decode = nn.Conv2d(CHANNELS, 1, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                fan_in = math.prod(module.weight.shape[1:])
-                nn.init.normal_(module.weight, std=math.sqrt(2.0 / fan_in))
+                he_normal_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor, nn
 
 from softshare.sharing import share
+from softshare.sharing.initialise import he_normal_
 
 
 class WideBlock(nn.Module):
@@ -55,8 +54,7 @@ class WideResNet(nn.Module):
         self.classifier = nn.Linear(channels[3], num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                fan_in = math.prod(module.weight.shape[1:])
-                nn.init.normal_(module.weight, std=math.sqrt(2.0 / fan_in))
+                he_normal_(module.weight)
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +11,14 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from softshare.sharing.initialise import INITIALISATIONS, he_normal_, initial_coefficients
-from softshare.sharing.synthesis import AttachSynthesis, Synthesis, as_weights, in_memory_order, synthesise
+from softshare.sharing.synthesis import (
+    AttachSynthesis,
+    Synthesis,
+    as_weights,
+    full_precision,
+    in_memory_order,
+    synthesise,
+)
 
 __all__ = ["INITIALISATIONS", "TemplateBank"]
 
@@ -154,17 +160,11 @@ class TemplateBank(nn.Module):
         self._traced = None
 
     def _synthesise(self, dtype: torch.dtype) -> Tensor:
-        with torch.no_grad(), self._full_precision():
+        with torch.no_grad(), full_precision(self.template_stack.device.type):
             return synthesise(self.coefficients, in_memory_order(self.template_stack, self.num_templates), dtype)
 
-    def _full_precision(self) -> contextlib.AbstractContextManager:
-        # Under autocast the sum would be taken over templates rounded to bf16; it is the sum that is rounded.
-        device = self.template_stack.device.type
-        known = torch.amp.is_autocast_available(device)  # the meta device knows none
-        return torch.autocast(device, enabled=False) if known else contextlib.nullcontext()
-
     def _traced_weight(self, layer: int) -> Tensor:
-        with self._full_precision():
+        with full_precision(self.template_stack.device.type):
             return self._weight_in_graph(layer)
 
     def _weight_in_graph(self, layer: int) -> Tensor:

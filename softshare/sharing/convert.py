@@ -14,6 +14,7 @@ from softshare.sharing.bank import TemplateBank
 from softshare.sharing.candidates import candidates, is_shared, why_none_share
 from softshare.sharing.from_weights import start_from_weights
 from softshare.sharing.grouping import GroupOf, SameStageSameShape
+from softshare.sharing.synthesis import is_channels_last
 from softshare.sharing.tied_bank import TiedBank
 
 Bank = TemplateBank | TiedBank
@@ -177,7 +178,7 @@ def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int
     drawn = "orthogonal" if init == "svd" else init
     bank = TemplateBank(len(layers), templates, first.shape, drawn, device=first.device, dtype=first.dtype)
     bank.init = init
-    if first.dim() == 4 and not first.is_contiguous() and first.is_contiguous(memory_format=torch.channels_last):
+    if is_channels_last(first):
         bank.to(memory_format=torch.channels_last)
     if init == "svd":
         try:

@@ -16,7 +16,8 @@ from softshare.sharing.convert import banks, is_shared
 from softshare.sharing.grouping import SameStageSameShape
 from softshare.sharing.looped_blocks import LoopedBlocks, Owners, runs_of
 from softshare.sharing.loops import Loops, find_loops
-from softshare.sharing.tying import Measure, find_clusters, tie
+from softshare.sharing.similarity import Measure
+from softshare.sharing.tying import find_clusters, tie
 
 _CONVOLUTIONS = (nn.modules.conv._ConvNd,)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
 from softshare.sharing.convert import Bank, banks
+from softshare.sharing.synthesis import full_precision
+
+# What of layers is compared: the rows of coefficients, or the weights mixed by them.
+Measure = Literal["coefficients", "weights"]
+_MEASURES = get_args(Measure)
 
 
 class Chance(NamedTuple):
@@ -27,13 +32,13 @@ def similarity(vectors: Tensor) -> Tensor:
     Returns:
         Similarities [L, L] in [0, 1].
     """
-    with torch.autocast(vectors.device.type, enabled=False):  # which would round to bf16
+    with full_precision(vectors.device.type):
         unit = nn.functional.normalize(vectors, dim=1)
         return (unit @ unit.t()).abs().clamp(max=1.0)
 
 
 @torch.no_grad()
-def layer_similarity(model: nn.Module, of: Literal["coefficients", "weights"] = "coefficients") -> dict[str, Tensor]:
+def layer_similarity(model: nn.Module, of: Measure = "coefficients") -> dict[str, Tensor]:
     """The layer similarity matrices of a model.
 
     Args:
@@ -45,15 +50,34 @@ def layer_similarity(model: nn.Module, of: Literal["coefficients", "weights"] = 
         For each group the matrix [L, L], in float32 on the CPU.
 
     Raises:
-        ValueError: The model has no shared layers.
+        ValueError: The model has no shared layers, or `of` is neither.
     """
-    if of not in ("coefficients", "weights"):
+    return {group: bank_similarity(bank, of).float() for group, bank in banks_to_compare(model, of).items()}
+
+
+def banks_to_compare(model: nn.Module, of: Measure = "coefficients") -> dict[str, Bank]:
+    """The banks of a model, as `banks` gives them, once it is clear that they can be compared.
+
+    Args:
+        model: A model.
+        of: What is to be compared.
+
+    Returns:
+        At least one bank.
+
+    Raises:
+        ValueError: The model has no shared layers, or `of` is neither `coefficients` nor `weights`.
+    """
+    if of not in _MEASURES:
         raise ValueError(f"similarity is of 'coefficients' or 'weights', not {of!r}")
-    return {group: bank_similarity(bank, of).float() for group, bank in _banks_of(model).items()}
+    found = banks(model)
+    if not found:
+        raise ValueError(f"{type(model).__name__} has no shared layers; call share() first")
+    return found
 
 
 @torch.no_grad()
-def bank_similarity(bank: Bank, of: Literal["coefficients", "weights"] = "coefficients") -> Tensor:
+def bank_similarity(bank: Bank, of: Measure = "coefficients") -> Tensor:
     """The layer similarity matrix of one bank, [L, L] in float64 on the CPU: exact enough to tell equal from alike."""
     coefficients = bank.coefficients.detach().cpu().double()
     if of == "coefficients":
@@ -86,7 +110,7 @@ def recurrence_penalty(model: nn.Module, diagonal: bool = True) -> Tensor:
         ValueError: The model has no shared layers.
     """
     total: Tensor | None = None
-    for bank in _banks_of(model).values():
+    for bank in banks_to_compare(model).values():
         matrix = similarity(bank.coefficients.float())
         part = matrix.sum() if diagonal else matrix.sum() - matrix.diagonal().sum()
         total = part if total is None else total + part
@@ -125,10 +149,3 @@ def chance_similarity(layers: int, templates: int, samples: int = 4000) -> Chanc
     above = torch.triu_indices(layers, layers, offset=1)
     pairs = matrices[:, above[0], above[1]]  # [samples, pairs]
     return Chance(float(pairs.mean()), float(pairs.max(dim=1).values.mean()))
-
-
-def _banks_of(model: nn.Module) -> dict[str, Bank]:
-    found = banks(model)
-    if not found:
-        raise ValueError(f"{type(model).__name__} has no shared layers; call share() first")
-    return found

@@ -105,19 +105,26 @@ def in_memory_order(stack: Tensor, rows: int) -> Tensor:
     A stack in channels_last keeps each weight in one piece as (out, kh, kw, in); a linear combination does not
     care about the order, so weights come out in channels_last without a copy.
     """
-    return (stack.movedim(1, -1) if _is_channels_last(stack) else stack).reshape(rows, -1)
+    return (stack.movedim(1, -1) if is_channels_last(stack) else stack).reshape(rows, -1)
 
 
 def as_weights(rows: Tensor, like: Tensor, shape: Sequence[int]) -> tuple[Tensor, ...]:
     """The inverse of `in_memory_order`: [L, N] as L weights of `shape`, laid out like the stack `like`."""
-    if _is_channels_last(like):
+    if is_channels_last(like):
         out, into, *kernel = shape
         return rows.view(-1, out, *kernel, into).movedim(-1, 2).unbind(0)
     return rows.view(-1, *shape).unbind(0)
 
 
-def _is_channels_last(stack: Tensor) -> bool:
+def is_channels_last(stack: Tensor) -> bool:
+    """Whether a stack of weights lies with its channels innermost; one that lies in both orders at once does not."""
     return stack.dim() == 4 and not stack.is_contiguous() and stack.is_contiguous(memory_format=torch.channels_last)
+
+
+def full_precision(device_type: str) -> contextlib.AbstractContextManager:
+    """Turns autocast off: a sum would be taken over factors rounded to bf16, where only the sum may be rounded."""
+    known = torch.amp.is_autocast_available(device_type)  # the meta device knows none
+    return torch.autocast(device_type, enabled=False) if known else contextlib.nullcontext()
 
 
 @dataclass
@@ -171,8 +178,7 @@ class AttachSynthesis(torch.autograd.Function):
         synthesis = ctx.synthesis()
         if synthesis is not None:
             synthesis.spend()  # before the gradients take as much again
-        known = torch.amp.is_autocast_available(stack.device.type)  # the meta device knows none
-        with torch.autocast(stack.device.type, enabled=False) if known else contextlib.nullcontext():
+        with full_precision(stack.device.type):
             for_coefficients, for_rows = AttachSynthesis._gradients(coefficients, stack, gradients)
         return for_coefficients, _as_stack(for_rows, stack), None, None
 
@@ -188,11 +194,11 @@ class AttachSynthesis(torch.autograd.Function):
 
 
 def _as_stack(rows: Tensor, like: Tensor) -> Tensor:
-    if _is_channels_last(like):
+    if is_channels_last(like):
         out, into, *kernel = like.shape
         return rows.view(out, *kernel, into).movedim(-1, 1)
     return rows.view(like.shape)
 
 
 def _flat(gradient: Tensor, stack: Tensor) -> Tensor:
-    return (gradient.movedim(1, -1) if _is_channels_last(stack) else gradient).reshape(-1)
+    return (gradient.movedim(1, -1) if is_channels_last(stack) else gradient).reshape(-1)

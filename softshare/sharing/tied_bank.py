@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from softshare.sharing.bank import TemplateBank
+from softshare.sharing.synthesis import is_channels_last
 
 
 class TiedBank(nn.Module):
@@ -74,7 +75,7 @@ class TiedBank(nn.Module):
         else:
             shape = (len(lenders) * self.weight_shape[0], *self.weight_shape[1:])
             self.template_stack = nn.Parameter(stack.new_zeros(shape), stack.requires_grad)
-        if stack.dim() == 4 and stack.is_contiguous(memory_format=torch.channels_last) and not stack.is_contiguous():
+        if is_channels_last(stack):
             self.to(memory_format=torch.channels_last)
         self.train(like.training)
 

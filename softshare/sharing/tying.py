@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +10,8 @@ from torch import Tensor, nn
 from softshare.sharing.bank import TemplateBank
 from softshare.sharing.clusters import check_threshold, cluster_layers
 from softshare.sharing.convert import Bank, banks, move_layers
-from softshare.sharing.similarity import bank_similarity, gram
+from softshare.sharing.similarity import Measure, bank_similarity, banks_to_compare, gram
 from softshare.sharing.tied_bank import TiedBank
-
-Measure = Literal["coefficients", "weights"]
 
 
 def tie(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficients") -> nn.Module:
@@ -54,14 +51,9 @@ def find_clusters(model: nn.Module, threshold: float, *, of: Measure = "coeffici
         ValueError: As `tie`.
     """
     threshold = check_threshold(threshold)
-    if of not in ("coefficients", "weights"):
-        raise ValueError(f"similarity is of 'coefficients' or 'weights', not {of!r}")
-    name = type(model).__name__
+    found, name = banks_to_compare(model, of), type(model).__name__
     if hasattr(model, "folding"):
         raise ValueError(f"{name} is folded already; take the network that it was made from")
-    found = banks(model)
-    if not found:
-        raise ValueError(f"{name} has no shared layers; call share() first")
     for group, bank in found.items():
         if bank.coefficients.device.type == "meta":
             raise ValueError(f"the weights of {name} are on the meta device and have no values to compare")

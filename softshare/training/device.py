@@ -93,9 +93,17 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     return torch.autocast(device.type, dtype=dtype if lower else torch.bfloat16, enabled=lower)
 
 
-def set_tf32(precision: str) -> None:
-    """Lets a GPU multiply in TF32 where that is asked for and nowhere else; PyTorch alone always lets cuDNN."""
+def use_precision(name: str, device: torch.device) -> str:
+    """Resolves a precision for what is computed from here on: a GPU multiplies in TF32 if that is it, and only then.
+
+    PyTorch alone always lets cuDNN.
+
+    Raises:
+        UserError: As `resolve_precision`.
+    """
+    precision = resolve_precision(name, device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    return precision
 
 
 def compiled(model: torch.nn.Module, device: torch.device) -> Any:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from softshare.data.loaders import Loader
 from softshare.errors import UserError
-from softshare.files import LARGEST_WEIGHTS, plain_file
 from softshare.training.device import autocast
 from softshare.training.processes import ALONE, Processes
 
@@ -96,24 +92,3 @@ def mistakes(model: nn.Module, loader: Loader, precision: str) -> np.ndarray:
     if not torch.stack(finite).all():
         raise UserError("the scores of test images are no numbers", remedy="does model.safetensors hold NaN?")
     return torch.cat(wrong).cpu().numpy()
-
-
-def load_weights(model: nn.Module, file: Path) -> nn.Module:
-    """Loads a run's `model.safetensors` into a fresh model.
-
-    Raises:
-        UserError: No such file, a truncated one, or the weights of another model.
-    """
-    try:
-        state = load_file(plain_file(file, LARGEST_WEIGHTS))
-        model.load_state_dict(state)
-    except FileNotFoundError as error:
-        raise UserError("no such file", file=file, remedy="is the run complete?") from error
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror or error})", file=file) from error
-    except SafetensorError as error:
-        raise UserError(f"cannot be read ({error})", file=file, remedy="is it truncated?") from error
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise UserError(f"holds the weights of another model ({first})", file=file) from error
-    return model

@@ -24,8 +24,8 @@ from softshare.numbers import decimal_number
 from softshare.sharing import Folding, TiedBank, banks, find_folding, fold, layer_similarity
 from softshare.sharing.convert import is_shared
 from softshare.sharing.grouping import SameStageSameShape
-from softshare.sharing.tying import Measure
-from softshare.training.device import autocast, resolve_precision
+from softshare.sharing.similarity import Measure
+from softshare.training.device import autocast, use_precision
 from softshare.training.evaluation import mistakes
 from softshare.training.record import provenance
 from softshare.training.trained import Trained
@@ -115,7 +115,7 @@ def fold_run(
         of: What is compared, `coefficients` or `weights`.
         reestimate_on: Training images, augmented as in training, on which statistics of batch norm are estimated
             anew after folding; 0 leaves that out.
-        precision: auto, fp32 or bf16.
+        precision: auto, fp32, bf16; on a GPU also tf32, fp16.
 
     Returns:
         What was found at `threshold`, and the costs.
@@ -132,7 +132,7 @@ def fold_run(
     except ValueError as error:
         raise UserError(str(error), key="model", value=name) from error
     require_writable(out)
-    costs = _Costs(trained, resolve_precision(precision, trained.device), reestimate_on)
+    costs = _Costs(trained, use_precision(precision, trained.device), reestimate_on)
     rows = [costs.unfolded(foldings[threshold].layers), *(costs.folded(each, of) for each in foldings)]
     kept = fold(trained.model, threshold, of=of)
     save_folded(kept, out / "folded.safetensors", name, **trained.model_settings)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from softshare.data.path_batches import epoch_order, on_device, path_batches
+from softshare.data.orders import epoch_order
+from softshare.data.path_batches import on_device, path_batches
 from softshare.data.shortest_paths import PathSet, ShortestPaths, make_shortest_paths
 from softshare.errors import UserError
 from softshare.files import written_whole

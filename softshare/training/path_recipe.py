@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from softshare.data.path_examples import Paths, PathSettings
 from softshare.models.path_cnn import Skip
+from softshare.recipes import stored_epoch
 from softshare.training.recipe import check_complete, with_lists, with_tuples
 
 AdamState = Literal["carried", "fresh"]
@@ -82,5 +83,5 @@ class PathRecipe:
     @property
     def similarity_epochs(self) -> list[int]:
         """Epochs, counted from 1, after which the layer similarity is stored; each phase's last is among them."""
-        within = {min(self.epochs, max(1, round(at * self.epochs))) for at in self.similarity_at} | {self.epochs}
+        within = {stored_epoch(at, self.epochs) for at in self.similarity_at} | {self.epochs}
         return sorted(phase * self.epochs + epoch for phase in range(self.phases) for epoch in within)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from softshare.errors import UserError
 from softshare.files import check
+from softshare.recipes import stored_epoch
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Classification:
     @property
     def similarity_epochs(self) -> list[int]:
         """Epochs, counted from 1, after which the layer similarity is stored; the last is always among them."""
-        asked = {min(self.epochs, max(1, round(at * self.epochs))) for at in self.similarity_at}
+        asked = {stored_epoch(at, self.epochs) for at in self.similarity_at}
         return sorted(asked | {self.epochs})
 
 

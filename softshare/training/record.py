@@ -1,9 +1,8 @@
-"""What a run leaves: history, metrics, layer similarity, weights, manifest. One run, one folder."""
+"""What a run leaves beside its weights: history, layer similarity, the code that it ran with. One run, one folder."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import save
 from torch import nn
 
 import softshare
@@ -69,15 +67,6 @@ class SimilarityRecord:
 def save_history(path: Path, history: list[dict[str, Any]]) -> None:
     """Writes one row an epoch."""
     write_text(path, pd.DataFrame(history).to_csv(index=False, lineterminator="\n"))
-
-
-def save_weights(path: Path, model: nn.Module, description: dict[str, Any]) -> None:
-    """Writes a model's state as safetensors, with a description as JSON under the metadata key `softshare`."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # One entry: safetensors writes several in no fixed order, and the same run must leave the same bytes.
-    content = save(state, metadata={"softshare": json.dumps(description)})
-    with written_whole(path) as temporary:
-        temporary.write_bytes(content)  # not by safetensors, whose error on a full disk is none of the system's
 
 
 def provenance() -> dict[str, Any]:

@@ -21,12 +21,13 @@ from tqdm import tqdm
 from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import write_json
+from softshare.models.weights import write_weights
 from softshare.sharing import recurrence_penalty
 from softshare.training.batch_norm import synchronise_batch_norm
 from softshare.training.checkpoint import CHECKPOINT, REMEDY, load_checkpoint, save_checkpoint
-from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, set_tf32
+from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, use_precision
 from softshare.training.job import Job, RecipeT
-from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history, save_weights
+from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history
 from softshare.training.recorded_step import RecordedStep
 from softshare.training.state_checks import check_state
 from softshare.training.walltime import require_epoch_fits, seconds_beside_steps, time_of_this_job
@@ -61,7 +62,7 @@ class Resumable(ABC, Generic[RecipeT]):
         if job.device.type == "cuda" and job.device.index is not None:  # else it is the current one
             torch.cuda.set_device(job.device)  # whose streams and graphs are used
         torch.backends.cudnn.deterministic = True  # algorithms that repeat themselves
-        set_tf32(job.precision)
+        use_precision(job.precision, job.device)
         self.job, self.out = job, out
         self.identity = job.identity(fingerprint)
         self.model = model.to(job.device).to(memory_format=torch.channels_last)
@@ -251,7 +252,7 @@ class Resumable(ABC, Generic[RecipeT]):
         metrics = {**job.key, "epochs": job.recipe.all_epochs, "parameters": parameters, **metrics}
         if not job.processes.first:
             return metrics
-        save_weights(out / "model.safetensors", self.model, job.key)
+        write_weights(out / "model.safetensors", self.model, job.key)
         self.similarity.save(out / "similarity.npz")
         save_history(out / "history.csv", self.history)
         manifest = {

@@ -21,7 +21,7 @@ from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, BottleneckName, parse_m
 from softshare.plan import load_scale
 from softshare.recipes import IMAGES, OF_PHOTOGRAPHS, load_recipe, task_of, task_on
 from softshare.training.curves import require_tensorboard
-from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision
+from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision, use_precision
 from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.job import Job
@@ -187,7 +187,7 @@ def evaluate_folder(run: Path, data: Path | None, cache: Path | None, device_nam
     """
     device = prepare(device_name, None)
     trained = load_trained(run, data, cache, device)
-    return evaluate(trained.model, trained.model, trained.test_loader(), resolve_precision(precision, device))
+    return evaluate(trained.model, trained.model, trained.test_loader(), use_precision(precision, device))
 
 
 def fold_folder(arguments: argparse.Namespace) -> str:

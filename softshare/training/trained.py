@@ -12,14 +12,14 @@ from torch import nn
 
 from softshare.data.images import load_images
 from softshare.data.loaders import Loader
+from softshare.data.orders import generator
 from softshare.data.photograph_loader import default_workers
 from softshare.data.photograph_sets import load_photographs
-from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import read_json
 from softshare.models import create_model
+from softshare.models.weights import load_weights
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
-from softshare.training.evaluation import load_weights
 from softshare.training.loading import Images, count_of, make_statistics_loader, make_test_loader
 from softshare.training.photograph_recipe import PhotographRecipe
 from softshare.training.recipe import Classification, Recipe
@@ -67,8 +67,7 @@ class Trained:
     def training_loader(self, count: int) -> Loader:
         """`count` training images drawn at random, always the same, in batches and augmented as the recipe says."""
         # At random: a set read from class folders lies sorted by class.
-        generator = torch.Generator().manual_seed(epoch_seed(0, 0, "statistics"))
-        drawn = torch.randperm(self.training_count, generator=generator)[:count]
+        drawn = torch.randperm(self.training_count, generator=generator(0, 0, "statistics"))[:count]
         return make_statistics_loader(self.recipe, self.images, drawn, self.device, default_workers())
 
 

@@ -1,6 +1,7 @@
 """CIFAR from files: every form it may lie in gives the same tensors, and every fault is named."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 from softshare.data.catalogue import FACTS
-from softshare.data.images import load_images
+from softshare.data.images import load_images, place_of
 from softshare.errors import UserError
 
 
@@ -261,6 +262,14 @@ def test_class_folders_in_two_places(tiny, tmp_path, pack):
     refused(tmp_path / "data", tmp_path / "data", "one and two")
     archive = pack(tmp_path / "data", tmp_path / "a.tar")
     refused(archive, archive, "'one' and 'two'")
+
+
+def test_a_path_comes_before_the_environment_and_that_before_the_default(monkeypatch, tmp_path):
+    monkeypatch.delenv("SOFTSHARE_DATA_IMAGENET", raising=False)
+    assert place_of("imagenet", None) == Path("results/data/imagenet")
+    monkeypatch.setenv("SOFTSHARE_DATA_IMAGENET", str(tmp_path))
+    assert place_of("imagenet", None) == place_of("imagenet", "") == tmp_path
+    assert place_of("imagenet", "else/where") == Path("else/where")
 
 
 def test_a_place_that_the_environment_names_and_is_not_there_is_no_download(monkeypatch, tmp_path):

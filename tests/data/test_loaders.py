@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from softshare.data.augment import Augmentation, normalise
 from softshare.data.loaders import TensorLoader, split_validation
+from softshare.data.orders import epoch_order, generator
 from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 
@@ -110,6 +111,18 @@ class TestSeeds:
     def test_need_no_torch(self):
         code = "import sys, softshare.data.seeding; sys.exit('torch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class TestOrders:
+    def test_the_first_epochs_order_on_every_machine(self):
+        assert epoch_order(10, 0, 0).tolist() == [4, 0, 2, 5, 6, 9, 8, 7, 3, 1]
+
+    def test_each_use_draws_by_itself(self):
+        uses = [(0, 0, "x"), (1, 0, "x"), (0, 1, "x"), (0, 0, "y")]
+        drawn = [torch.rand(4, generator=generator(*use)) for use in uses]
+        assert len({tuple(each.tolist()) for each in drawn}) == 4
+        torch.rand(10)  # the global generator has no part in it
+        assert torch.equal(drawn[0], torch.rand(4, generator=generator(0, 0, "x")))
 
 
 class TestSplitValidation:

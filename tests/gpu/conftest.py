@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from softshare.training.device import set_tf32
+from softshare.training.device import use_precision
 
 
 def pytest_collection_modifyitems(items):
@@ -27,7 +27,7 @@ def as_the_engine_computes():
     """IEEE fp32 and algorithms that repeat themselves, as `Resumable` sets them; and as they were afterwards."""
     flags = torch.backends.cudnn.deterministic, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.deterministic = True
-    set_tf32("fp32")
+    use_precision("fp32", torch.device("cuda"))
     yield
     torch.backends.cudnn.deterministic, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = flags
     torch.cuda.set_sync_debug_mode("default")

@@ -38,9 +38,10 @@ COUNTS = {
 @pytest.fixture
 def no_filling(monkeypatch):
     """Counting needs no random numbers: the widest networks are built in a moment."""
-    for name in ("normal_", "kaiming_uniform_", "uniform_"):
+    for name in ("kaiming_uniform_", "uniform_"):
         monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor)
-    monkeypatch.setattr("softshare.sharing.bank.he_normal_", lambda tensor: tensor)
+    for module in ("sharing.bank", "models.wide_resnet"):
+        monkeypatch.setattr(f"softshare.{module}.he_normal_", lambda tensor: tensor)
 
 
 @pytest.mark.parametrize(("name", "classes"), COUNTS)

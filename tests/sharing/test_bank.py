@@ -1,6 +1,7 @@
 """The bank against a naive sum per layer: values, gradients, caching, layout, precision."""
 
 import copy
+import math
 import pickle
 
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 
 from softshare.sharing import INITIALISATIONS, TemplateBank, native
 from softshare.sharing import synthesis as synthesis_module
-from softshare.sharing.initialise import initial_coefficients
+from softshare.sharing.initialise import he_normal_, initial_coefficients
 
 
 def naive(bank, layer):
@@ -30,6 +31,15 @@ def made_banks(draw):
     if bank.template_stack.dim() == 4 and draw(st.booleans()):
         bank.to(memory_format=torch.channels_last)
     return bank
+
+
+@pytest.mark.parametrize("shape", [(16, 3, 3, 3), (64, 32, 1, 1), (10, 640), (6,)])
+def test_fan_in_he_is_torch_s_normal_to_the_bit(shape):
+    """Networks start from it, and a run's first weights follow from its seed alone."""
+    torch.manual_seed(0)
+    ours = he_normal_(torch.empty(shape))
+    torch.manual_seed(0)
+    assert torch.equal(ours, nn.init.normal_(torch.empty(shape), std=math.sqrt(2.0 / math.prod(shape[1:]))))
 
 
 @given(made_banks(), st.data())

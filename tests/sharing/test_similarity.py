@@ -74,6 +74,14 @@ def test_penalty_is_the_sum_and_its_gradient_brings_layers_together():
     assert softshare.recurrence_penalty(model) > 0.99 * 3 * 36
 
 
+def test_on_the_meta_device_the_penalty_has_its_shape_and_a_gradient():
+    model = softshare.create_model("swrn-16-1").to("meta")
+    penalty = softshare.recurrence_penalty(model)
+    penalty.backward()
+    assert penalty.is_meta and penalty.shape == ()
+    assert all(bank.coefficients.grad.is_meta for bank in softshare.banks(model).values())
+
+
 def test_a_model_without_shared_layers_is_refused():
     with pytest.raises(ValueError, match="no shared layers"):
         softshare.layer_similarity(softshare.create_model("wrn-16-1"))

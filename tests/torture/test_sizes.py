@@ -22,8 +22,8 @@ from softshare.evidence.path_runs import read_predictions
 from softshare.evidence.similarity import read_similarity
 from softshare.files import read_json, read_yaml
 from softshare.models import create_model
+from softshare.models.weights import load_weights
 from softshare.training.checkpoint import load_checkpoint
-from softshare.training.evaluation import load_weights
 
 SIZES = pytest.mark.attack("files that are, or say they are, far too large")
 TERABYTE = 1 << 40  # of nothing: it takes no place on the disk

@@ -5,7 +5,7 @@ import torch
 
 from softshare.errors import UserError
 from softshare.training import device
-from softshare.training.device import autocast, bf16_agrees, resolve_precision, set_tf32
+from softshare.training.device import autocast, bf16_agrees, resolve_precision, use_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -47,7 +47,7 @@ def test_what_a_cpu_does_not_have_is_refused(precision):
 
 def test_tf32_is_on_where_asked_for_and_nowhere_else():
     for precision in ("tf32", "fp32", "bf16"):
-        set_tf32(precision)
+        assert use_precision(precision, GPU) == precision
         allowed = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
         assert allowed == (precision == "tf32", precision == "tf32")
 

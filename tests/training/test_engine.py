@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from softshare.errors import UserError
 from softshare.models import create_model
+from softshare.models.weights import load_weights
 from softshare.training import engine, resumable
 from softshare.training.engine import train
-from softshare.training.evaluation import load_weights
 
 FILES = ["history.csv", "manifest.json", "metrics.json", "model.safetensors", "similarity.npz"]
 
@@ -250,8 +250,9 @@ def test_a_loss_that_is_no_number_on_test_images_is_one_line():
         evaluate(model, model, loader, "fp32")
 
 
-def test_fp16_scales_its_loss_and_resumes_to_the_bit(job, images, tmp_path):
+def test_fp16_scales_its_loss_and_resumes_to_the_bit(job, images, tmp_path, monkeypatch):
     """On a GPU, where the same lines run; a CPU lends itself to the test alone."""
+    monkeypatch.setattr("softshare.training.device._ON_GPU_ALONE", ())
     in_fp16 = dataclasses.replace(job, precision="fp16")
     training = engine._Training(in_fp16, images, tmp_path / "stopped")
     assert training.scaler.is_enabled() and training.state()["scaler"]["scale"] > 1

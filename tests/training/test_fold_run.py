@@ -88,6 +88,23 @@ def test_what_is_printed(run, tmp_path, capsys):
     assert not (tmp_path / "folding-cost.svg").exists()  # one threshold makes no curve
 
 
+@pytest.mark.parametrize(
+    ("command", "computes"),
+    [("evaluate", "softshare.training.run.evaluate"), ("fold", "softshare.training.folding.mistakes")],
+)
+def test_fp32_is_computed_without_tf32(run, monkeypatch, command, computes):
+    allowed = []
+
+    def computed(*_):
+        allowed.append(torch.backends.cudnn.allow_tf32)
+        raise UserError("far enough")
+
+    monkeypatch.setattr(computes, computed)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert main([command, str(run), "--precision", "fp32", "--device", "cpu"]) == 2
+    assert allowed == [False]
+
+
 def test_a_curve_of_an_earlier_folding_does_not_stay(run, tmp_path):
     command = ["fold", str(run), "--device", "cpu", "--reestimate-on", "0", "--out", str(tmp_path)]
     assert main([*command, "--thresholds", "0.5,0.9"]) == 0 and (tmp_path / "folding-cost.png").exists()

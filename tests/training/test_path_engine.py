@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from softshare.data.path_batches import epoch_order, path_batches
+from softshare.data.orders import epoch_order
+from softshare.data.path_batches import path_batches
 from softshare.data.shortest_paths import PathSet, make_shortest_paths
 from softshare.errors import UserError
 from softshare.evidence.path_runs import read_predictions
 from softshare.models import create_model
+from softshare.models.weights import load_weights
 from softshare.recipes import load_recipe
 from softshare.training import path_engine
-from softshare.training.evaluation import load_weights
 from softshare.training.job import Job
 from softshare.training.path_engine import train_paths
 from softshare.training.path_evaluation import evaluate_paths, predict_paths

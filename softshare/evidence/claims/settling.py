@@ -11,6 +11,7 @@ from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import BY_ORDER, final_matrices, plain, seeds_interval, templates_of
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.verdict import Verdict
+from softshare.recipes import stored_epoch
 
 
 def judge_settled(claim: Claim, ground: Ground) -> Finding:
@@ -30,7 +31,8 @@ def judge_settled(claim: Claim, ground: Ground) -> Finding:
         if p_of_largest(groups, templates) < ground.alpha
     }
     ground.require_enough(found, len(shows), "end with layers more alike than a start's, or nothing settles")
-    level, epoch, last = claim.test["at_least"], _epoch(found, claim.test["after"]), _epochs(found)
+    level, last = claim.test["at_least"], _epochs(found)
+    epoch = stored_epoch(claim.test["after"], last)
     early = _at_epoch({seed: stored[seed] for seed in shows}, epoch) if epoch != last else {}
     what = f"hold the similarity after epoch {epoch} of {last}"
     ground.require_enough(found, len(early), what)
@@ -79,9 +81,3 @@ def _at_epoch(stored: Stored, epoch: int) -> Matrices:
 
 def _epochs(found: CellEvidence) -> int:
     return max(found.values("epochs"))
-
-
-def _epoch(found: CellEvidence, fraction: float) -> int:
-    """The stored epoch after a fraction of the training, as a recipe's `similarity_at` has it."""
-    epochs = _epochs(found)
-    return min(epochs, max(1, round(fraction * epochs)))
