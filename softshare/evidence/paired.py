@@ -1,4 +1,4 @@
-"""Two networks on the same images: McNemar's exact test (rule 4 of the verdicts). No torch."""
+"""Two networks on the same images: McNemar's exact test. No torch."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def compare(ours: Mapping[int, float], base: Mapping[int, float], fewest: int = 
 
 
 def mean_interval(mean: float, sd: float | None, n: int) -> tuple[float, float] | None:
-    """95 % t interval of a mean; None where the spread is unknown. Bootstraps are too narrow at n = 5 (rule 5)."""
+    """95 % t interval of a mean; None where the spread is unknown. Bootstraps are too narrow at n = 5."""
     if sd is None:
         return None
     half = two_sided_quantile(n - 1) * sd / math.sqrt(n)

@@ -100,7 +100,7 @@ def band_half_width(sd: float, n_paper: int, n_ours: int) -> float:
 
 
 def verdict_within(difference: float, band: float, n: int) -> Verdict:
-    """What rule 1 says of a difference, given the half-width of the band around the paper's value."""
+    """What is said of a difference, given the half-width of the band around the paper's value."""
     if n < FEWEST_SEEDS:
         return Verdict.INCONCLUSIVE
     if abs(difference) <= band:
