@@ -55,7 +55,7 @@ def rebuild(published: Path, out: Path | None = None) -> Rebuilt:
         try:
             for path in published.rglob("*"):
                 if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                    raise UserError("is no plain file or folder, which is all that is published", file=path)
+                    raise UserError("is not a regular file or folder, which is all that is published", file=path)
                 require_fit(path, published.resolve())
             shutil.copytree(published / "runs", fresh / "runs")
             if (published / BENCH).is_dir():

@@ -149,7 +149,7 @@ def _rows(raw: dict[str, Any], file: Path) -> dict[str, PaperRow]:
     for index, entry in enumerate(raw["rows"]):
         row = PaperRow(**{"exact_parameters": {}, **entry})
         if row.label in rows:
-            raise UserError("stands there twice", file=file, key=f"rows.{index}.label", value=row.label)
+            raise UserError("appears twice", file=file, key=f"rows.{index}.label", value=row.label)
         for key, datasets in (("values", row.values), ("exact_parameters", row.exact_parameters)):
             for dataset in datasets:
                 if dataset not in raw["datasets"]:

@@ -211,5 +211,5 @@ def test_an_id_stands_there_once(judge_claim: Callable[..., Any], tmp_path: Path
     file = tmp_path / "root" / "reports" / "paper" / "claims.yaml"
     twice = [{**GOOD, "test": DIRECTION}, {**GOOD, "test": VALUE}]
     file.write_text(json.dumps({"source": "x", "alpha": 0.05, "claims": twice}))
-    with pytest.raises(UserError, match=r"claims\.1\.id: 'it': stands there twice"):
+    with pytest.raises(UserError, match=r"claims\.1\.id: 'it': appears twice"):
         read_claims(tmp_path / "root")

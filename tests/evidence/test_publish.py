@@ -255,7 +255,7 @@ def test_links_in_what_was_published_are_not_followed(plan, results, tmp_path_fa
     out = tmp_path_factory.mktemp("published") / "quick"
     publish(plan, results, out)
     (out / "runs/a").symlink_to(".")
-    with pytest.raises(UserError, match=r"a: is no plain file or folder"):
+    with pytest.raises(UserError, match=r"a: is not a regular file or folder"):
         rebuild(out)
 
 

@@ -70,7 +70,7 @@ def copy_of_the_project(root: Path, change: tuple[str, str]) -> Path:
         (("prior_sd: 0.11", "prior_sd: 0"), "prior_sd"),
         (("cifar10: 4.00, ", ""), "rows.WRN 28-10: 'cifar10': has no value in this row"),
         (("- label: SWRN 28-10-1", "- label: SWRN 28-10-3"), "'SWRN 28-10-1': has no such row; did you mean"),
-        (("- label: WRN 28-10*", "- label: WRN 28-10"), "rows.1.label: 'WRN 28-10': stands there twice"),
+        (("- label: WRN 28-10*", "- label: WRN 28-10"), "rows.1.label: 'WRN 28-10': appears twice"),
         (
             ("values: {cifar10: 4.00,", "values: {cifar01: 4.00,"),
             "'cifar01': is not under datasets; did you mean",

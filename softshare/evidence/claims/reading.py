@@ -88,7 +88,7 @@ def read_claims(root: Path | None = None) -> Claims:
         root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Raises:
-        UserError: The file breaks its schema, an id stands there twice, or a claim names an unknown scale, dataset,
+        UserError: The file breaks its schema, an id appears twice, or a claim names an unknown scale, dataset,
             model, recipe, table, row or bench.
     """
     root = root or project_root()
@@ -102,7 +102,7 @@ def read_claims(root: Path | None = None) -> Claims:
     tables: dict[str, PaperTable] = {}
     for index, claim in enumerate(claims):
         if claim.id in seen:
-            raise UserError("stands there twice", file=file, key=f"claims.{index}.id", value=claim.id)
+            raise UserError("appears twice", file=file, key=f"claims.{index}.id", value=claim.id)
         seen.add(claim.id)
         for name in claim.exploratory_at:
             if name not in scales:
