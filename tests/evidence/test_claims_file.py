@@ -172,7 +172,7 @@ VALUE = {"kind": "value", "setting": SWRN, "table": "table1", "row": "SWRN 28-10
         ({"kind": "lowest", "setting": SWRN, "others": [WRN]}, "claims.0.test.others"),
         (
             {"kind": "lowest", "setting": SWRN, "others": [WRN, "cifar10/swrm-1/cifar"]},
-            "claims.0.test.others: 'swrm-1'",
+            "claims.0.test.others: model: 'swrm-1'",
         ),
         ({"kind": "waiting"}, "the key 'reason' is missing"),
         ("direction", "claims.0.test"),
