@@ -59,6 +59,7 @@ class FoldedRun:
         own_layers: For each stage how many layers of the shared ones' kernel share nothing.
         foldings: One for each threshold.
         costs: Rows of `folding.csv`, the first that of the network as it was trained, then one for each folding.
+        stage_costs: What folding one stage alone at `threshold` costs, by stage; empty where that was not measured.
         test_images: Images behind each error.
     """
 
@@ -69,6 +70,7 @@ class FoldedRun:
     own_layers: dict[str, int]
     foldings: tuple[FoldedAt, ...]
     costs: tuple[dict[str, Any], ...]
+    stage_costs: dict[str, dict[str, Any]]
     test_images: int
 
     @property
@@ -94,6 +96,7 @@ def read_folding(file: Path) -> FoldedRun:
             own_layers=dict(_named(raw, "own_layers", 0, _MOST_STAGES)),
             foldings=_foldings(raw["foldings"]),
             costs=_costs(raw["costs"], raw["test_images"]),
+            stage_costs=_stage_costs(raw),
             test_images=raw["test_images"],
         )
         _check(folded)
@@ -117,7 +120,7 @@ def read_folding_of(record: Record, file: Path) -> FoldedRun:
     if folded.test_images != test.get("images"):
         told = f"is not the run's number of test images, {test.get('images')}"
         raise UserError(told, file=file, key="test_images", value=folded.test_images)
-    for cost in folded.costs:
+    for cost in (*folded.costs, *folded.stage_costs.values()):
         if not same_error(cost["error_before"], record.error, folded.test_images):
             told = f"is not the run's test error, {record.error:g} %"
             raise UserError(told, file=file, key="error_before", value=cost["error_before"])
@@ -180,6 +183,14 @@ def _costs(rows: object, images: object) -> tuple[dict[str, Any], ...]:
     return tuple(_cost(row, f"costs[{index}]", images) for index, row in enumerate(rows))
 
 
+def _stage_costs(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Nothing, where an earlier version wrote the file."""
+    if "stage_costs" not in raw:
+        return {}
+    named = _named(raw, "stage_costs", 1, _MOST_STAGES)
+    return {stage: _cost(row, f"stage_costs.{stage}", raw["test_images"]) for stage, row in named}
+
+
 def _cost(row: dict[str, Any], name: str, images: Any) -> dict[str, Any]:
     for key in ("error_before", "error_after"):
         check_number(row.get(key), f"{name}.{key}", low=0, high=100)
@@ -212,6 +223,10 @@ def _check(folded: FoldedRun) -> None:
         raise UnusableError("foldings are not in the order of their thresholds, or lack the one that was kept")
     if [cost["threshold"] for cost in folded.costs] != [None, *thresholds]:
         raise UnusableError("costs are not those of the network as it was trained and of each folding")
+    if folded.stage_costs and folded.stage_costs.keys() != folded.chosen.stages.keys():
+        raise UnusableError("stage_costs are not those of the stages that were folded")
+    if any(cost["threshold"] != folded.threshold for cost in folded.stage_costs.values()):
+        raise UnusableError("stage_costs are of another threshold")
     for folding in folded.foldings:
         shared = sum(len(loops.sequence) for loops in folding.stages.values())
         if shared + sum(folded.own_layers.values()) > _MOST_LAYERS:

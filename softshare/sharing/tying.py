@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,13 @@ from softshare.sharing.similarity import Measure, bank_similarity, banks_to_comp
 from softshare.sharing.tied_bank import TiedBank
 
 
-def tie(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficients") -> nn.Module:
+def tie(
+    model: nn.Module,
+    threshold: float = 0.8,
+    *,
+    of: Measure = "coefficients",
+    groups: Collection[str] | None = None,
+) -> nn.Module:
     """Ties the layers of each group that are alike, in place: soft sharing becomes hard (section 4.3).
 
     Layers are clustered by complete linkage, so that every pair in a cluster is at least `threshold` similar. The
@@ -29,16 +35,21 @@ def tie(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficients
             clusters' weights are alike.
         threshold: Least similarity of a pair within a cluster, from 0 to 1. The paper ties "close to 0.8".
         of: What is compared: `coefficients`, as the paper does, or the effective `weights`.
+        groups: Names of those to tie, as `banks` has them; the others stay as they are. All by default.
 
     Returns:
         The model itself, its template banks replaced by tied ones.
 
     Raises:
-        ValueError: A threshold outside [0, 1]; a model without shared layers, folded already, on the meta device,
-            or with NaN in its weights. The model is then unchanged.
+        ValueError: A threshold outside [0, 1]; a group that is none; a model without shared layers, folded already,
+            on the meta device, or with NaN in its weights. The model is then unchanged.
     """
     clusters = find_clusters(model, threshold, of=of)
+    if unknown := sorted(set(groups or ()) - clusters.keys()):
+        raise ValueError(f"no group of shared layers is called {unknown[0]!r}: there are {', '.join(clusters)}")
     for group, bank in banks(model).items():
+        if groups is not None and group not in groups:
+            continue
         if not isinstance(bank, TiedBank) or clusters[group] != bank.clusters:
             move_layers(model, bank, _tied(bank, clusters[group]))
     return model

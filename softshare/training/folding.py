@@ -21,7 +21,7 @@ from softshare.evidence.paired import mcnemar
 from softshare.files import require_writable, write_json, write_text
 from softshare.models.folded import save_folded
 from softshare.numbers import decimal_number
-from softshare.sharing import Folding, TiedBank, banks, find_folding, fold, layer_similarity
+from softshare.sharing import Folding, TiedBank, banks, find_folding, fold, layer_similarity, tie
 from softshare.sharing.convert import is_shared
 from softshare.sharing.grouping import SameStageSameShape
 from softshare.sharing.similarity import Measure
@@ -105,7 +105,7 @@ def fold_run(
 
     Writes to `out`: `folded.safetensors` (the network folded at `threshold`, see `load_folded`), `folding.csv` (a
     `Cost` a row, the first that of the network as it was trained) and, last, `folding.json` (loops and
-    similarities, from which the drawings are made; settings; versions).
+    similarities, from which the drawings are made; what folding each stage alone costs; settings; versions).
 
     Args:
         trained: A complete run of a shared network.
@@ -134,6 +134,7 @@ def fold_run(
     require_writable(out)
     costs = _Costs(trained, use_precision(precision, trained.device), reestimate_on)
     rows = [costs.unfolded(foldings[threshold].layers), *(costs.folded(each, of) for each in foldings)]
+    stages = {stage: costs.of_stage(stage, foldings[threshold], threshold, of) for stage in foldings[threshold].loops}
     kept = fold(trained.model, threshold, of=of)
     save_folded(kept, out / "folded.safetensors", name, **trained.model_settings)
     write_text(out / "folding.csv", pd.DataFrame(map(asdict, rows)).to_csv(index=False, lineterminator="\n"))
@@ -148,6 +149,7 @@ def fold_run(
         "own_layers": own_layers(trained.model),
         "foldings": [_described(each, folding) for each, folding in foldings.items()],
         "costs": [asdict(row) for row in rows],
+        "stage_costs": {stage: asdict(cost) for stage, cost in stages.items()},
         **provenance(),
     }
     write_json(out / "folding.json", description)
@@ -213,6 +215,18 @@ class _Costs:
                 cost = replace(cost, error_reestimated=_percent(anew), p_reestimated=p)
             self.known[clusters] = cost
         return replace(self.known[clusters], threshold=threshold)
+
+    def of_stage(self, stage: str, folding: Folding, threshold: float, of: Measure) -> Cost:
+        """The network with the layers of one stage alone tied at a threshold; statistics are not estimated anew."""
+        network = copy.deepcopy(self.trained.model)
+        stage_of = SameStageSameShape(network).stage
+        groups = [
+            group for group, bank in banks(network).items() if {stage_of(layer) for layer in bank.layers} == {stage}
+        ]
+        loops = folding.loops[stage]
+        layers = folding.layers - len(loops.sequence) + len(loops.distinct)
+        wrong = mistakes(tie(network, threshold, of=of, groups=groups), self.test, self.precision)
+        return self._cost(threshold, layers, network, wrong)
 
     def _cost(self, threshold: float | None, layers: int, network: nn.Module, wrong: np.ndarray) -> Cost:
         parameters = sum(parameter.numel() for parameter in network.parameters())

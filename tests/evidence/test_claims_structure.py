@@ -383,7 +383,13 @@ FOLDING = {
 def fold(make_run: Callable[..., Path]) -> Callable[..., None]:
     """Makes folded runs: for each seed what only the first network gets wrong, what only the second, layers left."""
 
-    def make(name: str, seeds: list[tuple[int, int, int]], stage: str = "abababcdcd", **changes: Any) -> None:
+    def make(
+        name: str,
+        seeds: list[tuple[int, int, int]],
+        stage: str = "abababcdcd",
+        without: tuple[str, ...] = (),
+        **changes: Any,
+    ) -> None:
         setting = Setting(*name.split("/"))
         for seed, (only_before, only_after, layers) in enumerate(seeds):
             folder = make_run(Run(setting, seed), 4 + seed / 100) / "folding"
@@ -414,10 +420,13 @@ def fold(make_run: Callable[..., Path]) -> Callable[..., None]:
                 ],
                 "costs": [
                     {**cost, **unfolded},
+                    # Of a claim on a stage it is not asked.
                     {**cost, "threshold": 0.8, "layers": layers},
                 ],
+                "stage_costs": {"stage2": {**cost, "threshold": 0.8, "layers": layers}},
             }
-            (folder / "folding.json").write_text(json.dumps(described | changes))
+            left = {key: value for key, value in (described | changes).items() if key not in without}
+            (folder / "folding.json").write_text(json.dumps(left))
 
     return make
 
@@ -473,6 +482,20 @@ def test_folding_of_a_stage(fold: Callable[..., None], judge_claim: Judge) -> No
     assert found.verdict == "not run" and "is no result of folding" in found.sentence
 
 
+def test_a_claim_on_a_stage_asks_what_that_stage_costs_alone(fold: Callable[..., None], judge_claim: Judge) -> None:
+    claim = {**FOLDING, "stage": "stage2", "layers": {"of": 10, "to": 4}}
+    alone = {
+        "threshold": 0.8, "layers": 30, "parameters": 9, "error_before": 4.0, "error_after": 4.6, "only_before": 5,
+        "only_after": 65, "p": 1e-9, "error_reestimated": None, "p_reestimated": None,
+    }  # fmt: skip
+    fold(DEEP, [(5, 6, 30)] * 3, stage_costs={"stage2": alone})
+    found = judge_claim(claim).finding
+    assert found.verdict == "close" and found.estimate == pytest.approx(0.6), found.sentence
+    fold(DEEP, [(5, 6, 30)] * 3, without=("stage_costs",))
+    found = judge_claim(claim).finding
+    assert found.verdict == "not run" and "was not measured alone; softshare fold --threshold 0.8" in found.sentence
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -480,6 +503,8 @@ def test_folding_of_a_stage(fold: Callable[..., None], judge_claim: Judge) -> No
         ({"costs": []}, "costs are not those of"),
         ({"costs": [{"threshold": 0.8}]}, "is no result of folding"),
         ({"foldings": 3}, "is no result of folding"),
+        ({"stage_costs": {"stage7": {}}}, "is no result of folding"),
+        ({"stage_costs": {}}, "does not hold 1 to"),
     ],
 )
 def test_a_damaged_folding_is_told(

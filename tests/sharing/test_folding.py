@@ -208,3 +208,15 @@ def test_a_folded_network_is_not_folded_again():
 
 def _count(model):
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_groups_that_are_not_named_stay_as_they_are():
+    model = _randomised(softshare.create_model("swrn-22-1-2"), 0).eval()
+    untouched = {name: value.clone() for name, value in model.state_dict().items() if not name.startswith("stage2")}
+    softshare.tie(model, 0.0, groups=["stage2"])
+    kinds = {group: type(bank).__name__ for group, bank in softshare.banks(model).items()}
+    assert kinds == {"stage1": "TemplateBank", "stage2": "TiedBank", "stage3": "TemplateBank"}
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in untouched.items())
+    with pytest.raises(ValueError, match="no group of shared layers is called 'stage7': there are stage1, stage2"):
+        softshare.tie(model, 0.0, groups=["stage7"])

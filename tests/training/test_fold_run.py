@@ -17,6 +17,7 @@ from softshare.cli import main
 from softshare.errors import UserError
 from softshare.evidence.folding import read_folding
 from softshare.models.folded import load_folded, save_folded
+from softshare.training.evaluation import mistakes
 from softshare.training.folding import own_layers, parse_thresholds
 from softshare.training.trained import load_trained
 
@@ -52,6 +53,21 @@ def test_a_row_a_threshold_beside_the_network_as_it_was_trained(run, folded):
     # Against the network as it was trained with statistics estimated anew: at 1 nothing is tied, and nothing differs.
     assert np.isnan(rows.p_reestimated[0]) and rows.p_reestimated.iloc[-1] == 1
     assert rows.error_reestimated.iloc[-1] == rows.error_reestimated[0]
+
+
+def test_each_stage_is_folded_alone_too(run, folded):
+    described = json.loads((folded / "folding.json").read_text())
+    found, costs = read_folding(folded / "folding.json"), described["stage_costs"]
+    assert costs.keys() == found.chosen.stages.keys() == {"stage1", "stage2", "stage3"}
+    saved = {stage: len(loops.sequence) - len(loops.distinct) for stage, loops in found.chosen.stages.items()}
+    assert sum(saved.values()) > 0, "of four layers with two templates some are alike"
+    assert {stage: 21 - cost["layers"] for stage, cost in costs.items()} == saved
+    for stage, cost in costs.items():
+        trained = load_trained(run, None, None, torch.device("cpu"))
+        tied = softshare.tie(trained.model, 0.8, groups=[stage])
+        assert cost["parameters"] == sum(parameter.numel() for parameter in tied.parameters())
+        wrong = mistakes(tied, trained.test_loader(), "fp32")
+        assert cost["error_after"] == pytest.approx(100 * float(wrong.mean()))
 
 
 def test_the_kept_network_stands_by_itself(run, folded):

@@ -48,10 +48,11 @@ class Folded:
 def judge_folding(claim: Claim, ground: Ground) -> Finding:
     """Whether a network folds as far as the paper tells and as cheaply.
 
-    The paper shows one network, so most of the seeds are asked: a seed agrees where no more layers are left and the
-    error rises by no more than told; it contradicts where more are left, or where the rise is more by its 95 %
-    interval over the test images; otherwise it cannot tell. "Close" is a typical network that saves half as much, at
-    no more than twice the cost. With fewer templates than layers a stage folds at its start already, by chance: more
+    What a claim says of a stage is held against that stage folded alone. The paper shows one network, so most of the
+    seeds are asked: a seed agrees where no more layers are left and the error rises by no more than told; it contradicts
+    where more are left, or where the rise is more by its 95 % interval over the test images; otherwise it cannot tell.
+    "Close" is a typical network that saves half as much, at no more than twice the cost. With fewer templates than
+    layers a stage folds at its start already, by chance: more
     seeds must agree than would of such starts.
     """
     test, setting = claim.test, claim.setting("setting")
@@ -145,6 +146,11 @@ def _folded(record: Record, claim: Claim, ground: Ground) -> Folded:
     if stage is not None and stage not in at.stages:
         raise UserError(f"is no result of folding {stage}", file=file, key="stages")
     cost = next(row for row in folded.costs if row["threshold"] == at.threshold)
+    if stage is not None:
+        if stage not in folded.stage_costs or at.threshold != folded.threshold:
+            remedy = f"softshare fold --threshold {threshold:g}"
+            raise UserError("was not measured alone", file=file, key="stage", value=stage, remedy=remedy)
+        cost = folded.stage_costs[stage]
     before, after = _layers(at, stage)
     return Folded(
         increase=cost["error_after"] - cost["error_before"],
