@@ -200,11 +200,11 @@ def require_as_many(images: Tensor, labels: Tensor) -> None:
         raise UserError(f"{len(images)} images with {len(labels)} labels", key="labels")
 
 
-def split_validation(labels_or_count: Tensor | int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+def split_validation(count: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Sets a random part of the training images aside, always the same part for a seed.
 
     Args:
-        labels_or_count: The labels of the training images, or how many there are.
+        count: How many training images there are.
         fraction: The part to set aside, from 0 to below 1, rounded to whole images.
         seed: The seed of the split.
 
@@ -212,11 +212,10 @@ def split_validation(labels_or_count: Tensor | int, fraction: float, seed: int) 
         Indices of the images to train on and of those set aside, int64, each sorted; together all images.
 
     Raises:
-        UserError: The fraction is out of range.
+        UserError: The fraction is out of range, or leaves nothing on one side.
     """
     if not 0 <= fraction < 1:
-        raise UserError("must be 0 or more and below 1", key="validation fraction", value=fraction)
-    count = labels_or_count if isinstance(labels_or_count, int) else len(labels_or_count)
+        raise UserError("must be 0 or more and below 1", key="validation", value=fraction)
     aside = round(count * fraction)
     if fraction and not 0 < aside < count:
         raise UserError(

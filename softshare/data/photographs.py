@@ -66,7 +66,7 @@ class PhotographSet:
     """A dataset of photographs.
 
     Attributes:
-        name: Its name, as in `softshare.names.DATASETS`.
+        name: Its name, as in `softshare.names.PHOTOGRAPHS`.
         train: What is trained on.
         validation: What error is measured on.
         classes: Names of the classes, in the order of their labels.

@@ -20,6 +20,17 @@ def bottleneck_wide_resnet(name: BottleneckName, num_classes: int, coefficients:
 
     The network is torchvision's, whose stride is in the 3x3 convolution as fb.resnet.torch's. Convolutions start from
     fan-out He; a soft-shared network's templates, too. Batch norm starts as the identity, the classifier's bias at 0.
+
+    Args:
+        name: Depth, width, and whether and with how many templates layers share.
+        num_classes: Outputs.
+        coefficients: Initialisation of a soft-shared network's coefficients (appendix B).
+
+    Returns:
+        The network, with fresh weights from torch's global generator.
+
+    Raises:
+        ValueError: The initialisation does not fit.
     """
     model = ResNet(Bottleneck, list(name.blocks), num_classes, width_per_group=64 * name.width)
     nn.init.zeros_(model.fc.bias)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -212,11 +211,6 @@ class TemplateBank(nn.Module):
         """Shapes, as `print(model)` shows them."""
         shape = "x".join(map(str, self.weight_shape))
         return f"layers={self.num_layers}, templates={self.num_templates}, weight={shape}, init={self.init}"
-
-    @property
-    def saved_parameters(self) -> int:
-        """Parameters saved against L separate weights; negative by L * L where k = L."""
-        return (self.num_layers - self.num_templates) * math.prod(self.weight_shape) - self.coefficients.numel()
 
 
 def _is_traced() -> bool:

@@ -85,6 +85,14 @@ def fold(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficient
 def find_folding(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficients") -> Folding:
     """What `fold` would tie and how often; nothing is changed. Whether blocks allow loops shows when it is folded.
 
+    Args:
+        model: A model with shared layers, soft or tied.
+        threshold: Least similarity of layers that would become one, from 0 to 1 (see `tie`).
+        of: What is compared: `coefficients`, as the paper does, or the effective `weights`.
+
+    Returns:
+        The loops and the layers that would be left, with `looped` None.
+
     Raises:
         ValueError: As `tie`.
     """

@@ -40,6 +40,25 @@ class Job(Generic[RecipeT]):
 
     The loader, resolved, and the file that FFCV reads are no part of its identity: all loaders give the same bits, so a
     run may go on with another one than it began with. But for photographs: what FFCV decodes has pixels of its own.
+
+    Attributes:
+        dataset: Name of what is trained on.
+        model: Name of the network.
+        recipe_name: Name of the recipe.
+        recipe: Its settings, with what is given in their place.
+        seed: From which weights, orders and augmentation follow.
+        device: Where it computes.
+        precision: A resolved precision (`device.PRECISIONS`).
+        compile: Whether the network is compiled.
+        processes: Those that share each batch.
+        batch_norm: Whose images its statistics are of, where there are several processes.
+        scale: The scale whose shortened training is applied; None = the recipe's own.
+        curves: Whether TensorBoard's event files are written.
+        workers: Processes that decode photographs; the bits are the same with any number.
+        loader: What loads images: `tensor`, `torchvision` or `ffcv`.
+        beton: The file that FFCV reads.
+        cuda_graph: Whether steps may be recorded (see `records`).
+        decoding: Of photographs by FFCV (`data.ffcv_photographs.decoding_of`); empty: the originals.
     """
 
     dataset: str
@@ -53,12 +72,12 @@ class Job(Generic[RecipeT]):
     processes: Processes = ALONE
     batch_norm: BatchNorm = "own"
     scale: str | None = None
-    curves: bool = False  # whether TensorBoard's event files are written
-    workers: int = 0  # processes that decode photographs; the bits are the same with any number
+    curves: bool = False
+    workers: int = 0
     loader: str = "tensor"
     beton: Path = Path()
-    cuda_graph: bool = True  # whether steps may be recorded (see `records`)
-    decoding: str = ""  # of photographs by FFCV (`data.ffcv_photographs.decoding_of`); empty: the originals
+    cuda_graph: bool = True
+    decoding: str = ""
 
     @property
     def key(self) -> dict[str, Any]:
