@@ -49,11 +49,10 @@ def judge_folding(claim: Claim, ground: Ground) -> Finding:
     """Whether a network folds as far as the paper tells and as cheaply.
 
     What a claim says of a stage is held against that stage folded alone. The paper shows one network, so most of the
-    seeds are asked: a seed agrees where no more layers are left and the error rises by no more than told; it contradicts
-    where more are left, or where the rise is more by its 95 % interval over the test images; otherwise it cannot tell.
-    "Close" is a typical network that saves half as much, at no more than twice the cost. With fewer templates than
-    layers a stage folds at its start already, by chance: more
-    seeds must agree than would of such starts.
+    seeds are asked: a seed agrees where no more layers are left and the error rises by no more than told; it
+    contradicts where more are left, or where the rise is more by its 95 % interval over the test images; otherwise it
+    cannot tell. "Close" is a typical network that saves half as much, at no more than twice the cost. With fewer
+    templates than layers a stage folds at its start already, by chance: more seeds must agree than would of such starts.
     """
     test, setting = claim.test, claim.setting("setting")
     found = ground.runs(setting)
