@@ -52,7 +52,7 @@ def judge_folding(claim: Claim, ground: Ground) -> Finding:
     seeds are asked: a seed agrees where no more layers are left and the error rises by no more than told; it
     contradicts where more are left, or where the rise is more by its 95 % interval over the test images; otherwise it
     cannot tell. "Close" is a typical network that saves half as much, at no more than twice the cost. With fewer
-    templates than layers a stage folds at its start already, by chance: more seeds must agree than would of such starts.
+    templates than layers a stage folds at its start already, by chance: more seeds must agree than such starts would.
     """
     test, setting = claim.test, claim.setting("setting")
     found = ground.runs(setting)
