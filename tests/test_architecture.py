@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,7 +42,7 @@ def test_each_room_s_modules_are_those_in_the_drawing():
     assert drawn_modules() == there
 
 
-@pytest.mark.parametrize("module", ["plan", "evidence.report", "evidence.figures", "evidence.similarity", "cli"])
+@pytest.mark.parametrize("module", ["plan", "cli"])
 def test_what_reads_files_only_loads_no_torch(module):
     code = f"import sys, softshare.{module}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -65,14 +64,3 @@ def test_nothing_is_unpickled_unseen():
             assert "weights_only=True" in call, path
         assert "allow_pickle=True" not in text, path
         assert not re.search(r"\bpickle\.loads?\(", text), path
-
-
-def test_environments_agree_with_what_is_tested():
-    lines = (ROOT / "envs" / "constraints.txt").read_text().splitlines()
-    tested = dict(line.split("==") for line in lines if "==" in line)
-    for name in ("train", "report"):
-        pip = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text())["dependencies"][-1]["pip"]
-        for requirement in pip:
-            package, version = requirement.split("==")
-            found = {key.lower(): value for key, value in tested.items()}
-            assert found[package] == version, (name, package)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -385,9 +383,3 @@ def test_a_row_of_another_task_is_refused(row: dict[str, str], said: str, tmp_pa
     with pytest.raises(UserError, match=r"figure5\.yaml: rows\.4") as caught:
         load_plan(SCALE, ["figure5"], tmp_path)
     assert said in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_what_evidence_of_paths_imports_is_no_torch() -> None:
-
-    code = "import sys, softshare.evidence.path_figures, softshare.evidence.claims.paths; "
-    subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)
