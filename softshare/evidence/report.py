@@ -16,7 +16,7 @@ from softshare.evidence.figures import LEGENDS, shown_numbers
 from softshare.evidence.gather import CellEvidence, Evidence, gather
 from softshare.evidence.markup import markdown
 from softshare.evidence.page import write_page
-from softshare.evidence.runfolder import Record, State
+from softshare.evidence.runfolder import Code, Record, State
 from softshare.evidence.tables import Table, build_table, to_markdown, to_pipe
 from softshare.evidence.templates import fill
 from softshare.evidence.verdict import Verdict
@@ -152,7 +152,7 @@ def _where(complete: list[Record]) -> dict[str, str]:
         "Precision": answers(lambda record: record.manifest.get("precision")),
         "Loader": answers(lambda record: record.manifest.get("loader")),
         "Data": answers(lambda record: _dataset(record.manifest["dataset"])),
-        "Code": answers(_code),
+        "Code": answers(_codes),
         "Versions": "; ".join(versions) or "not run",
     }
 
@@ -167,16 +167,15 @@ def _dataset(dataset: dict[str, Any]) -> str:
     return f"{dataset.get('name')} (SHA-256 {str(dataset.get('fingerprint'))[:12]})"
 
 
-def _code(record: Record) -> str:
-    return ", then ".join(_stretch(told) for told in record.manifest.get("stretches") or [record.manifest])
+def _codes(record: Record) -> str:
+    return ", then ".join(map(_code, record.stretches))
 
 
-def _stretch(told: dict[str, Any]) -> str:
-    commit, dirty = told.get("commit"), told.get("dirty")
-    if commit is None:
+def _code(code: Code) -> str:
+    if code.commit is None:
         return "commit not recorded"
-    known = {"True": "with uncommitted changes", "False": "clean"}
-    return f"commit {str(commit)[:12]} ({known.get(str(dirty), 'whether clean: not recorded')})"
+    known = {True: "with uncommitted changes", False: "clean", None: "whether clean: not recorded"}
+    return f"commit {code.commit[:12]} ({known[code.dirty]})"
 
 
 def _verdicts(tables: list[Table]) -> dict[str, int]:

@@ -25,6 +25,22 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
+class Code:
+    """The code that a run was trained with; a commit with changes is another code than the commit.
+
+    Attributes:
+        commit: None where none is recorded.
+        dirty: Whether there were uncommitted changes; None where that is not recorded.
+    """
+
+    commit: str | None
+    dirty: bool | None
+
+    def __str__(self) -> str:
+        return f"{self.commit}{' with changes' if self.dirty else ''}"
+
+
+@dataclass(frozen=True)
 class Record:
     """What a run folder holds.
 
@@ -60,10 +76,14 @@ class Record:
         return {key: value for key, value in self.manifest["settings"].items() if key != "seed"}
 
     @property
-    def codes(self) -> tuple[str, ...]:
-        """The code it was trained with: commits, with changes or without; several if it was resumed with another."""
-        stretches = self.manifest.get("stretches") or [self.manifest]
-        return tuple(dict.fromkeys(_code(stretch) for stretch in stretches))
+    def stretches(self) -> tuple[Code, ...]:
+        """The code of each stretch that it was trained in: one, and a further one wherever code or torch changed."""
+        return tuple(_code(stretch) for stretch in self.manifest.get("stretches") or [self.manifest])
+
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """The code it was trained with; several if it was resumed with another."""
+        return tuple({str(code): code for code in self.stretches}.values())
 
     @property
     def clean(self) -> bool:
@@ -71,9 +91,9 @@ class Record:
         return all(told.get("dirty") is False for told in (self.manifest, *self.manifest.get("stretches", ())))
 
 
-def _code(told: dict[str, Any]) -> str:
-    """A commit with changes is another code than the commit."""
-    return f"{told.get('commit')}{' with changes' if told.get('dirty') else ''}"
+def _code(told: dict[str, Any]) -> Code:
+    commit, dirty = told.get("commit"), told.get("dirty")
+    return Code(None if commit is None else str(commit), None if dirty is None else bool(dirty))
 
 
 def read_run(results: Path, run: Run) -> Record:
