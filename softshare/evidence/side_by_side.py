@@ -17,11 +17,13 @@ from softshare.evidence.drawing import axis, drawing_style, save_figure
 from softshare.evidence.gather import gather
 from softshare.evidence.markup import markdown
 from softshare.evidence.runfolder import Record, State
+from softshare.evidence.shown import signed
 from softshare.evidence.statistics import paired
 from softshare.files import write_text
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import Plan, Run
 
+_DECIMALS = 3  # of a difference
 _COLOURS = ("#1b6ca8", "#c8553d")
 _WIDTH, _HEIGHT, _GAP, _COLUMNS = 3.2, 1.8, 0.75, 3
 
@@ -106,10 +108,10 @@ def compare(plan: Plan, first: Path, second: Path) -> Comparison:
 
 def describe_comparison(found: Comparison) -> str:
     """The comparison in Markdown: every run, and for each network the mean difference with its 95 % interval."""
-    rows = [
-        [markdown(run_name(each.run)), f"{each.values[0]:.4g}", f"{each.values[1]:.4g}", _signed(_difference(each))]
-        for each in found.runs
-    ]
+    rows = []
+    for each in found.runs:
+        values = [f"{value:.4g}" for value in each.values]
+        rows.append([markdown(run_name(each.run)), *values, signed(_difference(each), _DECIMALS)])
     lines = [
         "# The same runs, made twice",
         "",
@@ -124,8 +126,10 @@ def describe_comparison(found: Comparison) -> str:
         differences = [_difference(each) for each in runs]
         test = paired([each.values[1] for each in runs], [each.values[0] for each in runs])
         between = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
-        interval = "" if test.interval is None else " (95 % interval {} to {})".format(*map(_signed, test.interval))
-        lines.append(f"- {markdown(name)}: {_signed(float(np.mean(differences)))} over {between}{interval}")
+        ends = [signed(end, _DECIMALS) for end in test.interval or ()]
+        interval = f" (95 % interval {' to '.join(ends)})" if ends else ""
+        mean = signed(float(np.mean(differences)), _DECIMALS)
+        lines.append(f"- {markdown(name)}: {mean} over {between}{interval}")
     if found.left_out:
         lines += ["", f"Not compared: {markdown('; '.join(found.left_out))}."]
     return "\n".join(lines) + "\n"
@@ -212,7 +216,3 @@ def _made(records: Iterable[Record]) -> str:
         for record in records
     }
     return "; ".join(sorted(kinds))
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from softshare.evidence.beside import BESIDE
-from softshare.evidence.columns import DASH, RIGHT, plain, shown
+from softshare.evidence.columns import RIGHT, plain, shown
 from softshare.evidence.gather import CellEvidence, Evidence, find_experiment, gather
 from softshare.evidence.lines import Line, QuotedLine, judged_line, quoted_line
 from softshare.evidence.markup import latex, markdown
@@ -17,8 +17,6 @@ from softshare.evidence.table_page import table_page
 from softshare.files import write_text
 from softshare.plan import Experiment, Plan
 from softshare.recipes import load_recipe
-
-__all__ = ["DASH", "Table", "build_table", "to_csv", "to_latex", "to_markdown", "to_pipe", "write_table"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import torchvision
 from softshare.errors import UserError
 from softshare.evidence.gather import gather
 from softshare.evidence.reported import read_reported
-from softshare.evidence.tables import DASH, build_table, to_csv, to_latex, to_markdown
+from softshare.evidence.shown import DASH
+from softshare.evidence.tables import build_table, to_csv, to_latex, to_markdown
 from softshare.files import project_root
 from softshare.models import create_model
 from softshare.names import DATASETS

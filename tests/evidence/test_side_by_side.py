@@ -48,6 +48,15 @@ def test_what_both_hold_is_compared_and_no_more(plan: Plan, sides: tuple[Path, P
     assert told.endswith("Not compared: 1 complete in the first alone.\n")
 
 
+def test_no_difference_has_no_sign(plan: Plan, tmp_path: Path) -> None:
+    for side, f1 in (("first", 0.6), ("second", 0.5999)):
+        for seed in (0, 1):
+            write_path_run(tmp_path / side, Run(CNN, seed), f1)
+    told = describe_comparison(compare(plan, tmp_path / "first", tmp_path / "second"))
+    assert "- shortest-paths/cnn-20/paths: 0.000 over 2 seeds" in told
+    assert "| 0.000        |" in told and "\N{MINUS SIGN}0" not in told
+
+
 def test_a_damaged_run_is_left_out_and_named(plan: Plan, sides: tuple[Path, Path]) -> None:
     (sides[1] / "runs/shortest-paths/cnn-20/paths/seed1/metrics.json").write_text("{")
     found = compare(plan, *sides)
