@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from softshare.evidence.checks import UnusableError, check_number, same_error
+from softshare.evidence.history import column, read_history
 from softshare.evidence.path_scores import planned_epochs, read_path_scores
 from softshare.files import LARGEST_TEXT, parse_json, plain_file
 from softshare.names import SHORTEST_PATHS
@@ -186,22 +185,14 @@ def _check_manifest(manifest: dict[str, Any], metrics: dict[str, Any], run: Run)
 
 
 def _check_history(file: Path, metrics: dict[str, Any]) -> None:
-    try:
-        with plain_file(file, LARGEST_TEXT).open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-        last = float(rows[-1]["test_error"] or "nan") if rows else math.nan
-    except FileNotFoundError:
-        raise UnusableError("history.csv is missing") from None
-    except KeyError:
-        raise UnusableError("history.csv has no column test_error") from None
-    except (OSError, ValueError, TypeError, csv.Error):
-        raise UnusableError("history.csv cannot be read: truncated?") from None
+    rows = read_history(file)
+    errors = column(rows, "test_error")
     if len(rows) != metrics["epochs"]:
         raise UnusableError(f"history.csv tells of {len(rows)} epochs, metrics.json of {metrics['epochs']}")
     error = metrics["test"]["error"]
     # The last row and metrics.json tell of the same weights; a best epoch would flatter by 0.14 and more.
-    if not same_error(last, error, metrics["test"]["images"]):
-        raise UnusableError(f"metrics.json: test.error {error} is not the last epoch's in history.csv, {last}")
+    if not same_error(errors[-1], error, metrics["test"]["images"]):
+        raise UnusableError(f"metrics.json: test.error {error} is not the last epoch's in history.csv, {errors[-1]}")
 
 
 def _check_key(value: dict[str, Any], run: Run, file: str) -> None:

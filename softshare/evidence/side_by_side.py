@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,10 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from softshare.errors import UserError
+from softshare.evidence.checks import UnusableError
 from softshare.evidence.drawing import axis, drawing_style, save_figure
 from softshare.evidence.gather import gather
+from softshare.evidence.history import column, read_history
 from softshare.evidence.markup import markdown
 from softshare.evidence.runfolder import Record, State
 from softshare.evidence.shown import signed
@@ -200,9 +201,11 @@ def _value(record: Record) -> float:
 
 
 def _curve(results: Path, record: Record) -> np.ndarray:
-    column = "test_f1" if _on_paths(record) else "test_error"
-    with (results / record.folder / "history.csv").open(encoding="utf-8", newline="") as lines:
-        return np.array([float(row[column]) for row in csv.DictReader(lines)])
+    file = results / record.folder / "history.csv"
+    try:
+        return np.array(column(read_history(file), "test_f1" if _on_paths(record) else "test_error"))
+    except UnusableError as error:  # since the run was found complete
+        raise UserError(str(error), file=file) from error
 
 
 def _on_paths(record: Record) -> bool:

@@ -8,7 +8,6 @@ run last wrote can tell.
 from __future__ import annotations
 
 import contextlib
-import csv
 import math
 import os
 import platform
@@ -21,7 +20,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from softshare.errors import UserError, shorten
+from softshare.evidence.checks import UnusableError
 from softshare.evidence.ending import End, read_ending, read_progress
+from softshare.evidence.history import read_history
 from softshare.evidence.runfolder import State, read_run
 from softshare.files import LARGEST_TEXT, plain_file
 from softshare.plan import Plan, Run
@@ -225,9 +226,8 @@ def _silent_seconds(folder: Path) -> float:
 
 def _history(file: Path) -> list[dict[str, str]]:
     try:
-        with plain_file(file, LARGEST_TEXT).open(encoding="utf-8", newline="") as lines:
-            return list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error):
+        return read_history(file)
+    except UnusableError:
         return []
 
 
