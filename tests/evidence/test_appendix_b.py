@@ -100,6 +100,18 @@ def test_other_seeds_are_compared_by_welch(make_run: MakeRun, plan: Plan, tmp_pa
     assert shown(plan, tmp_path)["sparse"]["Minus orthogonal"].endswith("; Welch)")
 
 
+def test_a_single_run_is_held_against_that_of_its_seed_alone(make_run: MakeRun, plan: Plan, tmp_path: Path) -> None:
+    cells = {row: plan.experiment("appendix-b").cell(row, "cifar10").runs for row in STARTS}
+    runs = (*cells["orthogonal"][:2], cells["identity"][1], cells["sparse"][2])
+    for run, error in zip(runs, [3.7, 3.8, 4.1, 4.2], strict=True):
+        make_run(run, error)
+    rows = shown(plan, tmp_path)
+    assert rows["identity"]["Minus orthogonal"] == "+0.30 (no interval; 1 pair)"
+    assert rows["sparse"]["Minus orthogonal"] == DASH
+    frame = frame_of(plan, tmp_path)
+    assert frame.loc["identity", "compared_pairs"] == 1 and pd.isna(frame.loc["sparse", "compared_difference"])
+
+
 def test_runs_that_depart_from_the_plan_are_not_compared(make_run: MakeRun, plan: Plan, results: Path) -> None:
     run = plan.experiment("appendix-b").cell("orthogonal", "cifar10").runs[0]
     make_run(run, 3.74, settings={"epochs": 100})
