@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from softshare.evidence.claims.judge import Judged, judge_claims
 from softshare.evidence.claims.writing import to_json
-from softshare.evidence.figures import LEGENDS, shown_numbers
+from softshare.evidence.figures import shown_numbers
 from softshare.evidence.gather import CellEvidence, Evidence, gather
+from softshare.evidence.legends import LEGENDS
 from softshare.evidence.markup import markdown
 from softshare.evidence.page import write_page
 from softshare.evidence.runfolder import Code, Record, State

@@ -62,8 +62,8 @@ rule figure:
     conda:
         "../../envs/report.yaml"
     params:
-        kind=lambda wildcards: plan.experiment(wildcards.figure).kind,
         title=lambda wildcards: plan.experiment(wildcards.figure).title,
+        legend=lambda wildcards: LEGENDS[plan.experiment(wildcards.figure).kind],
         scale=plan.scale.name,
         results=results_above(2),
         experiments=EXPERIMENTS,

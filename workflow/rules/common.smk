@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
+from softshare.evidence.legends import LEGENDS
 from softshare.files import check
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.plan import FIGURES, load_plan
