@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,14 @@ def drawing_style() -> Iterator[None]:
         yield
 
 
-def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """Writes a figure as `<stem>.svg`, `.png` and `.pdf`, each whole or not at all.
 
     Raises:
         UserError: It cannot be written.
     """
-    files = [stem.with_name(f"{stem.name}.{ending}") for ending in formats]
-    for file, ending in zip(files, formats, strict=True):
+    files = [stem.with_name(f"{stem.name}.{ending}") for ending in FORMATS]
+    for file, ending in zip(files, FORMATS, strict=True):
         with written_whole(file) as temporary:
             figure.savefig(temporary, format=ending, metadata=_METADATA[ending], dpi=150)
     return files

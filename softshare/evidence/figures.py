@@ -19,7 +19,7 @@ from softshare.files import write_text
 from softshare.plan import FIGURES, Plan
 
 
-def write_figure(plan: Plan, name: str, results: Path, out_dir: Path, root: Path | None = None) -> list[Path]:
+def write_figure(plan: Plan, name: str, results: Path, out_dir: Path) -> list[Path]:
     """Writes `<name>.svg`, `<name>.png`, `<name>.pdf` and `<name>.csv` from the run folders that are there.
 
     Args:
@@ -27,7 +27,6 @@ def write_figure(plan: Plan, name: str, results: Path, out_dir: Path, root: Path
         name: An experiment that is no table.
         results: `results/<scale>`.
         out_dir: Where to write.
-        root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Returns:
         The files written.
@@ -36,9 +35,9 @@ def write_figure(plan: Plan, name: str, results: Path, out_dir: Path, root: Path
         UserError: No such figure, the paper's numbers cannot be read, or it cannot be written.
     """
     find_experiment(plan, name, *FIGURES)
-    evidence = gather(plan, results, root)
+    evidence = gather(plan, results)
     with drawing_style():
-        figure, rows = _drawn(evidence, name, results, root)
+        figure, rows = _drawn(evidence, name, results)
         files = save_figure(figure, out_dir / name)
     data = out_dir / f"{name}.csv"
     frame = pd.DataFrame(rows, dtype=object) if rows else pd.DataFrame(columns=["row"])
@@ -46,7 +45,7 @@ def write_figure(plan: Plan, name: str, results: Path, out_dir: Path, root: Path
     return [*files, data]
 
 
-def shown_numbers(evidence: Evidence, name: str, results: Path, root: Path | None = None) -> list[dict[str, str]]:
+def shown_numbers(evidence: Evidence, name: str, results: Path) -> list[dict[str, str]]:
     """The numbers of a figure for a reader, a row a run or a point; none for matrices.
 
     Raises:
@@ -56,20 +55,20 @@ def shown_numbers(evidence: Evidence, name: str, results: Path, root: Path | Non
     if experiment.kind == "folding":
         return list(shown_folding(folded_runs(evidence.cells[name], results)))
     if experiment.kind == "parameters":
-        return list(shown_parameters(parameter_points(evidence, experiment, root)))
+        return list(shown_parameters(parameter_points(evidence, experiment)))
     if experiment.kind == "paths":
         return list(shown_extrapolation(path_rows(evidence.cells[name], results)))
     return []
 
 
-def _drawn(evidence: Evidence, name: str, results: Path, root: Path | None) -> tuple[Figure, list[dict[str, Any]]]:
+def _drawn(evidence: Evidence, name: str, results: Path) -> tuple[Figure, list[dict[str, Any]]]:
     experiment, scale, cells = evidence.plan.experiment(name), evidence.plan.scale, evidence.cells[name]
     title = f"{experiment.title} (scale: {scale.name})"
     if experiment.kind == "folding":
         runs = folded_runs(cells, results)
         return draw_folding(title, runs), list(folding_rows(runs))
     if experiment.kind == "parameters":
-        points = parameter_points(evidence, experiment, root)
+        points = parameter_points(evidence, experiment)
         return draw_parameters(experiment, points, scale.name, with_paper=scale.is_paper), list(parameter_rows(points))
     if experiment.kind == "paths":
         rows = path_rows(cells, results)

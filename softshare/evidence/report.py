@@ -53,14 +53,13 @@ _ALWAYS = (
 )
 
 
-def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None) -> Path:
+def write_report(plan: Plan, results: Path, out: Path) -> Path:
     """Writes the report of a scale from what is there, as Markdown and as a page; what is not there is "not run".
 
     Args:
         plan: What was to be run.
         results: `results/<scale>`.
         out: The Markdown file to write; the page stands beside it as `.html`. Links are relative to it.
-        root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Returns:
         The Markdown file.
@@ -68,14 +67,14 @@ def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None)
     Raises:
         UserError: A recipe, the paper's numbers or its claims cannot be read, or the report cannot be written.
     """
-    evidence = gather(plan, results, root)
-    tables = [build_table(evidence, experiment.name, root) for experiment in plan.of_kind("table")]
+    evidence = gather(plan, results)
+    tables = [build_table(evidence, experiment.name) for experiment in plan.of_kind("table")]
     complete = evidence.in_state(State.COMPLETE)
 
     def link(path: Path) -> str:
         return quote(Path(os.path.relpath(results / path, out.parent)).as_posix())
 
-    judged = judge_claims(plan, results, root=root)
+    judged = judge_claims(plan, results)
     context: dict[str, Any] = {
         "scale": plan.scale,
         "claims": to_json(judged),
@@ -91,13 +90,13 @@ def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None)
         "verdicts": _verdicts(tables),
         "without_number": sum(line.number is None for table in tables for line in table.lines),
         "tables": [{"title": table.experiment.title, **_table(table, results, link)} for table in tables],
-        "figures": [_figure(each, evidence, results, link, root) for each in plan.of_kind(*FIGURES)],
+        "figures": [_figure(each, evidence, results, link) for each in plan.of_kind(*FIGURES)],
         "sources": _sources(evidence, link),
-        "open_settings": _open_settings(plan, root),
+        "open_settings": _open_settings(plan),
         "always": _ALWAYS,
     }
-    write_text(out, fill("report.md.j2", context, {"markdown": markdown}, root))
-    write_page(evidence, judged, tables, context, results, out.with_suffix(".html"), root)
+    write_text(out, fill("report.md.j2", context, {"markdown": markdown}))
+    write_page(evidence, judged, tables, context, results, out.with_suffix(".html"))
     return out
 
 
@@ -200,11 +199,9 @@ def _table(table: Table, results: Path, link: Callable[[Path], str]) -> dict[str
     }
 
 
-def _figure(
-    experiment: Experiment, evidence: Evidence, results: Path, link: Callable[[Path], str], root: Path | None
-) -> dict[str, Any]:
+def _figure(experiment: Experiment, evidence: Evidence, results: Path, link: Callable[[Path], str]) -> dict[str, Any]:
     files = [Path("figures") / f"{experiment.name}.{ending}" for ending in ("png", "svg", "pdf", "csv")]
-    rows = shown_numbers(evidence, experiment.name, results, root)
+    rows = shown_numbers(evidence, experiment.name, results)
     return {
         "name": experiment.name,
         "title": experiment.title,
@@ -240,12 +237,12 @@ def _open_in(task: str, settings: dict[str, Any]) -> dict[str, str]:
     return _OPEN | (_OPEN_WITH_CUTOUT if settings["cutout"] else {})
 
 
-def _open_settings(plan: Plan, root: Path | None) -> list[dict[str, str]]:
+def _open_settings(plan: Plan) -> list[dict[str, str]]:
     recipes = sorted({cell.paper.recipe for experiment in plan.experiments for cell in experiment.cells})
     chosen_by: dict[tuple[str, str, str], list[str]] = {}
     for recipe in recipes:
-        settings = load_recipe(recipe, plan.scale, root)
-        known = _open_in(task_of(recipe, root), settings)
+        settings = load_recipe(recipe, plan.scale)
+        known = _open_in(task_of(recipe), settings)
         for key, why in known.items():
             chosen_by.setdefault((key, str(settings[key]), why), []).append(recipe)
     return [
