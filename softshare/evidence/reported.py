@@ -70,7 +70,6 @@ class PaperTable:
     experiment: str
     source: str
     notes: tuple[str, ...]
-    unit: str
     decimals: int
     training: dict[str, Any]
     datasets: dict[str, PaperDataset]
@@ -121,7 +120,6 @@ def read_paper_table(name: str, root: Path | None = None) -> PaperTable:
         experiment=raw["experiment"],
         source=raw["source"],
         notes=tuple(note.strip() for note in raw.get("notes", ())),
-        unit=raw["unit"],
         decimals=raw["decimals"],
         training=raw["training"],
         datasets={name: PaperDataset(**entry) for name, entry in raw["datasets"].items()},
