@@ -8,7 +8,7 @@ from typing import Any
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root, read_yaml
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
-from softshare.plan import Scale, names_in
+from softshare.scales import Scale, names_in
 
 IMAGES = "images"
 OF_PHOTOGRAPHS = "photographs"

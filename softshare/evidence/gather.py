@@ -10,8 +10,9 @@ from typing import Any
 
 from softshare.errors import UserError, did_you_mean
 from softshare.evidence.runfolder import Code, Record, State, read_run
-from softshare.plan import Cell, Experiment, Plan, Run
+from softshare.plan import Cell, Experiment, Plan
 from softshare.recipes import load_recipe
+from softshare.scales import Run
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from softshare.evidence.history import column, read_history
 from softshare.evidence.path_scores import planned_epochs, read_path_scores
 from softshare.files import LARGEST_TEXT, parse_json, plain_file
 from softshare.names import SHORTEST_PATHS
-from softshare.plan import Run
+from softshare.scales import Run
 
 
 class State(StrEnum):

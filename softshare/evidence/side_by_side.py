@@ -22,7 +22,8 @@ from softshare.evidence.shown import signed
 from softshare.evidence.statistics import paired
 from softshare.files import write_text
 from softshare.names import SHORTEST_PATHS
-from softshare.plan import Plan, Run
+from softshare.plan import Plan
+from softshare.scales import Run
 
 _DECIMALS = 3  # of a difference
 _COLOURS = ("#1b6ca8", "#c8553d")

@@ -25,8 +25,9 @@ from softshare.evidence.ending import End, read_ending, read_progress
 from softshare.evidence.history import read_history
 from softshare.evidence.runfolder import State, read_run
 from softshare.files import LARGEST_TEXT, plain_file
-from softshare.plan import Plan, Run
+from softshare.plan import Plan
 from softshare.recipes import load_recipe
+from softshare.scales import Run
 
 _LONGEST_REASON = 400  # characters
 # A run that wrote nothing for so many epochs, and for so long, is taken for dead where its lock cannot be asked.

@@ -18,8 +18,9 @@ from softshare.forecast.power import Need, seeds_needed
 from softshare.forecast.predict import Forecast, forecast
 from softshare.forecast.reality import compare, complete_runs, earlier_forecast
 from softshare.names import SHORTEST_PATHS
-from softshare.plan import Plan, Run, load_plan
+from softshare.plan import Plan, load_plan
 from softshare.runtimes import FORECAST
+from softshare.scales import Run
 
 
 def write_bill(arguments: argparse.Namespace) -> str:

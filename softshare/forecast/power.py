@@ -17,7 +17,8 @@ from softshare.evidence.claims.reading import Claim, Claims, read_claims
 from softshare.evidence.reported import PaperNumber, read_reported
 from softshare.evidence.verdict import FEWEST_SEEDS
 from softshare.names import SHORTEST_PATHS
-from softshare.plan import Setting, load_plan
+from softshare.plan import load_plan
+from softshare.scales import Setting
 
 POWER = 0.8
 MOST_SEEDS = 100

@@ -20,7 +20,8 @@ from softshare.evidence.claims.parameters import count_parameters
 from softshare.evidence.statistics import holm
 from softshare.evidence.verdict import FEWEST_SEEDS
 from softshare.files import project_root
-from softshare.plan import Plan, Run, load_plan
+from softshare.plan import Plan, load_plan
+from softshare.scales import Run
 
 CLAIMS = read_claims().claims
 # Claims that no run answers.

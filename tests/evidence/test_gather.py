@@ -16,7 +16,8 @@ import softshare.evidence
 from softshare.errors import UserError
 from softshare.evidence.gather import CellEvidence, find_experiment, gather
 from softshare.evidence.runfolder import State, read_run
-from softshare.plan import Plan, Run, Setting, load_plan
+from softshare.plan import Plan, load_plan
+from softshare.scales import Run, Setting
 
 RUN = Run(Setting("cifar10", "wrn-28-10", "cifar"), 0)
 MakeRun = Callable[..., Path]

@@ -23,8 +23,9 @@ from softshare.evidence.path_scores import PathScores
 from softshare.evidence.path_tables import write_path_table
 from softshare.evidence.runfolder import State, read_run
 from softshare.files import project_root
-from softshare.plan import Plan, Run, Setting, load_plan, load_scale
+from softshare.plan import Plan, load_plan
 from softshare.recipes import load_recipe
+from softshare.scales import Run, Setting, load_scale
 
 CNN = Setting("shortest-paths", "cnn-20", "paths")
 SCNN = Setting("shortest-paths", "scnn-20", "paths")

@@ -13,7 +13,8 @@ from test_paths import CNN, SCNN, write_path_run
 
 from softshare.errors import UserError
 from softshare.evidence.side_by_side import compare, describe_comparison, write_comparison
-from softshare.plan import Plan, Run, load_plan
+from softshare.plan import Plan, load_plan
+from softshare.scales import Run
 
 
 @pytest.fixture
