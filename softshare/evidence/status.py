@@ -168,7 +168,7 @@ def _and(lost: str, words: str) -> str:
 
 def _with(told: RunStatus, stand: Stand, why: str) -> RunStatus:
     left = told.seconds_left if stand in (Stand.RUNNING, Stand.STOPPED) else None
-    return RunStatus(told.run, stand, told.epoch, told.epochs, told.loss, told.score, left, why, told.log)
+    return replace(told, stand=stand, seconds_left=left, why=why)
 
 
 def _with_history(told: RunStatus, rows: list[dict[str, str]]) -> RunStatus:
@@ -182,7 +182,7 @@ def _with_history(told: RunStatus, rows: list[dict[str, str]]) -> RunStatus:
         taken = [float(row["seconds"]) + float(row.get("evaluation_seconds") or 0.0) for row in rows]
         pace = statistics.median(taken) * max(told.epochs - len(rows), 0)
         left = pace if 0 <= pace < math.inf else None  # of a history that nobody can have written
-    return RunStatus(told.run, told.stand, told.epoch, told.epochs, loss, score, left, log=told.log)
+    return replace(told, loss=loss, score=score, seconds_left=left)
 
 
 def _holder(folder: Path, rows: list[dict[str, str]]) -> tuple[bool, str]:
