@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError, did_you_mean
-from softshare.files import project_root, read_yaml
+from softshare.files import project_root
 from softshare.names import require_fit
 from softshare.scales import Run, Scale, Setting, check_name, load_scale, names_in, require_dataset, require_model
+from softshare.schemas import read_yaml
 
 # How an experiment that is no table is drawn.
 FIGURES = ("similarity", "folding", "parameters", "paths")

@@ -20,8 +20,9 @@ from softshare.data.safe_pickle import read_pickle
 from softshare.errors import UserError
 from softshare.evidence.path_runs import read_predictions
 from softshare.evidence.similarity import read_similarity
-from softshare.files import read_json, read_yaml
+from softshare.files import read_json
 from softshare.models import create_model
+from softshare.schemas import read_yaml
 from softshare.training.checkpoint import load_checkpoint
 from softshare.training.evaluation import load_weights
 

@@ -11,7 +11,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
 from softshare.evidence.legends import LEGENDS
-from softshare.files import check
+from softshare.schemas import check
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.plan import FIGURES, load_plan
 from softshare.recipes import load_recipe
