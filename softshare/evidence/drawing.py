@@ -37,10 +37,25 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
         UserError: It cannot be written.
     """
     files = [stem.with_name(f"{stem.name}.{ending}") for ending in FORMATS]
-    for file, ending in zip(files, FORMATS, strict=True):
-        with written_whole(file) as temporary:
-            figure.savefig(temporary, format=ending, metadata=_METADATA[ending], dpi=150)
+    for file in files:
+        save_as(figure, file)
     return files
+
+
+def format_of(file: Path) -> str:
+    """What a file's ending says that it is, such as `png`."""
+    return file.suffix.removeprefix(".").lower()
+
+
+def save_as(figure: Figure, file: Path) -> None:
+    """Writes a figure, whole or not at all, in the format that the file's ending tells: one of `FORMATS`.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    ending = format_of(file)
+    with written_whole(file) as temporary:
+        figure.savefig(temporary, format=ending, metadata=_METADATA[ending], dpi=150)
 
 
 def axis(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
