@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def drawn_modules() -> dict[str, set[str]]:
     return drawn
 
 
+def test_the_floors_are_those_of_the_import_contract():
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    wanted = [set(re.findall(r"softshare\.([a-z]+)", layer)) for layer in layers]
+    drawing = (ROOT / "ARCHITECTURE.md").read_text().partition("## Floors and rooms")[2].split("```")[1]
+    drawn = [set(re.findall("[a-z]+", line[10:].partition("(")[0])) for line in drawing.splitlines()]
+    assert [floor for floor in drawn if floor] == [floor for floor in wanted if floor]
+
+
 def test_each_room_s_modules_are_those_in_the_drawing():
     there: dict[str, set[str]] = {}
     for path in (ROOT / "softshare").rglob("*.py"):
@@ -55,6 +64,12 @@ def test_files_stay_readable():
         if (lines := len(path.read_text().splitlines())) > 300
     }
     assert long == {}
+
+
+def test_what_contributors_are_led_to_is_there():
+    named = re.findall(r"`((?:config|reports|softshare|workflow)/[^`]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) > 10
+    assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
 
 
 def test_nothing_is_unpickled_unseen():
