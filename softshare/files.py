@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import errno
 import functools
 import json
 import os
 import re
 import stat
-import sys
 import tempfile
 import time
 import zipfile
@@ -18,24 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import yaml
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
-
-from softshare.errors import UserError, did_you_mean
+from softshare.errors import UserError
 
 # Bytes of a file that is read as text; of arrays, unpacked; of weights and checkpoints.
 LARGEST_TEXT, LARGEST_ARRAYS, LARGEST_WEIGHTS = 64_000_000, 512_000_000, 8_000_000_000
 
-# Characters of a YAML file up to which what it says is kept.
-_KEPT = 200_000
-
 # Seconds after which what a process was writing is taken for left by a kill: it may be another's, on another machine.
 _IDLE = 3600.0
-
-# libyaml's where PyYAML was built with it: a report reads recipes hundreds of times, and it is some ten times faster.
-_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @functools.cache
@@ -153,6 +140,21 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def read_text(path: Path) -> str:
+    """Reads a text file.
+
+    Raises:
+        UserError: There is none, it is too large, or no text.
+    """
+    try:
+        return plain_file(path, LARGEST_TEXT).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError("no such file", file=path) from error
+    except (OSError, ValueError) as error:  # of bytes that are no text, or a path that can be none
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise UserError(f"cannot be read ({reason})", file=path) from error
+
+
 def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
@@ -160,7 +162,7 @@ def read_json(path: Path) -> Any:
         UserError: The file is missing or not JSON.
     """
     try:
-        return parse_json(_read_text(path))
+        return parse_json(read_text(path))
     except (ValueError, RecursionError) as error:
         remedy = "is it truncated?" if isinstance(error, json.JSONDecodeError) else None
         raise UserError(f"is not JSON ({error})", file=path, remedy=remedy) from error
@@ -182,128 +184,3 @@ def _without_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {twice!r} appears twice")
     return value
-
-
-def read_yaml(path: Path, schema: str | None = None) -> Any:
-    """Reads a YAML file and, where a schema is named, checks it against `workflow/schemas/<schema>.schema.yaml`.
-
-    Raises:
-        UserError: The file is missing, not YAML, or breaks the schema; it names the key and the value.
-    """
-    text = _read_text(path)
-    parsed = _parsed_yaml if len(text) < _KEPT else _parsed_yaml.__wrapped__
-    return copy.deepcopy(parsed(text, schema, path))
-
-
-@functools.lru_cache(maxsize=512)
-def _parsed_yaml(text: str, schema: str | None, path: Path) -> Any:
-    """By its text: a report reads the same few files dozens of times."""
-    try:
-        value = yaml.load(text, _StrictLoader)
-    # A tag that does not fit its value, such as `!!bool "x"`, leaves PyYAML as a fault of its own code.
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        problem = str(error).replace(' in "<unicode string>",', " at")
-        raise UserError(f"is not YAML ({problem})", file=path) from error
-    if schema:
-        check(value, schema, path)
-    return value
-
-
-class _StrictLoader(_YAML_LOADER):  # type: ignore[misc, valid-type]
-    """Plain values; no key twice, of which YAML takes the last, and no aliases, by which a page grows to a heap."""
-
-    def get_single_node(self) -> yaml.Node | None:
-        node = super().get_single_node()
-        seen: set[int] = set()
-        waiting = [node] if node is not None else []
-        while waiting:
-            each = waiting.pop()
-            if id(each) in seen:
-                raise yaml.composer.ComposerError(None, None, "aliases are not read here", each.start_mark)
-            seen.add(id(each))
-            if isinstance(each, yaml.MappingNode):
-                waiting += [part for pair in each.value for part in pair]
-            elif isinstance(each, yaml.SequenceNode):
-                waiting += each.value
-        return node
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping = super().construct_mapping(node, deep)
-        first: set[str] = set()
-        for key, _ in node.value if len(mapping) < len(node.value) else ():
-            if str(key.value) in first:
-                problem = f"the key {str(key.value)!r} appears twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            first.add(str(key.value))
-        return mapping
-
-
-def _non_finite(value: object, key: str = "") -> str | None:
-    """The key of a number that is NaN or infinite, which every bound lets pass, or too large to be reckoned with."""
-    if isinstance(value, int | float) and not abs(value) <= sys.float_info.max:
-        return key
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = (_non_finite(each, f"{key}.{name}" if key else str(name)) for name, each in items)
-    return next((each for each in found if each is not None), None)
-
-
-def check(value: object, schema: str, file: Path | str) -> None:
-    """Checks a value against one of the project's schemas, and that its numbers are finite.
-
-    Raises:
-        UserError: It breaks the schema.
-    """
-    if (key := _non_finite(value)) is not None:
-        raise UserError("is not a finite number", file=file, key=key)
-    errors = list(_validator(schema).iter_errors(value))
-    if not errors:
-        return
-    # A misspelt key also leaves the right one missing: name the misspelling.
-    order = {"additionalProperties": 0, "required": 2}
-    error = min(errors, key=lambda error: order.get(str(error.validator), 1))
-    key = ".".join(str(part) for part in error.absolute_path) or None
-    if error.validator == "additionalProperties":
-        known = set(error.schema.get("properties", {}))
-        for name in sorted(set(map(str, error.instance)) - known):
-            where = f"{key}.{name}" if key else name
-            raise UserError(
-                "unknown key",
-                file=file,
-                key=where,
-                value=error.instance.get(name),
-                remedy=did_you_mean(name, known),
-            )
-    if error.validator == "enum":
-        raise UserError(
-            "unknown value",
-            file=file,
-            key=key,
-            value=error.instance,
-            remedy=did_you_mean(error.instance, map(str, error.validator_value)),
-        )
-    if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
-        raise UserError(f"the key {missing[0]!r} is missing", file=file, key=key)
-    remedy = error.schema.get("description")
-    raise UserError(error.message, file=file, key=key, remedy=f"expected: {remedy}" if remedy else None)
-
-
-@functools.cache
-def _validator(schema: str) -> Any:
-    named: Registry = Registry(retrieve=lambda name: DRAFT202012.create_resource(_schema(name)))  # type: ignore[call-arg]
-    return jsonschema.Draft202012Validator(_schema(f"{schema}.schema.yaml"), registry=named)
-
-
-@functools.cache
-def _schema(name: str) -> Any:
-    return yaml.load((project_root() / "workflow" / "schemas" / name).read_text(), _StrictLoader)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return plain_file(path, LARGEST_TEXT).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UserError("no such file", file=path) from error
-    except (OSError, ValueError) as error:  # of bytes that are no text, or a path that can be none
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise UserError(f"cannot be read ({reason})", file=path) from error

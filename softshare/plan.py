@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError, did_you_mean
-from softshare.files import project_root, read_yaml
+from softshare.files import project_root
 from softshare.names import require_fit
 from softshare.scales import Run, Scale, Setting, check_name, load_scale, names_in, require_dataset, require_model
-
-__all__ = ["FIGURES", "Cell", "Experiment", "Plan", "Run", "Scale", "Setting", "load_plan", "load_scale", "names_in"]
+from softshare.schemas import read_yaml
 
 # How an experiment that is no table is drawn.
 FIGURES = ("similarity", "folding", "parameters", "paths")
@@ -106,10 +105,6 @@ class Plan:
     def of_kind(self, *kinds: str) -> list[Experiment]:
         """The experiments shown in these ways, such as `table`."""
         return [experiment for experiment in self.experiments if experiment.kind in kinds]
-
-    def needed_by(self, run: Run) -> list[str]:
-        """Names of the experiments that show a run."""
-        return [e.name for e in self.experiments if any(run in cell.runs for cell in e.cells)]
 
 
 def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path | None = None) -> Plan:

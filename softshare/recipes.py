@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError, did_you_mean
-from softshare.files import project_root, read_yaml
+from softshare.files import project_root
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
-from softshare.plan import Scale, names_in
+from softshare.scales import Scale, names_in
+from softshare.schemas import read_yaml
 
 IMAGES = "images"
 OF_PHOTOGRAPHS = "photographs"

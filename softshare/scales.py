@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError, did_you_mean
-from softshare.files import project_root, read_yaml
+from softshare.files import project_root
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, parse_model_name, require_dataset
+from softshare.schemas import read_yaml
 
 
 @dataclass(frozen=True, order=True)

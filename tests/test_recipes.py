@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softshare.errors import UserError
-from softshare.plan import load_scale
 from softshare.recipes import load_recipe, stored_epoch, task_of, task_on
+from softshare.scales import load_scale
 
 ROOT = Path(__file__).parent.parent
 

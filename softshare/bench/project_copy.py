@@ -13,7 +13,8 @@ from pathlib import Path
 import yaml
 
 from softshare.errors import UserError
-from softshare.files import project_root, read_yaml
+from softshare.files import project_root
+from softshare.schemas import read_yaml
 
 _PARTS = ("config", "workflow", "reports", "envs", "profiles")
 

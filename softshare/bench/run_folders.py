@@ -12,8 +12,9 @@ import numpy as np
 from softshare.evidence.path_scores import planned_epochs
 from softshare.files import write_json
 from softshare.names import SHORTEST_PATHS, WideResNetName, parse_model_name
-from softshare.plan import Plan, Run
+from softshare.plan import Plan
 from softshare.recipes import load_recipe
+from softshare.scales import Run
 from softshare.training.path_recipe import PathRecipe
 from softshare.training.recipe import Recipe
 from softshare.training.record import SimilarityRecord, save_history

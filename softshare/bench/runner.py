@@ -17,7 +17,8 @@ from softshare.bench.catalogue import BENCHES, Bench
 from softshare.bench.measure import Measured
 from softshare.bench.page import bench_page
 from softshare.errors import UserError, did_you_mean
-from softshare.files import project_root, read_yaml, write_json, write_text
+from softshare.files import project_root, write_json, write_text
+from softshare.schemas import read_yaml
 from softshare.training.device import describe_device, keep_freed_memory, resolve_precision
 from softshare.training.record import provenance
 

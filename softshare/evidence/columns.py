@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from softshare.evidence.beside import BESIDE
 from softshare.evidence.lines import Line, QuotedLine
+from softshare.evidence.shown import DASH, mean_and_sd, number, signed
 from softshare.evidence.verdict import FEWEST_SEEDS, Judgement
 from softshare.scales import Setting
 
-DASH = "\N{EN DASH}"
 QUOTED = "quoted"
 
 # The columns of numbers.
@@ -58,12 +58,12 @@ def _shown(line: Line) -> dict[str, str]:
         "Params, run": ", ".join(f"{count:,}" for count in found.values("parameters")) or DASH,
         "What was run": _what_was_run(line),
         "n": f"{judgement.n} of {len(found.records)}" if found.records else "0",
-        "Error (%)": _mean_and_sd(judgement, decimals),
+        "Error (%)": _error(judgement, decimals),
         "Paper": DASH if line.number is None else f"{line.number.value:.{decimals}f}",
-        "Difference": DASH if judgement.difference is None else _signed(judgement.difference, decimals),
+        "Difference": DASH if judgement.difference is None else signed(judgement.difference, decimals),
         "95 % interval": DASH
         if judgement.interval is None or judgement.n < FEWEST_SEEDS
-        else " to ".join(_number(end, decimals) for end in judgement.interval),
+        else " to ".join(number(end, decimals) for end in judgement.interval),
         "Verdict": str(judgement.verdict),
     }
 
@@ -111,11 +111,8 @@ def _training(setting: Setting, epochs: str) -> str:
     return f"{setting.model} on {setting.dataset}, {epochs} epochs, recipe {setting.recipe}"
 
 
-def _mean_and_sd(judgement: Judgement, decimals: int) -> str:
-    if judgement.mean is None:
-        return "not run"
-    mean = f"{judgement.mean:.{decimals}f}"
-    return mean if judgement.sd is None else f"{mean} ± {judgement.sd:.{decimals}f}"
+def _error(judgement: Judgement, decimals: int) -> str:
+    return "not run" if judgement.mean is None else mean_and_sd(judgement.mean, judgement.sd, decimals)
 
 
 def _contrast(line: Line) -> str:
@@ -125,17 +122,8 @@ def _contrast(line: Line) -> str:
     how = "Welch" if found.pairs is None else f"{found.pairs} pair{'s' if found.pairs > 1 else ''}"
     interval = "no interval"
     if found.interval is not None and (found.pairs is None or found.pairs >= FEWEST_SEEDS):
-        interval = " to ".join(_signed(end, decimals) for end in found.interval)
-    return f"{_signed(found.difference, decimals)} ({interval}; {how})"
-
-
-def _number(value: float, decimals: int) -> str:
-    return _signed(value, decimals).lstrip("+")
-
-
-def _signed(value: float, decimals: int) -> str:
-    text = f"{value:+.{decimals}f}"
-    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+        interval = " to ".join(signed(end, decimals) for end in found.interval)
+    return f"{signed(found.difference, decimals)} ({interval}; {how})"
 
 
 def _plain(line: Line) -> dict[str, object]:

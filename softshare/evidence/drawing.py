@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,17 +30,32 @@ def drawing_style() -> Iterator[None]:
         yield
 
 
-def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """Writes a figure as `<stem>.svg`, `.png` and `.pdf`, each whole or not at all.
 
     Raises:
         UserError: It cannot be written.
     """
-    files = [stem.with_name(f"{stem.name}.{ending}") for ending in formats]
-    for file, ending in zip(files, formats, strict=True):
-        with written_whole(file) as temporary:
-            figure.savefig(temporary, format=ending, metadata=_METADATA[ending], dpi=150)
+    files = [stem.with_name(f"{stem.name}.{ending}") for ending in FORMATS]
+    for file in files:
+        save_as(figure, file)
     return files
+
+
+def format_of(file: Path) -> str:
+    """What a file's ending says that it is, such as `png`."""
+    return file.suffix.removeprefix(".").lower()
+
+
+def save_as(figure: Figure, file: Path) -> None:
+    """Writes a figure, whole or not at all, in the format that the file's ending tells: one of `FORMATS`.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    ending = format_of(file)
+    with written_whole(file) as temporary:
+        figure.savefig(temporary, format=ending, metadata=_METADATA[ending], dpi=150)
 
 
 def axis(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:

@@ -18,24 +18,8 @@ from softshare.evidence.similarity_figures import draw_similarity, similarity_bl
 from softshare.files import write_text
 from softshare.plan import FIGURES, Plan
 
-# How to read a figure, by its kind.
-LEGENDS = {
-    "similarity": "White = 1, black = 0; above each panel the mean off its diagonal. A value near 1 means something "
-    "only against the chance level beside it.",
-    "folding": "Drawn: the first run that was folded. Left its shared layers unrolled, then their similarity, right "
-    "the layers that are left, ways back in colour in the order in which they are taken (own: a layer of the stage "
-    "that is not shared; at width 1 a network has a layer less than its name tells, for its first stage needs no "
-    "shortcut). p: McNemar's, on the same images. Statistics anew: the error after the statistics of batch norm are "
-    "estimated anew on training images.",
-    "paths": "On top the first test example of each phase (queries blue, obstacles red, points on a shortest path "
-    "white) and what the networks of one seed predict at the end; then mean F1 over seeds, the band one standard "
-    "deviation; then F1 at the end of each phase on all phases, of which those right of the diagonal were not trained.",
-    "parameters": "Means over seeds, of three or more with their 95 % t intervals. At the paper's scale its own "
-    "numbers stand beside, hollow.",
-}
 
-
-def write_figure(plan: Plan, name: str, results: Path, out_dir: Path, root: Path | None = None) -> list[Path]:
+def write_figure(plan: Plan, name: str, results: Path, out_dir: Path) -> list[Path]:
     """Writes `<name>.svg`, `<name>.png`, `<name>.pdf` and `<name>.csv` from the run folders that are there.
 
     Args:
@@ -43,7 +27,6 @@ def write_figure(plan: Plan, name: str, results: Path, out_dir: Path, root: Path
         name: An experiment that is no table.
         results: `results/<scale>`.
         out_dir: Where to write.
-        root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Returns:
         The files written.
@@ -52,9 +35,9 @@ def write_figure(plan: Plan, name: str, results: Path, out_dir: Path, root: Path
         UserError: No such figure, the paper's numbers cannot be read, or it cannot be written.
     """
     find_experiment(plan, name, *FIGURES)
-    evidence = gather(plan, results, root)
+    evidence = gather(plan, results)
     with drawing_style():
-        figure, rows = _drawn(evidence, name, results, root)
+        figure, rows = _drawn(evidence, name, results)
         files = save_figure(figure, out_dir / name)
     data = out_dir / f"{name}.csv"
     frame = pd.DataFrame(rows, dtype=object) if rows else pd.DataFrame(columns=["row"])
@@ -62,7 +45,7 @@ def write_figure(plan: Plan, name: str, results: Path, out_dir: Path, root: Path
     return [*files, data]
 
 
-def shown_numbers(evidence: Evidence, name: str, results: Path, root: Path | None = None) -> list[dict[str, str]]:
+def shown_numbers(evidence: Evidence, name: str, results: Path) -> list[dict[str, str]]:
     """The numbers of a figure for a reader, a row a run or a point; none for matrices.
 
     Raises:
@@ -72,20 +55,20 @@ def shown_numbers(evidence: Evidence, name: str, results: Path, root: Path | Non
     if experiment.kind == "folding":
         return list(shown_folding(folded_runs(evidence.cells[name], results)))
     if experiment.kind == "parameters":
-        return list(shown_parameters(parameter_points(evidence, experiment, root)))
+        return list(shown_parameters(parameter_points(evidence, experiment)))
     if experiment.kind == "paths":
         return list(shown_extrapolation(path_rows(evidence.cells[name], results)))
     return []
 
 
-def _drawn(evidence: Evidence, name: str, results: Path, root: Path | None) -> tuple[Figure, list[dict[str, Any]]]:
+def _drawn(evidence: Evidence, name: str, results: Path) -> tuple[Figure, list[dict[str, Any]]]:
     experiment, scale, cells = evidence.plan.experiment(name), evidence.plan.scale, evidence.cells[name]
     title = f"{experiment.title} (scale: {scale.name})"
     if experiment.kind == "folding":
         runs = folded_runs(cells, results)
         return draw_folding(title, runs), list(folding_rows(runs))
     if experiment.kind == "parameters":
-        points = parameter_points(evidence, experiment, root)
+        points = parameter_points(evidence, experiment)
         return draw_parameters(experiment, points, scale.name, with_paper=scale.is_paper), list(parameter_rows(points))
     if experiment.kind == "paths":
         rows = path_rows(cells, results)

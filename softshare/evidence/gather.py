@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError, did_you_mean
-from softshare.evidence.runfolder import Record, State, read_run
-from softshare.plan import Cell, Experiment, Plan, Run
+from softshare.evidence.runfolder import Code, Record, State, read_run
+from softshare.plan import Cell, Experiment, Plan
 from softshare.recipes import load_recipe
+from softshare.scales import Run
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,10 @@ def _departures(record: Record, wanted: dict[str, Any]) -> list[str]:
 
 def _cautions(complete: list[Record]) -> Iterable[str]:
     yield from _mixed([_place(record) for record in complete])
-    dirty = [str(record.run.seed) for record in complete if any(code.endswith("changes") for code in record.codes)]
+    dirty = [str(record.run.seed) for record in complete if any(code.dirty for code in record.codes)]
     if dirty:
         yield f"code with uncommitted changes: seed {', '.join(dirty)}"
-    unknown = [str(record.run.seed) for record in complete if any(code.startswith("None") for code in record.codes)]
+    unknown = [str(record.run.seed) for record in complete if any(code.commit is None for code in record.codes)]
     if unknown:
         yield f"code not recorded: seed {', '.join(unknown)}"
 
@@ -157,7 +158,11 @@ def _changed(complete: list[Record]) -> Iterable[str]:
     """Runs that were resumed with other code than they began with."""
     for record in complete:
         if len(record.codes) > 1:
-            yield f"seed {record.run.seed} was trained with several commits: {', then '.join(record.codes)}"
+            yield f"seed {record.run.seed} was trained with several commits: {_in_turn(record.codes)}"
+
+
+def _in_turn(codes: Iterable[Code]) -> str:
+    return ", then ".join(map(str, codes))
 
 
 def _mixed(facts: list[dict[str, object]]) -> Iterable[str]:
@@ -176,7 +181,7 @@ def _facts(record: Record) -> dict[str, object]:
 def _circumstances(record: Record) -> dict[str, object]:
     """What must be alike even in runs of different networks and recipes."""
     return {
-        "code commits": ", then ".join(record.codes),
+        "code commits": _in_turn(record.codes),
         "numbers of test images": record.metrics["test"].get("images"),
         "numbers of test examples": record.metrics["test"].get("examples"),
         "versions of the dataset": _version_of(record.manifest["dataset"]),

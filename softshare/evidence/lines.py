@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from softshare.evidence.contrast import Contrast, contrast
 from softshare.evidence.gather import CellEvidence, cautions_between, mixed_between
 from softshare.evidence.reported import PaperNumber, PaperRow, PaperTable
+from softshare.evidence.statistics import TTest, compare
 from softshare.evidence.verdict import Judgement, judge
 
 
@@ -34,7 +34,7 @@ class Line:
     judgement: Judgement
     epochs: tuple[int, int]
     notes: tuple[str, ...]
-    contrast: Contrast | None
+    contrast: TTest | None
 
     @property
     def exact_parameters(self) -> int | None:
@@ -104,8 +104,8 @@ def judged_line(found: CellEvidence, base: CellEvidence | None, paper: PaperTabl
     )
 
 
-def _compared(found: CellEvidence, base: CellEvidence) -> tuple[Contrast | None, list[str]]:
-    """The difference to another row of ours, and what a reader should know of it."""
+def _compared(found: CellEvidence, base: CellEvidence) -> tuple[TTest | None, list[str]]:
+    """The difference to another row of ours, and what a reader should know of it. The rule is fixed before any run."""
     if not (found.complete and base.complete):
         return None, []
     if found.departures or base.departures:
@@ -115,7 +115,10 @@ def _compared(found: CellEvidence, base: CellEvidence) -> tuple[Contrast | None,
     if mixed := mixed_between(found, base):
         return None, [f"not held against {base.cell.row}: {'; '.join(mixed)}"]
     cautions = [f"with {base.cell.row}: {caution}" for caution in cautions_between(found, base)]
-    return contrast(found.errors_by_seed, base.errors_by_seed), cautions
+    difference = compare(found.errors_by_seed, base.errors_by_seed)
+    # A single run is held against that of its own seed, and against no other.
+    told = difference.pairs is not None or min(difference.n) > 1
+    return difference if told else None, cautions
 
 
 def _unlike_the_paper(found: CellEvidence, row: PaperRow, paper: PaperTable) -> list[str]:

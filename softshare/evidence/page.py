@@ -36,7 +36,6 @@ def write_page(
     context: dict[str, Any],
     results: Path,
     out: Path,
-    root: Path | None = None,
 ) -> Path:
     """Writes `report.html`.
 
@@ -47,7 +46,6 @@ def write_page(
         context: What the Markdown report is made of; see `report.write_report`.
         results: `results/<scale>`.
         out: The file to write; its links are relative to it.
-        root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Returns:
         The file written.
@@ -55,7 +53,7 @@ def write_page(
     Raises:
         UserError: It cannot be written.
     """
-    templates = (root or project_root()) / "reports" / "templates"
+    templates = project_root() / "reports" / "templates"
     figures = {each["name"]: each for each in context["figures"]}
     numbers: dict[str, Any] = {}
     text = fill(
@@ -74,7 +72,6 @@ def write_page(
             "scripts": [Markup((templates / name).read_text(encoding="utf-8")) for name in ("folding.js", "page.js")],
         },
         {"slug": slug},
-        root,
     )
     write_text(out, text)
     return out

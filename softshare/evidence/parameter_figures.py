@@ -14,6 +14,7 @@ from matplotlib.ticker import NullFormatter
 from softshare.evidence.drawing import axis, write
 from softshare.evidence.gather import CellEvidence, Evidence
 from softshare.evidence.reported import PaperTable, read_paper_table
+from softshare.evidence.shown import mean_and_sd
 from softshare.evidence.verdict import FEWEST_SEEDS, Judgement, judge
 from softshare.names import WideResNetName, parse_model_name
 from softshare.plan import Experiment
@@ -127,6 +128,9 @@ def shown_parameters(points: Sequence[Point]) -> Iterator[dict[str, str]]:
         else:
             ran = str(point.found.cell.run)
         ours = point.ours
+        error = "" if point.found is None else "not run"
+        if ours and ours.mean is not None:
+            error = mean_and_sd(ours.mean, ours.sd, 2)
         yield {
             "Row": point.row,
             "Dataset": point.dataset_name,
@@ -134,13 +138,9 @@ def shown_parameters(points: Sequence[Point]) -> Iterator[dict[str, str]]:
             "What was run": ran,
             "Params, run": "" if point.parameters is None else f"{point.parameters:,}",
             "n": str(ours.n) if ours and ours.n else "",
-            "Error (%)": _mean_and_sd(ours) if ours and ours.n else "" if point.found is None else "not run",
+            "Error (%)": error,
             "Paper": "" if point.paper_value is None else f"{point.paper_value:.2f}",
         }
-
-
-def _mean_and_sd(ours: Judgement) -> str:
-    return f"{ours.mean:.2f}" if ours.sd is None else f"{ours.mean:.2f} ± {ours.sd:.2f}"
 
 
 def _run_point(found: CellEvidence, tables: Sequence[PaperTable]) -> Point:

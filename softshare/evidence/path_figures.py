@@ -12,9 +12,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from softshare.data.path_examples import Examples
-from softshare.data.path_preview import coloured
 from softshare.errors import UserError
 from softshare.evidence.drawing import axis, write
+from softshare.evidence.path_preview import coloured
 from softshare.evidence.path_runs import PathRow, Predictions, read_predictions
 
 # Inches.

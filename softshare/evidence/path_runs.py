@@ -14,6 +14,7 @@ from softshare.evidence.checks import UnusableError
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.path_scores import PathScores, read_path_scores
 from softshare.evidence.runfolder import Record
+from softshare.evidence.shown import mean_and_sd
 from softshare.evidence.statistics import mean_interval
 from softshare.files import LARGEST_ARRAYS, small_zip
 from softshare.scales import Setting
@@ -160,8 +161,9 @@ def shown_extrapolation(rows: Sequence[PathRow]) -> Iterator[dict[str, str]]:
         sd = matrices.std(axis=0, ddof=1) if n > 1 else None
         for trained in range(len(mean)):
             cells = {
-                f"F1, {window} x {window}": f"{mean[trained, tested]:.3f}"
-                + ("" if sd is None else f" ± {sd[trained, tested]:.3f}")
+                f"F1, {window} x {window}": mean_and_sd(
+                    float(mean[trained, tested]), None if sd is None else float(sd[trained, tested]), 3
+                )
                 for tested, window in enumerate(row.windows)
             }
             yield {

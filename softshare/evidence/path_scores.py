@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from softshare.evidence.checks import UnusableError, check_number
-from softshare.files import LARGEST_TEXT, plain_file
+from softshare.evidence.history import read_history
 
 # history.csv and metrics.json tell of the same evaluations: the same numbers, read back.
 _ROUNDING = 1e-9
@@ -73,7 +72,7 @@ def read_path_scores(history: Path, metrics: dict[str, Any], settings: dict[str,
         UnusableError: A file is missing or truncated, a number is none, or the two do not agree.
     """
     phases, epochs = len(settings["windows"]), planned_epochs(settings)
-    f1 = _read_history(history, phases, epochs)
+    f1 = _read_f1(history, phases, epochs)
     test = metrics.get("test")
     if not isinstance(test, dict):
         raise UnusableError("metrics.json: test is missing")
@@ -87,13 +86,10 @@ def read_path_scores(history: Path, metrics: dict[str, Any], settings: dict[str,
     return PathScores(tuple(settings["windows"]), f1, extrapolation)
 
 
-def _read_history(file: Path, phases: int, epochs: int) -> np.ndarray:
+def _read_f1(file: Path, phases: int, epochs: int) -> np.ndarray:
     try:
-        with plain_file(file, LARGEST_TEXT).open(encoding="utf-8", newline="") as lines:
-            rows = [(int(row["epoch"]), int(row["phase"]), float(row["test_f1"])) for row in csv.DictReader(lines)]
-    except FileNotFoundError:
-        raise UnusableError("history.csv is missing") from None
-    except (OSError, ValueError, TypeError, KeyError, csv.Error):
+        rows = [(int(row["epoch"]), int(row["phase"]), float(row["test_f1"])) for row in read_history(file)]
+    except (ValueError, TypeError, KeyError):
         raise UnusableError("history.csv cannot be read: truncated?") from None
     if len(rows) != epochs:
         raise UnusableError(f"history.csv tells of {len(rows)} epochs, metrics.json of {epochs}")

@@ -21,7 +21,7 @@ _ABOUT = (
 )
 
 
-def write_path_table(plan: Plan, name: str, results: Path, out_dir: Path, root: Path | None = None) -> list[Path]:
+def write_path_table(plan: Plan, name: str, results: Path, out_dir: Path) -> list[Path]:
     """Writes `<name>.md`, `<name>.tex`, `<name>.csv` and `<name>.html` from the run folders that are there.
 
     Args:
@@ -29,7 +29,6 @@ def write_path_table(plan: Plan, name: str, results: Path, out_dir: Path, root: 
         name: An experiment of kind `paths`.
         results: `results/<scale>`.
         out_dir: Where to write.
-        root: Folder that holds `config/`; the project's by default.
 
     Returns:
         The files written.
@@ -38,7 +37,7 @@ def write_path_table(plan: Plan, name: str, results: Path, out_dir: Path, root: 
         UserError: No such experiment, or a file cannot be written.
     """
     experiment = find_experiment(plan, name, "paths")
-    rows = path_rows(gather(plan, results, root).cells[name], results)
+    rows = path_rows(gather(plan, results).cells[name], results)
     title = f"{experiment.title} (scale: {plan.scale.name})"
     texts = {
         "md": _markdown(title, rows),

@@ -10,8 +10,9 @@ from pathlib import Path
 from softshare.errors import UserError
 from softshare.evidence.everything import build_everything
 from softshare.evidence.publish import BENCH, OF_SCALE, PUBLISHED, overlap, require_fit
-from softshare.files import check, read_json, written_whole
+from softshare.files import read_json, written_whole
 from softshare.plan import load_plan
+from softshare.schemas import check
 
 
 @dataclass(frozen=True)

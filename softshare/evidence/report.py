@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 from softshare.evidence.claims.judge import Judged, judge_claims
 from softshare.evidence.claims.writing import to_json
-from softshare.evidence.figures import LEGENDS, shown_numbers
+from softshare.evidence.figures import shown_numbers
 from softshare.evidence.gather import CellEvidence, Evidence, gather
+from softshare.evidence.legends import LEGENDS
 from softshare.evidence.markup import markdown
 from softshare.evidence.page import write_page
-from softshare.evidence.runfolder import Record, State
+from softshare.evidence.runfolder import Code, Record, State
 from softshare.evidence.tables import Table, build_table, to_markdown, to_pipe
 from softshare.evidence.templates import fill
 from softshare.evidence.verdict import Verdict
@@ -52,14 +53,13 @@ _ALWAYS = (
 )
 
 
-def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None) -> Path:
+def write_report(plan: Plan, results: Path, out: Path) -> Path:
     """Writes the report of a scale from what is there, as Markdown and as a page; what is not there is "not run".
 
     Args:
         plan: What was to be run.
         results: `results/<scale>`.
         out: The Markdown file to write; the page stands beside it as `.html`. Links are relative to it.
-        root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Returns:
         The Markdown file.
@@ -67,14 +67,14 @@ def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None)
     Raises:
         UserError: A recipe, the paper's numbers or its claims cannot be read, or the report cannot be written.
     """
-    evidence = gather(plan, results, root)
-    tables = [build_table(evidence, experiment.name, root) for experiment in plan.of_kind("table")]
+    evidence = gather(plan, results)
+    tables = [build_table(evidence, experiment.name) for experiment in plan.of_kind("table")]
     complete = evidence.in_state(State.COMPLETE)
 
     def link(path: Path) -> str:
         return quote(Path(os.path.relpath(results / path, out.parent)).as_posix())
 
-    judged = judge_claims(plan, results, root=root)
+    judged = judge_claims(plan, results)
     context: dict[str, Any] = {
         "scale": plan.scale,
         "claims": to_json(judged),
@@ -90,13 +90,13 @@ def write_report(plan: Plan, results: Path, out: Path, root: Path | None = None)
         "verdicts": _verdicts(tables),
         "without_number": sum(line.number is None for table in tables for line in table.lines),
         "tables": [{"title": table.experiment.title, **_table(table, results, link)} for table in tables],
-        "figures": [_figure(each, evidence, results, link, root) for each in plan.of_kind(*FIGURES)],
+        "figures": [_figure(each, evidence, results, link) for each in plan.of_kind(*FIGURES)],
         "sources": _sources(evidence, link),
-        "open_settings": _open_settings(plan, root),
+        "open_settings": _open_settings(plan),
         "always": _ALWAYS,
     }
-    write_text(out, fill("report.md.j2", context, {"markdown": markdown}, root))
-    write_page(evidence, judged, tables, context, results, out.with_suffix(".html"), root)
+    write_text(out, fill("report.md.j2", context, {"markdown": markdown}))
+    write_page(evidence, judged, tables, context, results, out.with_suffix(".html"))
     return out
 
 
@@ -152,7 +152,7 @@ def _where(complete: list[Record]) -> dict[str, str]:
         "Precision": answers(lambda record: record.manifest.get("precision")),
         "Loader": answers(lambda record: record.manifest.get("loader")),
         "Data": answers(lambda record: _dataset(record.manifest["dataset"])),
-        "Code": answers(_code),
+        "Code": answers(_codes),
         "Versions": "; ".join(versions) or "not run",
     }
 
@@ -167,16 +167,15 @@ def _dataset(dataset: dict[str, Any]) -> str:
     return f"{dataset.get('name')} (SHA-256 {str(dataset.get('fingerprint'))[:12]})"
 
 
-def _code(record: Record) -> str:
-    return ", then ".join(_stretch(told) for told in record.manifest.get("stretches") or [record.manifest])
+def _codes(record: Record) -> str:
+    return ", then ".join(map(_code, record.stretches))
 
 
-def _stretch(told: dict[str, Any]) -> str:
-    commit, dirty = told.get("commit"), told.get("dirty")
-    if commit is None:
+def _code(code: Code) -> str:
+    if code.commit is None:
         return "commit not recorded"
-    known = {"True": "with uncommitted changes", "False": "clean"}
-    return f"commit {str(commit)[:12]} ({known.get(str(dirty), 'whether clean: not recorded')})"
+    known = {True: "with uncommitted changes", False: "clean", None: "whether clean: not recorded"}
+    return f"commit {code.commit[:12]} ({known[code.dirty]})"
 
 
 def _verdicts(tables: list[Table]) -> dict[str, int]:
@@ -200,11 +199,9 @@ def _table(table: Table, results: Path, link: Callable[[Path], str]) -> dict[str
     }
 
 
-def _figure(
-    experiment: Experiment, evidence: Evidence, results: Path, link: Callable[[Path], str], root: Path | None
-) -> dict[str, Any]:
+def _figure(experiment: Experiment, evidence: Evidence, results: Path, link: Callable[[Path], str]) -> dict[str, Any]:
     files = [Path("figures") / f"{experiment.name}.{ending}" for ending in ("png", "svg", "pdf", "csv")]
-    rows = shown_numbers(evidence, experiment.name, results, root)
+    rows = shown_numbers(evidence, experiment.name, results)
     return {
         "name": experiment.name,
         "title": experiment.title,
@@ -240,12 +237,12 @@ def _open_in(task: str, settings: dict[str, Any]) -> dict[str, str]:
     return _OPEN | (_OPEN_WITH_CUTOUT if settings["cutout"] else {})
 
 
-def _open_settings(plan: Plan, root: Path | None) -> list[dict[str, str]]:
+def _open_settings(plan: Plan) -> list[dict[str, str]]:
     recipes = sorted({cell.paper.recipe for experiment in plan.experiments for cell in experiment.cells})
     chosen_by: dict[tuple[str, str, str], list[str]] = {}
     for recipe in recipes:
-        settings = load_recipe(recipe, plan.scale, root)
-        known = _open_in(task_of(recipe, root), settings)
+        settings = load_recipe(recipe, plan.scale)
+        known = _open_in(task_of(recipe), settings)
         for key, why in known.items():
             chosen_by.setdefault((key, str(settings[key]), why), []).append(recipe)
     return [

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError, did_you_mean
-from softshare.files import project_root, read_yaml
+from softshare.files import project_root
 from softshare.plan import Experiment
+from softshare.schemas import read_yaml
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,6 @@ class PaperTable:
     experiment: str
     source: str
     notes: tuple[str, ...]
-    unit: str
     decimals: int
     training: dict[str, Any]
     datasets: dict[str, PaperDataset]
@@ -121,7 +121,6 @@ def read_paper_table(name: str, root: Path | None = None) -> PaperTable:
         experiment=raw["experiment"],
         source=raw["source"],
         notes=tuple(note.strip() for note in raw.get("notes", ())),
-        unit=raw["unit"],
         decimals=raw["decimals"],
         training=raw["training"],
         datasets={name: PaperDataset(**entry) for name, entry in raw["datasets"].items()},

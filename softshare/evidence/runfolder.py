@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from softshare.evidence.checks import UnusableError, check_number, same_error
+from softshare.evidence.history import column, read_history
 from softshare.evidence.path_scores import planned_epochs, read_path_scores
 from softshare.files import LARGEST_TEXT, parse_json, plain_file
 from softshare.names import SHORTEST_PATHS
-from softshare.plan import Run
+from softshare.scales import Run
 
 
 class State(StrEnum):
@@ -22,6 +21,22 @@ class State(StrEnum):
     COMPLETE = "complete"
     ABSENT = "absent"
     UNUSABLE = "unusable"
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code that a run was trained with; a commit with changes is another code than the commit.
+
+    Attributes:
+        commit: None where none is recorded.
+        dirty: Whether there were uncommitted changes; None where that is not recorded.
+    """
+
+    commit: str | None
+    dirty: bool | None
+
+    def __str__(self) -> str:
+        return f"{self.commit}{' with changes' if self.dirty else ''}"
 
 
 @dataclass(frozen=True)
@@ -60,10 +75,14 @@ class Record:
         return {key: value for key, value in self.manifest["settings"].items() if key != "seed"}
 
     @property
-    def codes(self) -> tuple[str, ...]:
-        """The code it was trained with: commits, with changes or without; several if it was resumed with another."""
-        stretches = self.manifest.get("stretches") or [self.manifest]
-        return tuple(dict.fromkeys(_code(stretch) for stretch in stretches))
+    def stretches(self) -> tuple[Code, ...]:
+        """The code of each stretch that it was trained in: one, and a further one wherever code or torch changed."""
+        return tuple(_code(stretch) for stretch in self.manifest.get("stretches") or [self.manifest])
+
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """The code it was trained with; several if it was resumed with another."""
+        return tuple({str(code): code for code in self.stretches}.values())
 
     @property
     def clean(self) -> bool:
@@ -71,9 +90,9 @@ class Record:
         return all(told.get("dirty") is False for told in (self.manifest, *self.manifest.get("stretches", ())))
 
 
-def _code(told: dict[str, Any]) -> str:
-    """A commit with changes is another code than the commit."""
-    return f"{told.get('commit')}{' with changes' if told.get('dirty') else ''}"
+def _code(told: dict[str, Any]) -> Code:
+    commit, dirty = told.get("commit"), told.get("dirty")
+    return Code(None if commit is None else str(commit), None if dirty is None else bool(dirty))
 
 
 def read_run(results: Path, run: Run) -> Record:
@@ -166,22 +185,14 @@ def _check_manifest(manifest: dict[str, Any], metrics: dict[str, Any], run: Run)
 
 
 def _check_history(file: Path, metrics: dict[str, Any]) -> None:
-    try:
-        with plain_file(file, LARGEST_TEXT).open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-        last = float(rows[-1]["test_error"] or "nan") if rows else math.nan
-    except FileNotFoundError:
-        raise UnusableError("history.csv is missing") from None
-    except KeyError:
-        raise UnusableError("history.csv has no column test_error") from None
-    except (OSError, ValueError, TypeError, csv.Error):
-        raise UnusableError("history.csv cannot be read: truncated?") from None
+    rows = read_history(file)
+    errors = column(rows, "test_error")
     if len(rows) != metrics["epochs"]:
         raise UnusableError(f"history.csv tells of {len(rows)} epochs, metrics.json of {metrics['epochs']}")
     error = metrics["test"]["error"]
     # The last row and metrics.json tell of the same weights; a best epoch would flatter by 0.14 and more.
-    if not same_error(last, error, metrics["test"]["images"]):
-        raise UnusableError(f"metrics.json: test.error {error} is not the last epoch's in history.csv, {last}")
+    if not same_error(errors[-1], error, metrics["test"]["images"]):
+        raise UnusableError(f"metrics.json: test.error {error} is not the last epoch's in history.csv, {errors[-1]}")
 
 
 def _check_key(value: dict[str, Any], run: Run, file: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,20 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from softshare.errors import UserError
+from softshare.evidence.checks import UnusableError
 from softshare.evidence.drawing import axis, drawing_style, save_figure
 from softshare.evidence.gather import gather
+from softshare.evidence.history import column, read_history
 from softshare.evidence.markup import markdown
 from softshare.evidence.runfolder import Record, State
+from softshare.evidence.shown import signed
 from softshare.evidence.statistics import paired
 from softshare.files import write_text
 from softshare.names import SHORTEST_PATHS
-from softshare.plan import Plan, Run
+from softshare.plan import Plan
+from softshare.scales import Run
 
+_DECIMALS = 3  # of a difference
 _COLOURS = ("#1b6ca8", "#c8553d")
 _WIDTH, _HEIGHT, _GAP, _COLUMNS = 3.2, 1.8, 0.75, 3
 
@@ -106,10 +110,10 @@ def compare(plan: Plan, first: Path, second: Path) -> Comparison:
 
 def describe_comparison(found: Comparison) -> str:
     """The comparison in Markdown: every run, and for each network the mean difference with its 95 % interval."""
-    rows = [
-        [markdown(run_name(each.run)), f"{each.values[0]:.4g}", f"{each.values[1]:.4g}", _signed(_difference(each))]
-        for each in found.runs
-    ]
+    rows = []
+    for each in found.runs:
+        values = [f"{value:.4g}" for value in each.values]
+        rows.append([markdown(run_name(each.run)), *values, signed(_difference(each), _DECIMALS)])
     lines = [
         "# The same runs, made twice",
         "",
@@ -124,8 +128,10 @@ def describe_comparison(found: Comparison) -> str:
         differences = [_difference(each) for each in runs]
         test = paired([each.values[1] for each in runs], [each.values[0] for each in runs])
         between = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
-        interval = "" if test.interval is None else " (95 % interval {} to {})".format(*map(_signed, test.interval))
-        lines.append(f"- {markdown(name)}: {_signed(float(np.mean(differences)))} over {between}{interval}")
+        ends = [signed(end, _DECIMALS) for end in test.interval or ()]
+        interval = f" (95 % interval {' to '.join(ends)})" if ends else ""
+        mean = signed(float(np.mean(differences)), _DECIMALS)
+        lines.append(f"- {markdown(name)}: {mean} over {between}{interval}")
     if found.left_out:
         lines += ["", f"Not compared: {markdown('; '.join(found.left_out))}."]
     return "\n".join(lines) + "\n"
@@ -196,9 +202,11 @@ def _value(record: Record) -> float:
 
 
 def _curve(results: Path, record: Record) -> np.ndarray:
-    column = "test_f1" if _on_paths(record) else "test_error"
-    with (results / record.folder / "history.csv").open(encoding="utf-8", newline="") as lines:
-        return np.array([float(row[column]) for row in csv.DictReader(lines)])
+    file = results / record.folder / "history.csv"
+    try:
+        return np.array(column(read_history(file), "test_f1" if _on_paths(record) else "test_error"))
+    except UnusableError as error:  # since the run was found complete
+        raise UserError(str(error), file=file) from error
 
 
 def _on_paths(record: Record) -> bool:
@@ -212,7 +220,3 @@ def _made(records: Iterable[Record]) -> str:
         for record in records
     }
     return "; ".join(sorted(kinds))
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")

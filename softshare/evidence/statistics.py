@@ -128,10 +128,11 @@ def compare(ours: Mapping[int, float], base: Mapping[int, float], fewest: int = 
     Args:
         ours: A value of each run, by seed.
         base: The same of the other setting.
-        fewest: Pairs at least; with fewer shared seeds the test is Welch's.
+        fewest: Pairs at least; with fewer shared seeds the test is Welch's, where each side has the two runs that it
+            needs.
     """
     shared = sorted(ours.keys() & base.keys())
-    if len(shared) >= fewest:
+    if len(shared) >= fewest or (shared and min(len(ours), len(base)) < 2):
         return paired([ours[seed] for seed in shared], [base[seed] for seed in shared])
     return welch(list(ours.values()), list(base.values()))
 

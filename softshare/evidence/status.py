@@ -8,7 +8,6 @@ run last wrote can tell.
 from __future__ import annotations
 
 import contextlib
-import csv
 import math
 import os
 import platform
@@ -21,11 +20,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from softshare.errors import UserError, shorten
+from softshare.evidence.checks import UnusableError
 from softshare.evidence.ending import End, read_ending, read_progress
+from softshare.evidence.history import read_history
 from softshare.evidence.runfolder import State, read_run
 from softshare.files import LARGEST_TEXT, plain_file
-from softshare.plan import Plan, Run
+from softshare.plan import Plan
 from softshare.recipes import load_recipe
+from softshare.scales import Run
 
 _LONGEST_REASON = 400  # characters
 # A run that wrote nothing for so many epochs, and for so long, is taken for dead where its lock cannot be asked.
@@ -166,7 +168,7 @@ def _and(lost: str, words: str) -> str:
 
 def _with(told: RunStatus, stand: Stand, why: str) -> RunStatus:
     left = told.seconds_left if stand in (Stand.RUNNING, Stand.STOPPED) else None
-    return RunStatus(told.run, stand, told.epoch, told.epochs, told.loss, told.score, left, why, told.log)
+    return replace(told, stand=stand, seconds_left=left, why=why)
 
 
 def _with_history(told: RunStatus, rows: list[dict[str, str]]) -> RunStatus:
@@ -180,7 +182,7 @@ def _with_history(told: RunStatus, rows: list[dict[str, str]]) -> RunStatus:
         taken = [float(row["seconds"]) + float(row.get("evaluation_seconds") or 0.0) for row in rows]
         pace = statistics.median(taken) * max(told.epochs - len(rows), 0)
         left = pace if 0 <= pace < math.inf else None  # of a history that nobody can have written
-    return RunStatus(told.run, told.stand, told.epoch, told.epochs, loss, score, left, log=told.log)
+    return replace(told, loss=loss, score=score, seconds_left=left)
 
 
 def _holder(folder: Path, rows: list[dict[str, str]]) -> tuple[bool, str]:
@@ -225,9 +227,8 @@ def _silent_seconds(folder: Path) -> float:
 
 def _history(file: Path) -> list[dict[str, str]]:
     try:
-        with plain_file(file, LARGEST_TEXT).open(encoding="utf-8", newline="") as lines:
-            return list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error):
+        return read_history(file)
+    except UnusableError:
         return []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from softshare.evidence.beside import BESIDE
-from softshare.evidence.columns import DASH, RIGHT, plain, shown
+from softshare.evidence.columns import RIGHT, plain, shown
 from softshare.evidence.gather import CellEvidence, Evidence, find_experiment, gather
 from softshare.evidence.lines import Line, QuotedLine, judged_line, quoted_line
 from softshare.evidence.markup import latex, markdown
@@ -17,8 +17,6 @@ from softshare.evidence.table_page import table_page
 from softshare.files import write_text
 from softshare.plan import Experiment, Plan
 from softshare.recipes import load_recipe
-
-__all__ = ["DASH", "Table", "build_table", "to_csv", "to_latex", "to_markdown", "to_pipe", "write_table"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Table:
         return [f"{'; '.join(labels)}: {caution}" for caution, labels in cautions.items()]
 
 
-def write_table(plan: Plan, name: str, results: Path, out_dir: Path, root: Path | None = None) -> list[Path]:
+def write_table(plan: Plan, name: str, results: Path, out_dir: Path) -> list[Path]:
     """Writes `<name>.md`, `<name>.tex`, `<name>.csv` and `<name>.html` from the run folders that are there.
 
     Args:
@@ -69,7 +67,6 @@ def write_table(plan: Plan, name: str, results: Path, out_dir: Path, root: Path 
         name: An experiment of kind `table`.
         results: `results/<scale>`.
         out_dir: Where to write.
-        root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Returns:
         The files written.
@@ -78,25 +75,25 @@ def write_table(plan: Plan, name: str, results: Path, out_dir: Path, root: Path 
         UserError: No such table, or the paper's numbers for it cannot be read.
     """
     find_experiment(plan, name, "table")
-    table = build_table(gather(plan, results, root), name, root)
+    table = build_table(gather(plan, results), name)
     texts = {"md": to_markdown(table), "tex": to_latex(table), "csv": to_csv(table), "html": to_page(table)}
     for ending, text in texts.items():
         write_text(out_dir / f"{name}.{ending}", text)
     return [out_dir / f"{name}.{ending}" for ending in texts]
 
 
-def build_table(evidence: Evidence, name: str, root: Path | None = None) -> Table:
+def build_table(evidence: Evidence, name: str) -> Table:
     """Judges every cell of a table.
 
     Raises:
         UserError: The paper's numbers cannot be read, or do not fit the experiment.
     """
     experiment = evidence.plan.experiment(name)
-    paper = read_reported(experiment, root)
+    paper = read_reported(experiment)
     epochs = {
         recipe: (
-            load_recipe(recipe, None, root)["epochs"],
-            load_recipe(recipe, evidence.plan.scale, root)["epochs"],
+            load_recipe(recipe)["epochs"],
+            load_recipe(recipe, evidence.plan.scale)["epochs"],
         )
         for recipe in {cell.paper.recipe for cell in experiment.cells}
     }

@@ -12,18 +12,15 @@ import jinja2
 from softshare.files import project_root
 
 
-def fill(
-    name: str, context: Mapping[str, Any], filters: Mapping[str, Callable[..., str]], root: Path | None = None
-) -> str:
+def fill(name: str, context: Mapping[str, Any], filters: Mapping[str, Callable[..., str]]) -> str:
     """A template with its blanks filled; in pages of HTML what is filled in is escaped.
 
     Args:
         name: Its file's, such as `report.md.j2`.
         context: What its names stand for; one that is missing is an error.
         filters: Functions it may call by name; the same at every call for one template.
-        root: Folder that holds `reports/`; the project's by default.
     """
-    environment = _environment((root or project_root()) / "reports" / "templates", name.endswith(".html.j2"))
+    environment = _environment(project_root() / "reports" / "templates", name.endswith(".html.j2"))
     environment.filters.update(filters)
     return environment.get_template(name).render(context)
 

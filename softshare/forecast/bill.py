@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from softshare.errors import UserError, did_you_mean
-from softshare.files import project_root, read_yaml, write_json, write_text
+from softshare.files import project_root, write_json, write_text
 from softshare.forecast.budget import Piece, buy, parse_budget
 from softshare.forecast.describe import as_json, describe, describe_needs, describe_purchase, describe_reality
 from softshare.forecast.ground import Ground, settle
@@ -18,8 +18,10 @@ from softshare.forecast.power import Need, seeds_needed
 from softshare.forecast.predict import Forecast, forecast
 from softshare.forecast.reality import compare, complete_runs, earlier_forecast
 from softshare.names import SHORTEST_PATHS
-from softshare.plan import Plan, Run, load_plan
+from softshare.plan import Plan, load_plan
 from softshare.runtimes import FORECAST
+from softshare.scales import Run
+from softshare.schemas import read_yaml
 
 
 def write_bill(arguments: argparse.Namespace) -> str:

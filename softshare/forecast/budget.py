@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from softshare.errors import UserError
-from softshare.plan import Run
+from softshare.scales import Run
 
 _SECONDS = 20.0
 _HOURS = {"m": 1 / 60, "h": 1.0, "d": 24.0}

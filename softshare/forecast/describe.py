@@ -13,7 +13,7 @@ from softshare.forecast.makespan import makespan, peak_disk
 from softshare.forecast.power import Need
 from softshare.forecast.predict import Forecast, RunForecast
 from softshare.forecast.reality import Reality
-from softshare.plan import Run
+from softshare.scales import Run
 
 _UNIT = {True: "GPU-hours", False: "device-hours"}
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from softshare.errors import UserError, did_you_mean
-from softshare.files import project_root, read_yaml
+from softshare.files import project_root
+from softshare.schemas import read_yaml
 
 
 @dataclass(frozen=True)

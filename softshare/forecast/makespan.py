@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from softshare.forecast.predict import Forecast, RunForecast
 from softshare.forecast.schedule import Schedule, ScheduledJob, simulate
-from softshare.plan import Run
+from softshare.scales import Run
 
 
 def makespan(forecast: Forecast, runs: Iterable[Run], units: int) -> Schedule:

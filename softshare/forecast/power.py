@@ -20,7 +20,8 @@ from scipy import stats
 from softshare.evidence.claims.reading import Claim, Claims, read_claims
 from softshare.evidence.reported import PaperNumber, read_reported
 from softshare.evidence.verdict import FEWEST_SEEDS
-from softshare.plan import Setting, load_plan
+from softshare.plan import load_plan
+from softshare.scales import Setting
 
 POWER = 0.8
 MOST_SEEDS = 100

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 import torch
 
-from softshare.files import project_root, read_yaml
+from softshare.files import project_root
 from softshare.forecast.counting import Counted, count
 from softshare.forecast.ground import Ground
 from softshare.forecast.measuring import Pace, alike, by_operations, measure_paces, whole_run_flops
 from softshare.forecast.workload import Workload, image_counts, workload
-from softshare.plan import Plan, Run, Setting
+from softshare.plan import Plan
+from softshare.scales import Run, Setting
+from softshare.schemas import read_yaml
 from softshare.training.device import keep_freed_memory
 from softshare.training.folding import parse_thresholds
 

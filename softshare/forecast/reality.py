@@ -11,8 +11,9 @@ from statistics import mean
 from softshare.errors import UserError
 from softshare.evidence.runfolder import read_run
 from softshare.files import read_json
-from softshare.plan import Plan, Run, Setting
+from softshare.plan import Plan
 from softshare.runtimes import FORECAST
+from softshare.scales import Run, Setting
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from softshare.data.catalogue import FACTS
 from softshare.names import DATASETS, SHORTEST_PATHS
-from softshare.plan import Scale, Setting
 from softshare.recipes import load_recipe
+from softshare.scales import Scale, Setting
 
 # Channels of a query: its points and its obstacles (section 4.4).
 _PATH_CHANNELS = 2

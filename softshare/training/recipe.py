@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from softshare.errors import UserError
-from softshare.files import check
 from softshare.recipes import stored_epoch
+from softshare.schemas import check
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from softshare.data.photograph_sets import load_photographs
 from softshare.data.photographs import PhotographSet
 from softshare.data.seeding import require_seed
 from softshare.errors import UserError
-from softshare.files import check
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, BottleneckName, parse_model_name, require_fit
-from softshare.plan import load_scale
 from softshare.recipes import IMAGES, OF_PHOTOGRAPHS, load_recipe, task_of, task_on
+from softshare.scales import load_scale
+from softshare.schemas import check
 from softshare.training.curves import require_tensorboard
 from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision, use_precision
 from softshare.training.engine import train

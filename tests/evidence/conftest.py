@@ -13,8 +13,9 @@ import pytest
 
 from softshare.evidence.claims import judge_claims
 from softshare.files import project_root
-from softshare.plan import Plan, Run, load_plan, load_scale
+from softshare.plan import Plan, load_plan
 from softshare.recipes import load_recipe
+from softshare.scales import Run, load_scale
 
 # Parameters that the paper's networks have, by model and dataset.
 PARAMETERS = {

@@ -14,7 +14,8 @@ from softshare.errors import UserError
 from softshare.evidence.gather import gather
 from softshare.evidence.report import write_report
 from softshare.evidence.reported import read_reported
-from softshare.evidence.tables import DASH, build_table, to_csv, to_latex, to_markdown, write_table
+from softshare.evidence.shown import DASH
+from softshare.evidence.tables import build_table, to_csv, to_latex, to_markdown, write_table
 from softshare.files import project_root
 from softshare.plan import Plan, load_plan
 
@@ -97,6 +98,18 @@ def test_other_seeds_are_compared_by_welch(make_run: MakeRun, plan: Plan, tmp_pa
     wanted = stats.ttest_ind([4.0, 4.1, 4.3], [3.7, 3.8], equal_var=False).confidence_interval(0.95)
     assert (line["compared_low"], line["compared_high"]) == pytest.approx(tuple(wanted))
     assert shown(plan, tmp_path)["sparse"]["Minus orthogonal"].endswith("; Welch)")
+
+
+def test_a_single_run_is_held_against_that_of_its_seed_alone(make_run: MakeRun, plan: Plan, tmp_path: Path) -> None:
+    cells = {row: plan.experiment("appendix-b").cell(row, "cifar10").runs for row in STARTS}
+    runs = (*cells["orthogonal"][:2], cells["identity"][1], cells["sparse"][2])
+    for run, error in zip(runs, [3.7, 3.8, 4.1, 4.2], strict=True):
+        make_run(run, error)
+    rows = shown(plan, tmp_path)
+    assert rows["identity"]["Minus orthogonal"] == "+0.30 (no interval; 1 pair)"
+    assert rows["sparse"]["Minus orthogonal"] == DASH
+    frame = frame_of(plan, tmp_path)
+    assert frame.loc["identity", "compared_pairs"] == 1 and pd.isna(frame.loc["sparse", "compared_difference"])
 
 
 def test_runs_that_depart_from_the_plan_are_not_compared(make_run: MakeRun, plan: Plan, results: Path) -> None:

@@ -17,7 +17,7 @@ from softshare.evidence.claims.finding import decided
 from softshare.evidence.claims.parameters import count_parameters
 from softshare.evidence.verdict import Verdict, band_half_width
 from softshare.models import create_model
-from softshare.plan import Run, Setting, load_scale
+from softshare.scales import Run, Setting, load_scale
 
 Judge = Callable[..., Any]
 Make = Callable[..., None]

@@ -18,7 +18,7 @@ from softshare.evidence.claims.matrices import off_diagonal, starts
 from softshare.evidence.claims.plain_weights import largest_similarity
 from softshare.evidence.paired import mcnemar
 from softshare.evidence.statistics import change_interval
-from softshare.plan import Run, Setting
+from softshare.scales import Run, Setting
 from softshare.sharing.similarity import chance_similarity
 
 Judge = Callable[..., Any]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from softshare.evidence.figures import write_figure
+from softshare.evidence.legends import LEGENDS
 from softshare.evidence.report import write_report
 from softshare.evidence.tables import write_table
 from softshare.plan import FIGURES, Plan, load_plan
@@ -17,6 +18,10 @@ MakeRun = Callable[..., Path]
 SCALES = ["quick", "compact", "paper"]
 # Of the other experiments the shortest-path task makes its own report.
 NAMES = ["table1", "table2", "table3", "table4", "appendix-b", "figure3", "figure4", "figure6", "figure7", "figure8"]
+
+
+def test_each_kind_of_figure_has_a_legend() -> None:
+    assert LEGENDS.keys() == set(FIGURES)
 
 
 def build(plan: Plan, results: Path) -> str:

@@ -16,7 +16,8 @@ from softshare.evidence.figures import write_figure
 from softshare.evidence.folded_runs import FOLDING, draw_folding, folded_runs, shown_folding
 from softshare.evidence.gather import gather
 from softshare.evidence.report import write_report
-from softshare.plan import Plan, Run, load_plan
+from softshare.plan import Plan, load_plan
+from softshare.scales import Run
 
 MakeRun = Callable[..., Path]
 

@@ -16,7 +16,8 @@ import softshare.evidence
 from softshare.errors import UserError
 from softshare.evidence.gather import CellEvidence, find_experiment, gather
 from softshare.evidence.runfolder import State, read_run
-from softshare.plan import Plan, Run, Setting, load_plan
+from softshare.plan import Plan, load_plan
+from softshare.scales import Run, Setting
 
 RUN = Run(Setting("cifar10", "wrn-28-10", "cifar"), 0)
 MakeRun = Callable[..., Path]
@@ -186,8 +187,9 @@ def test_the_kind_of_an_experiment_is_checked(paper_plan: Plan) -> None:
 
 
 def test_evidence_needs_no_torch() -> None:
-    modules = sorted(file.stem for file in Path(softshare.evidence.__file__).parent.glob("[a-z]*.py"))
-    assert "verdict" in modules
+    folder = Path(softshare.evidence.__file__).parent
+    modules = sorted(".".join(file.relative_to(folder).with_suffix("").parts) for file in folder.rglob("[a-z]*.py"))
+    assert {"verdict", "claims.paths"} <= set(modules)
     lines = [
         *(f"import softshare.evidence.{name}" for name in modules),
         "import sys",

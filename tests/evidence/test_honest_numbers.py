@@ -16,7 +16,8 @@ from softshare.evidence.gather import gather
 from softshare.evidence.report import write_report
 from softshare.evidence.tables import build_table, write_table
 from softshare.evidence.verdict import Verdict
-from softshare.plan import Plan, Run, Setting, load_plan
+from softshare.plan import Plan, load_plan
+from softshare.scales import Run, Setting
 
 RUN = Setting("cifar10", "swrn-28-10", "cifar")
 BASE = Setting("cifar10", "wrn-28-10", "cifar")

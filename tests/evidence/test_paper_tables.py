@@ -15,11 +15,13 @@ import torchvision
 from softshare.errors import UserError
 from softshare.evidence.gather import gather
 from softshare.evidence.reported import read_reported
-from softshare.evidence.tables import DASH, build_table, to_csv, to_latex, to_markdown
+from softshare.evidence.shown import DASH
+from softshare.evidence.tables import build_table, to_csv, to_latex, to_markdown
 from softshare.files import project_root
 from softshare.models import create_model
 from softshare.names import DATASETS
-from softshare.plan import Plan, Run, Setting, load_plan
+from softshare.plan import Plan, load_plan
+from softshare.scales import Run, Setting
 
 MakeRun = Callable[..., Path]
 NAMES = ["table1", "table2", "table3", "table4", "appendix-b"]

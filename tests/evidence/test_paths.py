@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +23,9 @@ from softshare.evidence.path_scores import PathScores
 from softshare.evidence.path_tables import write_path_table
 from softshare.evidence.runfolder import State, read_run
 from softshare.files import project_root
-from softshare.plan import Plan, Run, Setting, load_plan, load_scale
+from softshare.plan import Plan, load_plan
 from softshare.recipes import load_recipe
+from softshare.scales import Run, Setting, load_scale
 
 CNN = Setting("shortest-paths", "cnn-20", "paths")
 SCNN = Setting("shortest-paths", "scnn-20", "paths")
@@ -385,9 +384,3 @@ def test_a_row_of_another_task_is_refused(row: dict[str, str], said: str, tmp_pa
     with pytest.raises(UserError, match=r"figure5\.yaml: rows\.4") as caught:
         load_plan(SCALE, ["figure5"], tmp_path)
     assert said in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_what_evidence_of_paths_imports_is_no_torch() -> None:
-
-    code = "import sys, softshare.evidence.path_figures, softshare.evidence.claims.paths; "
-    subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)

@@ -10,10 +10,11 @@ from urllib.parse import unquote
 import pytest
 
 from softshare.evidence.claims.judge import judge_claims
-from softshare.evidence.columns import DASH, shown
+from softshare.evidence.columns import shown
 from softshare.evidence.figures import write_figure
 from softshare.evidence.gather import gather
 from softshare.evidence.report import write_report
+from softshare.evidence.shown import DASH
 from softshare.evidence.tables import build_table, write_table
 from softshare.plan import Plan, load_plan
 

@@ -65,7 +65,7 @@ def copy_of_the_project(root: Path, change: tuple[str, str]) -> Path:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("unit: percent", "unti: percent"), "unti: 'percent': unknown key; did you mean 'unit'"),
+        (("decimals: 2", "decimlas: 2"), "decimlas: 2: unknown key; did you mean 'decimals'"),
         (("cifar10: 4.00", "cifar10: 400"), "400 is greater than the maximum"),
         (("prior_sd: 0.11", "prior_sd: 0"), "prior_sd"),
         (("cifar10: 4.00, ", ""), "rows.WRN 28-10: 'cifar10': has no value in this row"),

@@ -13,7 +13,8 @@ from test_paths import CNN, SCNN, write_path_run
 
 from softshare.errors import UserError
 from softshare.evidence.side_by_side import compare, describe_comparison, write_comparison
-from softshare.plan import Plan, Run, load_plan
+from softshare.plan import Plan, load_plan
+from softshare.scales import Run
 
 
 @pytest.fixture
@@ -46,6 +47,15 @@ def test_what_both_hold_is_compared_and_no_more(plan: Plan, sides: tuple[Path, P
     assert "| shortest-paths/cnn-20/paths, seed 0  | 0.5     | 0.6      | +0.100       |" in told
     assert "- shortest-paths/cnn-20/paths: +0.100 over 2 seeds" in told
     assert told.endswith("Not compared: 1 complete in the first alone.\n")
+
+
+def test_no_difference_has_no_sign(plan: Plan, tmp_path: Path) -> None:
+    for side, f1 in (("first", 0.6), ("second", 0.5999)):
+        for seed in (0, 1):
+            write_path_run(tmp_path / side, Run(CNN, seed), f1)
+    told = describe_comparison(compare(plan, tmp_path / "first", tmp_path / "second"))
+    assert "- shortest-paths/cnn-20/paths: 0.000 over 2 seeds" in told
+    assert "| 0.000        |" in told and "\N{MINUS SIGN}0" not in told
 
 
 def test_a_damaged_run_is_left_out_and_named(plan: Plan, sides: tuple[Path, Path]) -> None:

@@ -127,6 +127,25 @@ def test_seeds_are_paired_where_enough_are_shared() -> None:
     assert compare(ours, base) == paired([4.0, 4.2, 4.4], [3.9, 4.0, 4.1])
     assert compare(ours, {2: 4.1, 5: 4.0, 7: 3.8}) == welch([4.0, 4.2, 4.4], [4.1, 4.0, 3.8])
     assert compare(ours, base, fewest=4).pairs is None
+    # Of a single run Welch's test tells nothing: that of its seed stands beside it, where there is one.
+    assert compare({2: 4.5}, base) == TTest(pytest.approx(0.4), None, None, (1,), 1)
+    assert compare({5: 4.5}, base) == welch([4.5], list(base.values())) and told_nothing(compare({5: 4.5}, base))
+
+
+rows = st.dictionaries(st.integers(0, 6), st.integers(0, 10000).map(lambda images: images / 100), min_size=1)
+
+
+@given(rows, rows, st.integers(2, 3))
+def test_turned_round_a_comparison_is_its_own_negative(
+    ours: dict[int, float], base: dict[int, float], fewest: int
+) -> None:
+    one, other = compare(ours, base, fewest), compare(base, ours, fewest)
+    assert one.pairs == other.pairs and one.n == other.n[::-1]
+    assert one.difference == pytest.approx(-other.difference, abs=1e-9)
+    if one.interval and other.interval:
+        assert one.interval == pytest.approx((-other.interval[1], -other.interval[0]), abs=1e-6)
+    else:
+        assert one.interval is None and other.interval is None
 
 
 @given(errors, errors, st.floats(0.01, 5))

@@ -6,8 +6,7 @@ import torch
 from softshare.forecast.counting import count
 from softshare.forecast.workload import workload
 from softshare.models import create_model
-from softshare.plan import load_scale
-from softshare.scales import Setting
+from softshare.scales import Setting, load_scale
 
 
 def paper(dataset, model, recipe):

@@ -26,8 +26,9 @@ from softshare.evidence.similarity import read_coefficients
 from softshare.files import project_root, read_json
 from softshare.models.folded import load_folded
 from softshare.names import parse_model_name, require_fit
-from softshare.plan import Experiment, Plan, Run, Setting, load_plan, load_scale
+from softshare.plan import Experiment, Plan, load_plan
 from softshare.recipes import load_recipe
+from softshare.scales import Run, Setting, load_scale
 from softshare.training.checkpoint import _header, load_checkpoint
 
 

@@ -18,7 +18,7 @@ ALLOWED = {
     ("softshare/data/safe_pickle.py", "pickle.UnpicklingError"): "",
     ("softshare/data/safe_pickle.py", "pickle.Unpickler"): "class _Unpickler(pickle.Unpickler)",  # with stand-ins
     ("softshare/data/safe_pickle.py", "pickletools.genops"): "genops(",  # reads and runs nothing
-    ("softshare/files.py", "yaml.load"): "_StrictLoader",  # a SafeLoader
+    ("softshare/schemas.py", "yaml.load"): "_StrictLoader",  # a SafeLoader
     ("softshare/training/checkpoint.py", "torch.load"): "weights_only=True",
     ("softshare/compiled.py", "ctypes.CDLL"): "_compiled(",  # by itself, in a folder of the user's own
     ("softshare/gpus.py", "os.execvp"): "os.execvp(command[0], command)",  # words that it was given, by no shell

@@ -20,9 +20,10 @@ from softshare.data.safe_pickle import read_pickle
 from softshare.errors import UserError
 from softshare.evidence.path_runs import read_predictions
 from softshare.evidence.similarity import read_similarity
-from softshare.files import read_json, read_yaml
+from softshare.files import read_json
 from softshare.models import create_model
 from softshare.models.weights import load_weights
+from softshare.schemas import read_yaml
 from softshare.training.checkpoint import load_checkpoint
 
 SIZES = pytest.mark.attack("files that are, or say they are, far too large")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softshare.errors import UserError
-from softshare.plan import load_scale
 from softshare.recipes import load_recipe, task_of
+from softshare.scales import load_scale
 from softshare.training.path_recipe import PathRecipe
 
 

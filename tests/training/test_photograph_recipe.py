@@ -4,8 +4,8 @@ import pytest
 
 from softshare.data.photograph_augment import PhotographAugmentation
 from softshare.errors import UserError
-from softshare.files import check
 from softshare.recipes import load_recipe
+from softshare.schemas import check
 from softshare.training.photograph_recipe import PhotographRecipe
 
 PAPER = load_recipe("imagenet")

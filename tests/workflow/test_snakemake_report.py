@@ -10,6 +10,7 @@ from softshare.bench.dag import pretend_all_was_made
 from softshare.bench.project_copy import project_copy
 from softshare.bench.run_folders import write_run_folders
 from softshare.evidence.everything import build_everything
+from softshare.evidence.legends import LEGENDS
 from softshare.plan import FIGURES, load_plan
 
 
@@ -49,6 +50,9 @@ def test_every_table_and_figure_is_shown_with_its_title(plan, shown):
         assert title.replace("  ", " ") in caption.replace("&quot;", '"') and len(caption) > len(title) + 100
         assert entry["mime_type"] in ("image/svg+xml", "text/html")  # what a browser shows, and is not only downloaded
         assert _content(entry) == entry["file"]
+    for each in plan.of_kind(*FIGURES):
+        caption = re.sub(r"<[^>]+>|\s+", " ", shown[f"results/quick/figures/{each.name}.svg"]["caption"])
+        assert LEGENDS[each.kind].partition("'")[0] in caption  # a quotation mark is written as a reader expects it
 
 
 @pytest.mark.long

@@ -30,9 +30,11 @@ rule fold:
         only=ONLY,
         precision=config["precision"],
     shell:
-        "{{ gpus={resources.gpu:q}; only={params.only:q}; take=;"
-        ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
-        " $take python -m softshare fold {params.run:q} --threshold {params.folding[threshold]:q}"
+        "{{ "
+        + GPUS_ASKED
+        + " take=;"
+        + TAKE_GPUS
+        + " $take python -m softshare fold {params.run:q} --threshold {params.folding[threshold]:q}"
         " --thresholds {params.folding[thresholds]:q} --reestimate-on {params.folding[reestimate_on]:q}"
         " --device {params.device:q} --precision {params.precision:q}"
         " --cache results/data/cache; }} > {log:q} 2>&1"
@@ -60,8 +62,8 @@ rule figure:
     conda:
         "../../envs/report.yaml"
     params:
-        kind=lambda wildcards: plan.experiment(wildcards.figure).kind,
         title=lambda wildcards: plan.experiment(wildcards.figure).title,
+        legend=lambda wildcards: LEGENDS[plan.experiment(wildcards.figure).kind],
         scale=plan.scale.name,
         results=results_above(2),
         experiments=EXPERIMENTS,

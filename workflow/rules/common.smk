@@ -10,7 +10,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
-from softshare.files import check
+from softshare.evidence.legends import LEGENDS
+from softshare.schemas import check
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.plan import FIGURES, load_plan
 from softshare.recipes import load_recipe
@@ -65,15 +66,24 @@ if FORECAST.note and workflow.is_main_process:
 # Of a GPU with a number no other is taken; the job sees it alone, as cuda.
 DEVICE, _, NUMBER = config["device"].partition(":")
 ONLY = f"--only {NUMBER}" if NUMBER else ""
+# In the commands of rules that may compute on GPUs: what a job is started behind, so that its GPUs are its own. `take`
+# is empty before. (Two strings, for `train` sets more between them: another text would train finished runs anew.)
+GPUS_ASKED = "gpus={resources.gpu:q}; only={params.only:q};"
+TAKE_GPUS = (
+    ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
+)
 # The environment of the rules that compute: with FFCV where they do so on a GPU, or where it is asked for by name.
 IN_TRAIN_GPU = ON_GPU or config["loader"] == "ffcv"
 COMPUTING = f"../../envs/{'train-gpu' if IN_TRAIN_GPU else 'train'}.yaml"
 
 
-# Jobs find the data by the environment: where they lie is no part of what a run is.
-for dataset, path in config["data"].items():
-    if path:
-        os.environ[f"SOFTSHARE_DATA_{dataset.upper()}"] = path
+# Jobs find the data by the environment: where they lie is no part of what a run is. (Joined to it, here and below, for
+# `snakemake --lint` takes each name between its brackets for one that the user must set.)
+os.environ |= {
+    f"SOFTSHARE_DATA_{name.upper()}": path
+    for name, path in config["data"].items()
+    if path
+}
 
 # The loader likewise, for all give the same bits (of photographs, the manifest tells which).
 os.environ |= {"SOFTSHARE_LOADER": config["loader"]}
@@ -97,7 +107,7 @@ os.environ |= {"SOFTSHARE_BATCH_NORM": config["batch_norm"]}
 
 # Each node puts its own variables in.
 if config["scratch"]:
-    os.environ.update(SOFTSHARE_SCRATCH=config["scratch"])
+    os.environ |= {"SOFTSHARE_SCRATCH": config["scratch"]}
 
 
 # Of the plan's runs, so that a target of no run is refused by name.
@@ -112,6 +122,16 @@ wildcard_constraints:
 def memory_of(wildcards):
     """Megabytes of a process on a dataset: each one that decodes photographs for it holds some batches."""
     return 48000 if wildcards.dataset in PHOTOGRAPHS else 8000
+
+
+def data_threads(wildcards):
+    """Threads that look through a dataset: every photograph is decoded once."""
+    return 16 if wildcards.dataset in PHOTOGRAPHS else 2
+
+
+def data_memory(wildcards):
+    """Megabytes of that."""
+    return 48000 if wildcards.dataset in PHOTOGRAPHS else 4000
 
 
 def disk_of(wildcards):

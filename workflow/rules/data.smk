@@ -9,12 +9,9 @@ rule dataset:
         dataset=lacking(".json"),
     conda:
         "../../envs/train.yaml"
-    # Every photograph is decoded once.
-    threads: lambda wildcards: 16 if wildcards.dataset in PHOTOGRAPHS else 2
+    threads: data_threads
     resources:
-        mem_mb=growing(
-            lambda wildcards: 48000 if wildcards.dataset in PHOTOGRAPHS else 4000
-        ),
+        mem_mb=growing(data_memory),
         runtime=growing(
             lambda wildcards: 600 if wildcards.dataset in PHOTOGRAPHS else 30
         ),
@@ -41,11 +38,9 @@ if WITH_FFCV:
             dataset=lacking(".json", ".beton", ".beton.json"),
         conda:
             "../../envs/train.yaml"
-        threads: lambda wildcards: 16 if wildcards.dataset in PHOTOGRAPHS else 2
+        threads: data_threads
         resources:
-            mem_mb=growing(
-                lambda wildcards: 48000 if wildcards.dataset in PHOTOGRAPHS else 4000
-            ),
+            mem_mb=growing(data_memory),
             runtime=growing(
                 lambda wildcards: 900 if wildcards.dataset in PHOTOGRAPHS else 30
             ),

@@ -28,9 +28,11 @@ rule train_paths:
         precision=config["precision"],
         scale=plan.scale.name,
     shell:
-        "{{ gpus={resources.gpu:q}; only={params.only:q}; take=;"
-        ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
-        " $take python -m softshare train --model {wildcards.model:q} --dataset {params.dataset:q}"
+        "{{ "
+        + GPUS_ASKED
+        + " take=;"
+        + TAKE_GPUS
+        + " $take python -m softshare train --model {wildcards.model:q} --dataset {params.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
         " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
         " --out {params.folder:q}; }} > {log:q} 2>&1"

@@ -4,11 +4,7 @@ rule report:
         [f"{RESULTS}/tables/{name}.md" for name in TABLES],
         [f"{RESULTS}/figures/{name}.svg" for name in DRAWN],
         [f"{RESULTS}/tables/{e.name}.md" for e in plan.of_kind("paths")],
-        [
-            file
-            for e in plan.of_kind("folding")
-            for file in files_of([e], *FIGURE_FILES["folding"])
-        ],
+        files_of(plan.of_kind("folding"), "folding/folding.json"),
         f"{RESULTS}/claims.json",
         files_of_report(),
         templates=[

@@ -33,9 +33,11 @@ rule train:
         scale=plan.scale.name,
     # A process each GPU; threads are those of all processes.
     shell:
-        "{{ gpus={resources.gpu:q}; only={params.only:q}; each={threads}; take=; launch='python -m softshare';"
-        ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
-        ' if [ $gpus -gt 1 ]; then launch="python -m softshare.training.launch $gpus"; each=$((each / gpus)); fi;'
+        "{{ "
+        + GPUS_ASKED
+        + " each={threads}; take=; launch='python -m softshare';"
+        + TAKE_GPUS
+        + ' if [ $gpus -gt 1 ]; then launch="python -m softshare.training.launch $gpus"; each=$((each / gpus)); fi;'
         " $take $launch train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
         " --device {params.device:q} --precision {params.precision:q} --threads $((each > 1 ? each : 1))"

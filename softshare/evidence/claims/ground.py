@@ -18,7 +18,8 @@ from softshare.evidence.runfolder import Record
 from softshare.evidence.similarity import Group, read_similarity
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 from softshare.names import SHORTEST_PATHS, parse_model_name
-from softshare.plan import Cell, Experiment, Plan, Run, Scale, Setting
+from softshare.plan import Cell, Experiment, Plan
+from softshare.scales import Run, Scale, Setting
 
 # Stored epochs and groups of a run, by its seed.
 Stored = dict[int, tuple[tuple[int, ...], tuple[Group, ...]]]

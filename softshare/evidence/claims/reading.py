@@ -9,8 +9,9 @@ from typing import Any
 
 from softshare.errors import UserError, did_you_mean
 from softshare.evidence.reported import PaperTable, read_paper_table
-from softshare.files import project_root, read_yaml
+from softshare.files import project_root
 from softshare.scales import Setting, check_name, names_in, require_dataset, require_model
+from softshare.schemas import read_yaml
 
 # Under which a test names a setting. Where there are two, the first is expected to err less or to be the less alike.
 SETTING_KEYS = ("setting", "lower", "ours", "one", "higher", "than", "other")

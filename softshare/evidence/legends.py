@@ -1,0 +1,18 @@
+"""How to read a figure, by its kind: what stands below it in the report and in Snakemake's."""
+
+from __future__ import annotations
+
+LEGENDS = {
+    "similarity": "White = 1, black = 0; above each panel the mean off its diagonal. A value near 1 means something "
+    "only against the chance level beside it.",
+    "folding": "Drawn: the first run that was folded. Left its shared layers unrolled, then their similarity, right "
+    "the layers that are left, ways back in colour in the order in which they are taken (own: a layer of the stage "
+    "that is not shared; at width 1 a network has a layer less than its name tells, for its first stage needs no "
+    "shortcut). p: McNemar's, on the same images. Statistics anew: the error after the statistics of batch norm are "
+    "estimated anew on training images.",
+    "paths": "On top the first test example of each phase (queries blue, obstacles red, points on a shortest path "
+    "white) and what the networks of one seed predict at the end; then mean F1 over seeds, the band one standard "
+    "deviation; then F1 at the end of each phase on all phases, of which those right of the diagonal were not trained.",
+    "parameters": "Means over seeds, of three or more with their 95 % t intervals. At the paper's scale its own "
+    "numbers stand beside, hollow.",
+}
