@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from softshare.evidence.claims.finding import Finding, chance_of, decided, number, span
+from softshare.evidence.claims.finding import Finding, chance_of, decided, span
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.gather import CellEvidence
+from softshare.evidence.shown import number
 from softshare.evidence.statistics import TTest, compare
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 

@@ -9,9 +9,10 @@ import pandas as pd
 from scipy import stats
 
 from softshare.errors import UserError
-from softshare.evidence.claims.finding import Finding, UnansweredError, number, span, within
+from softshare.evidence.claims.finding import Finding, UnansweredError, span, within
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
+from softshare.evidence.shown import number
 from softshare.evidence.statistics import two_sided_quantile
 from softshare.evidence.verdict import Verdict
 from softshare.files import read_json

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from softshare.evidence.shown import number
 from softshare.evidence.verdict import Verdict
 
 
@@ -78,12 +79,6 @@ def by_reason(wrong: Mapping[int, str]) -> str:
     for seed, reason in wrong.items():
         seeds.setdefault(reason, []).append(str(seed))
     return "; ".join(f"{reason} (seed {', '.join(of)})" for reason, of in seeds.items())
-
-
-def number(value: float, decimals: int = 2) -> str:
-    """A number for a reader."""
-    text = f"{value:.{decimals}f}"
-    return text.lstrip("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def span(interval: Sequence[float] | None, decimals: int = 2) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from softshare.errors import UserError
-from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, chance, number
+from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, chance
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.matrices import starts
 from softshare.evidence.claims.reading import Claim
@@ -17,6 +17,7 @@ from softshare.evidence.claims.similarities import templates_of
 from softshare.evidence.folding import FoldedAt, read_folding_of
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.runfolder import Record
+from softshare.evidence.shown import number
 from softshare.evidence.statistics import change_interval
 from softshare.evidence.verdict import Verdict
 from softshare.names import parse_model_name

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from softshare.errors import UserError
-from softshare.evidence.claims.finding import Finding, number
+from softshare.evidence.claims.finding import Finding
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
+from softshare.evidence.shown import number
 from softshare.evidence.verdict import Verdict
 from softshare.names import DATASETS, BottleneckName, WideResNetName, parse_model_name
 

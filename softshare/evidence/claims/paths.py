@@ -8,7 +8,7 @@ import numpy as np
 
 from softshare.evidence.checks import UnusableError
 from softshare.evidence.claims.comparisons import names_of, tested
-from softshare.evidence.claims.finding import Finding, UnansweredError, number, span
+from softshare.evidence.claims.finding import Finding, UnansweredError, span
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.matrices import off_diagonal
 from softshare.evidence.claims.reading import Claim
@@ -16,6 +16,7 @@ from softshare.evidence.claims.similarities import plain
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.path_runs import scores_of
 from softshare.evidence.path_scores import PathScores
+from softshare.evidence.shown import number
 from softshare.evidence.statistics import compare
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, number, within
+from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, within
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
+from softshare.evidence.shown import number
 from softshare.evidence.verdict import Verdict
 from softshare.files import LARGEST_WEIGHTS, plain_file
 

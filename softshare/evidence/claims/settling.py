@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from softshare.evidence.claims.finding import Finding, chance, number, span
+from softshare.evidence.claims.finding import Finding, chance, span
 from softshare.evidence.claims.ground import Ground, Stored
 from softshare.evidence.claims.matrices import Matrices, correlation_with_final, p_of_largest
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import BY_ORDER, final_matrices, plain, seeds_interval, templates_of
 from softshare.evidence.gather import CellEvidence
+from softshare.evidence.shown import number
 from softshare.evidence.verdict import Verdict
 from softshare.recipes import stored_epoch
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from softshare.evidence.claims.comparisons import names_of, tested
-from softshare.evidence.claims.finding import Finding, UnansweredError, chance, number, span
+from softshare.evidence.claims.finding import Finding, UnansweredError, chance, span
 from softshare.evidence.claims.ground import Ground, Stored
 from softshare.evidence.claims.matrices import (
     Matrices,
@@ -21,6 +21,7 @@ from softshare.evidence.claims.matrices import (
 )
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.gather import CellEvidence
+from softshare.evidence.shown import number
 from softshare.evidence.statistics import compare, mean_interval
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 from softshare.names import parse_model_name

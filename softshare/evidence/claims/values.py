@@ -6,10 +6,11 @@ import math
 from dataclasses import replace
 
 from softshare.evidence.claims.comparisons import names_of, tested
-from softshare.evidence.claims.finding import Finding, UnansweredError, chance_of, decided, number, span
+from softshare.evidence.claims.finding import Finding, UnansweredError, chance_of, decided, span
 from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.lines import Line, judged_line
+from softshare.evidence.shown import number
 from softshare.evidence.statistics import one_sample
 from softshare.evidence.verdict import Verdict, band_half_width, verdict_within
 from softshare.recipes import load_recipe

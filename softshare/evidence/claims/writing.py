@@ -9,15 +9,13 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from softshare.evidence.claims.finding import number
 from softshare.evidence.claims.judge import Judged, JudgedClaim, judge_claims
 from softshare.evidence.markup import markdown
+from softshare.evidence.shown import DASH, number
 from softshare.evidence.table_page import table_page
 from softshare.evidence.verdict import Verdict
 from softshare.files import write_json, write_text
 from softshare.plan import Plan
-
-DASH = "\N{EN DASH}"
 
 
 def write_claims(
