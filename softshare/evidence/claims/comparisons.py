@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding, chance_of, decided, span
-from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.shown import number
@@ -16,9 +16,9 @@ from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 UNIT = "percentage points"
 
 
-def judge_direction(claim: Claim, ground: Ground) -> Finding:
+def judge_direction(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one setting errs less than another."""
-    lower, higher = ground.pair(claim, "lower", "higher")
+    lower, higher = runs.pair(claim, "lower", "higher")
     found = compare(lower.errors_by_seed, higher.errors_by_seed, FEWEST_SEEDS)
     one, other = names_of(lower, higher)
     said = {
@@ -29,7 +29,7 @@ def judge_direction(claim: Claim, ground: Ground) -> Finding:
     return tested(
         found,
         (found.p_less(), found.p_more()),
-        ground.alpha,
+        runs.alpha,
         lambda verdict, p: f"{said[verdict]}: {_difference(found)}, one-sided {p}",
         test=f"one-sided t-test, {found.how}",
         unit=UNIT,
@@ -37,19 +37,19 @@ def judge_direction(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_lowest(claim: Claim, ground: Ground) -> Finding:
+def judge_lowest(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one setting errs less than each of several others.
 
     Its p is the largest of theirs (intersection-union test); that of the contrary, that it errs more than any, is the
     least, times their number.
     """
     one, others = claim.setting("setting"), claim.others
-    pairs = [ground.pair_of(one, other) for other in others]
+    pairs = [runs.pair_of(one, other) for other in others]
     found = [compare(lower.errors_by_seed, higher.errors_by_seed, FEWEST_SEEDS) for lower, higher in pairs]
     verdict, p, contrary = decided(
         _worst([each.p_less() for each in found], max),
         _worst([each.p_more() for each in found], lambda ps: min(1.0, len(ps) * min(ps))),
-        ground.alpha,
+        runs.alpha,
     )
     best = min(range(len(pairs)), key=lambda at: -found[at].difference)  # the one that it is least below
     names = names_of(*pairs[best])
@@ -79,13 +79,13 @@ def _worst(ps: Sequence[float | None], of: Callable[[list[float]], float]) -> fl
     return of(known) if len(known) == len(ps) else None
 
 
-def judge_no_worse(claim: Claim, ground: Ground) -> Finding:
+def judge_no_worse(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one setting errs no more than another by the margin: the upper of the two one-sided tests.
 
     That it may err less by more than the margin is no objection, so the lower test plays no part.
     """
-    ours, than = ground.pair(claim, "ours", "than")
-    margin = _margin(claim, ground)
+    ours, than = runs.pair(claim, "ours", "than")
+    margin = _margin(claim, runs)
     found = compare(ours.errors_by_seed, than.errors_by_seed, FEWEST_SEEDS)
     one, other = names_of(ours, than)
     said = {
@@ -96,7 +96,7 @@ def judge_no_worse(claim: Claim, ground: Ground) -> Finding:
     return tested(
         found,
         (found.p_less(margin), found.p_more(margin)),
-        ground.alpha,
+        runs.alpha,
         lambda verdict, p: f"{said[verdict]}: {_difference(found)}, {p}",
         test=f"the upper of two one-sided t-tests with a margin of {margin:g}, {found.how}",
         unit=UNIT,
@@ -104,10 +104,10 @@ def judge_no_worse(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_alike(claim: Claim, ground: Ground) -> Finding:
+def judge_alike(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether two settings err alike to within the margin: both one-sided tests (TOST)."""
-    one, other = ground.pair(claim, "one", "other")
-    margin = _margin(claim, ground)
+    one, other = runs.pair(claim, "one", "other")
+    margin = _margin(claim, runs)
     found = compare(one.errors_by_seed, other.errors_by_seed, FEWEST_SEEDS)
     first, second = names_of(one, other)
     said = {
@@ -118,7 +118,7 @@ def judge_alike(claim: Claim, ground: Ground) -> Finding:
     return tested(
         found,
         (found.p_alike(margin), found.p_apart(margin)),
-        ground.alpha,
+        runs.alpha,
         lambda verdict, p: f"{said[verdict]}: {_difference(found)}, {p}",
         test=f"two one-sided t-tests (TOST) with a margin of {margin:g}, {found.how}",
         unit=UNIT,
@@ -183,8 +183,8 @@ def _difference(found: TTest) -> str:
     return f"difference {number(found.difference)} points ({span(found.interval)}; {found.how})"
 
 
-def _margin(claim: Claim, ground: Ground) -> float:
-    table = ground.claims.tables[claim.test["margin_of"]]
+def _margin(claim: Claim, runs: ClaimRuns) -> float:
+    table = runs.claims.tables[claim.test["margin_of"]]
     margin = table.datasets[claim.settings[0].dataset].no_worse_margin
     assert margin is not None  # read_claims checks it
     return margin

@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from softshare.errors import UserError
+from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding, UnansweredError, span, within
-from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.shown import number
 from softshare.evidence.statistics import two_sided_quantile
@@ -18,14 +18,14 @@ from softshare.evidence.verdict import Verdict
 from softshare.files import read_json
 
 
-def judge_cost(claim: Claim, ground: Ground) -> Finding:
+def judge_cost(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether a shared network's training step takes hardly longer than the plain one's, beyond the noise of timing.
 
     The row that may take longest decides: "reproduced" where its 95 % interval ends below the bound; where it begins
     above, "close" up to twice what is extra, else "not reproduced"; "inconclusive" where the bound lies within.
     """
     bound = claim.test["at_most"]
-    measured = _bench(ground)
+    measured = _bench(runs)
     missing = [row for row in claim.test["rows"] if row not in measured]
     if missing:
         raise UnansweredError(Verdict.NOT_RUN, f"bench.csv has no row {', '.join(missing)}: softshare bench --all")
@@ -46,21 +46,21 @@ def judge_cost(claim: Claim, ground: Ground) -> Finding:
         interval=slowest.interval,
         bound=bound,
         details={"ratios": {row: each.median for row, each in rows.items()}},
-        at=f"the bench, {_bench_device(ground)}",
+        at=f"the bench, {_bench_device(runs)}",
     )
 
 
-def judge_training_time(claim: Claim, ground: Ground) -> Finding:
+def judge_training_time(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether training takes no more hours than the paper tells, on the device that it tells of."""
     setting, hours, wanted = claim.setting("setting"), claim.test["hours"], claim.test["device"]
-    found = ground.runs(setting, enough=False)
+    found = runs.of(setting, enough=False)
     taken = [record.manifest["device_seconds"] / 3600 for record in found.complete]
     devices = sorted({str(record.manifest.get("device")) for record in found.complete})
     sentence = f"{found.cell.run} took {number(max(taken), 2)} hours at most on {', '.join(devices)}"
     on_it = all(wanted.casefold() in device.casefold() for device in devices)
-    comparable = found.cell.run == setting and not ground.scale.training and on_it
+    comparable = found.cell.run == setting and not runs.scale.training and on_it
     if comparable:
-        ground.require_enough(found, len(taken), "are complete")
+        runs.require_enough(found, len(taken), "are complete")
     else:
         sentence += f", which is no answer to {hours:g} hours of the paper's training on a {wanted}"
     return Finding(
@@ -99,8 +99,8 @@ class _Row:
         return self.interval[1] if self.interval else math.inf
 
 
-def _bench(ground: Ground) -> dict[str, _Row]:
-    file = ground.bench / "bench.csv"
+def _bench(runs: ClaimRuns) -> dict[str, _Row]:
+    file = runs.bench / "bench.csv"
     try:
         table = pd.read_csv(file)
         columns = (table[name] for name in ("name", "value", "low", "high", "rounds"))
@@ -115,9 +115,9 @@ def _bench(ground: Ground) -> dict[str, _Row]:
     return {name: row for name, row in rows.items() if math.isfinite(row.median)}
 
 
-def _bench_device(ground: Ground) -> str:
+def _bench_device(runs: ClaimRuns) -> str:
     try:
-        machine = read_json(ground.bench / "manifest.json")
+        machine = read_json(runs.bench / "manifest.json")
         return f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"
     except (UserError, KeyError, TypeError):
         return "machine not recorded"

@@ -1,4 +1,4 @@
-"""Claims on folding: what `softshare fold` measured on the test images of each run ."""
+"""Claims on folding: what `softshare fold` measured on the test images of each run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from scipy import stats
 
 from softshare.errors import UserError
+from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, chance
-from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.matrices import starts
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import templates_of
@@ -46,7 +46,7 @@ class Folded:
     after: int
 
 
-def judge_folding(claim: Claim, ground: Ground) -> Finding:
+def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether a network folds as far as the paper tells and as cheaply.
 
     What a claim says of a stage is held against that stage folded alone. The paper shows one network, so most of the
@@ -56,16 +56,16 @@ def judge_folding(claim: Claim, ground: Ground) -> Finding:
     templates than layers a stage folds at its start already, by chance: more seeds must agree than such starts would.
     """
     test, setting = claim.test, claim.setting("setting")
-    found = ground.runs(setting)
+    found = runs.of(setting)
     seeds, wrong = {}, {}
     for record in found.complete:
         try:
-            seeds[record.run.seed] = _folded(record, claim, ground)
+            seeds[record.run.seed] = _folded(record, claim, runs)
         except UserError as error:
-            wrong[record.run.seed] = str(error).replace(f"{ground.results / record.folder}/", "")
+            wrong[record.run.seed] = str(error).replace(f"{runs.results / record.folder}/", "")
     if not seeds:
         raise UnansweredError(Verdict.NOT_RUN, f"{found.cell.run} is not folded: {by_reason(wrong)}")
-    ground.require_enough(found, len(seeds), f"are folded at {test['threshold']:g}")
+    runs.require_enough(found, len(seeds), f"are folded at {test['threshold']:g}")
     bound, share = test["increase"], test["layers"]["to"] / test["layers"]["of"]
     folds = {seed: math.ceil(each.before * share - 1e-9) for seed, each in seeds.items()}
     agree = sum(each.increase <= bound and each.after <= folds[seed] for seed, each in seeds.items())
@@ -80,7 +80,7 @@ def judge_folding(claim: Claim, ground: Ground) -> Finding:
     verdict = _verdict(agree, contradict, len(seeds), increase <= 2 * bound and left <= (1 + share) / 2)
     at_start = _at_start(found, test["threshold"], next(iter(folds.values()))) if "stage" in test else None
     p = None if at_start is None else float(stats.binom.sf(agree - 1, len(seeds), at_start))
-    if verdict is Verdict.REPRODUCED and p is not None and p >= ground.alpha:
+    if verdict is Verdict.REPRODUCED and p is not None and p >= runs.alpha:
         verdict = Verdict.INCONCLUSIVE
     if at_start is not None and p is not None:
         told += f"; so few layers are left of {100 * at_start:.0f} % of untrained stages, {chance(p)}"
@@ -129,13 +129,13 @@ def _verdict(agree: int, contradict: int, seeds: int, close: bool) -> Verdict:
     return Verdict.INCONCLUSIVE
 
 
-def _folded(record: Record, claim: Claim, ground: Ground) -> Folded:
+def _folded(record: Record, claim: Claim, runs: ClaimRuns) -> Folded:
     """Reads a run's `folding.json` at the claim's threshold.
 
     Raises:
         UserError: It is missing or damaged, is not of the run, or was not measured at that threshold.
     """
-    file, threshold = ground.results / record.folder / FILE, claim.test["threshold"]
+    file, threshold = runs.results / record.folder / FILE, claim.test["threshold"]
     folded = read_folding_of(record, file)
     try:
         at = next(each for each in folded.foldings if math.isclose(each.threshold, threshold))

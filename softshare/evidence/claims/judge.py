@@ -19,8 +19,8 @@ from softshare.evidence.claims import (
     similarities,
     values,
 )
+from softshare.evidence.claims.claim_runs import ClaimRuns, find_claim_runs
 from softshare.evidence.claims.finding import Finding, UnansweredError
-from softshare.evidence.claims.ground import Ground, find_ground
 from softshare.evidence.claims.reading import Claim, Claims, read_claims
 from softshare.evidence.statistics import holm
 from softshare.evidence.verdict import Verdict
@@ -105,15 +105,15 @@ def judge_claims(plan: Plan, results: Path, bench: Path | None = None, root: Pat
         UserError: The claims cannot be read, or name what is not there.
     """
     claims = read_claims(root)
-    ground = find_ground(claims, plan, results, bench or results.parent / "bench", root)
-    findings = [_found(claim, ground) for claim in claims.claims]
+    runs = find_claim_runs(claims, plan, results, bench or results.parent / "bench", root)
+    findings = [_found(claim, runs) for claim in claims.claims]
     exploratory = [plan.scale.name in claim.exploratory_at for claim in claims.claims]
     for_them, against = (
         _adjusted([None if known else getattr(each, key) for known, each in zip(exploratory, findings, strict=True)])
         for key in ("p", "p_contrary")
     )
     judged = tuple(
-        JudgedClaim(claim, finding, known, p, p_contrary, tuple(map(ground.describe, claim.settings)))
+        JudgedClaim(claim, finding, known, p, p_contrary, tuple(map(runs.describe, claim.settings)))
         for claim, finding, known, p, p_contrary in zip(
             claims.claims, findings, exploratory, for_them, against, strict=True
         )
@@ -127,26 +127,26 @@ def _adjusted(ps: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else next(adjusted) for p in ps]
 
 
-def _found(claim: Claim, ground: Ground) -> Finding:
+def _found(claim: Claim, runs: ClaimRuns) -> Finding:
     try:
-        finding = _JUDGES[claim.kind](claim, ground)
+        finding = _JUDGES[claim.kind](claim, runs)
     except UnansweredError as error:
-        seen = ground.seen(claim.settings) if error.verdict is Verdict.INCONCLUSIVE else ()
+        seen = runs.seen(claim.settings) if error.verdict is Verdict.INCONCLUSIVE else ()
         finding = Finding(error.verdict, error.reason, notes=seen)
-    notes = [*finding.notes, *ground.notes(claim.settings)]
+    notes = [*finding.notes, *runs.notes(claim.settings)]
     if claim.unplanned and finding.verdict is Verdict.NOT_RUN:
         notes.append(claim.unplanned)
     # Without the folder: the same runs lead to the same words wherever they lie.
-    sentence, *notes = (text.replace(f"{ground.results}/", "") for text in (finding.sentence, *notes))
-    at = finding.at or f"scale {ground.scale.name}"
+    sentence, *notes = (text.replace(f"{runs.results}/", "") for text in (finding.sentence, *notes))
+    at = finding.at or f"scale {runs.scale.name}"
     return replace(finding, sentence=sentence, at=at, notes=tuple(dict.fromkeys(notes)))
 
 
-def _judge_waiting(claim: Claim, ground: Ground) -> Finding:
+def _judge_waiting(claim: Claim, runs: ClaimRuns) -> Finding:
     raise UnansweredError(Verdict.NOT_RUN, claim.test["reason"])
 
 
-_JUDGES: dict[str, Callable[[Claim, Ground], Finding]] = {
+_JUDGES: dict[str, Callable[[Claim, ClaimRuns], Finding]] = {
     "direction": comparisons.judge_direction,
     "lowest": comparisons.judge_lowest,
     "no-worse": comparisons.judge_no_worse,

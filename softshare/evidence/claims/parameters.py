@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from softshare.errors import UserError
+from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding
-from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.shown import number
 from softshare.evidence.verdict import Verdict
@@ -63,7 +63,7 @@ def _of_bottlenecks(name: BottleneckName, classes: int) -> int:
     return total + (into + 1) * classes
 
 
-def judge_parameters(claim: Claim, ground: Ground) -> Finding:
+def judge_parameters(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether networks have as many parameters as printed, in millions; the paper cuts digits off, not rounds."""
     worst, told, counts = Verdict.REPRODUCED, [], {}
     order = [Verdict.REPRODUCED, Verdict.CLOSE, Verdict.NOT_REPRODUCED]
@@ -72,7 +72,7 @@ def judge_parameters(claim: Claim, ground: Ground) -> Finding:
         counts[name] = count_parameters(model, dataset)
         verdict = _as_printed(counts[name], printed)
         told.append(f"{model} {counts[name]:,} ({'' if printed.startswith('<') else 'printed '}{printed} M)")
-        ran = _other_counts(model, dataset, counts[name], ground)
+        ran = _other_counts(model, dataset, counts[name], runs)
         if ran:
             verdict = Verdict.NOT_REPRODUCED
             told.append(f"but runs of it tell {', '.join(f'{each:,}' for each in ran)}")
@@ -88,7 +88,7 @@ def judge_parameters(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_parameter_ratio(claim: Claim, ground: Ground) -> Finding:
+def judge_parameter_ratio(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one network has the told share of another's parameters."""
     test = claim.test
     count, whole = (count_parameters(test[key], test["dataset"]) for key in ("model", "over"))
@@ -118,8 +118,8 @@ def _as_printed(count: int, printed: str) -> Verdict:
     return Verdict.REPRODUCED if off == 0 else Verdict.CLOSE if off == 1 else Verdict.NOT_REPRODUCED
 
 
-def _other_counts(model: str, dataset: str, count: int, ground: Ground) -> list[int]:
+def _other_counts(model: str, dataset: str, count: int, runs: ClaimRuns) -> list[int]:
     """Counts that complete runs of the network tell, where they are not the architecture's."""
-    cells = [cell for cell in ground.cells.values() if cell.cell.run is not None]
+    cells = [cell for cell in runs.cells.values() if cell.cell.run is not None]
     of_it = [cell for cell in cells if (cell.cell.run.model, cell.cell.run.dataset) == (model, dataset)]  # type: ignore[union-attr]
     return sorted({each for cell in of_it for each in cell.values("parameters")} - {count})

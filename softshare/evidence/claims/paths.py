@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from softshare.evidence.checks import UnusableError
+from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.comparisons import names_of, tested
 from softshare.evidence.claims.finding import Finding, UnansweredError, span
-from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.matrices import off_diagonal
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import plain
@@ -23,7 +23,7 @@ from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 UNIT = "F1"
 
 
-def judge_f1(claim: Claim, ground: Ground) -> Finding:
+def judge_f1(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one setting's F1 is higher than another's over a part of some phases: the area under the curve there."""
     phases, part = tuple(claim.test["phases"]), tuple(claim.test["part"])
     within = "all epochs" if part == (0, 1) else f"epochs between {part[0]:g} and {part[1]:g} of each"
@@ -31,24 +31,24 @@ def judge_f1(claim: Claim, ground: Ground) -> Finding:
 
     def value(scores: PathScores) -> float:
         if max(phases) > len(scores.windows):
-            reason = f"scale {ground.scale.name} has {len(scores.windows)} phases: none is phase {max(phases)}"
+            reason = f"scale {runs.scale.name} has {len(scores.windows)} phases: none is phase {max(phases)}"
             raise UnansweredError(Verdict.NOT_COMPARABLE, reason)
         return scores.mean_f1(phases, part)
 
-    return _compared(claim, ground, value, f"mean F1 over {what}")
+    return _compared(claim, runs, value, f"mean F1 over {what}")
 
 
-def judge_extrapolation(claim: Claim, ground: Ground) -> Finding:
+def judge_extrapolation(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one setting's F1 is higher than another's on phases that were not trained yet."""
-    return _compared(claim, ground, lambda scores: scores.ahead, "mean F1 on phases not trained yet")
+    return _compared(claim, runs, lambda scores: scores.ahead, "mean F1 on phases not trained yet")
 
 
-def judge_made_one(claim: Claim, ground: Ground) -> Finding:
+def judge_made_one(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether all layers are alike from early in phase 1 to the end, in every seed.
 
     "Close" is alike at the end in every seed, but not throughout.
     """
-    found, stored = ground.similarities(claim.setting("setting"))
+    found, stored = runs.similarities(claim.setting("setting"))
     level = claim.test["at_least"]
     least = {  # by seed, at each stored epoch
         seed: np.min([off_diagonal(group.coefficients).min(axis=-1) for group in groups], axis=0)
@@ -76,10 +76,10 @@ def judge_made_one(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def _compared(claim: Claim, ground: Ground, value: Callable[[PathScores], float], what: str) -> Finding:
-    higher, lower = ground.pair(claim, "higher", "lower")
+def _compared(claim: Claim, runs: ClaimRuns, value: Callable[[PathScores], float], what: str) -> Finding:
+    higher, lower = runs.pair(claim, "higher", "lower")
     _require_same_examples(higher, lower)
-    ours, base = (_by_seed(found, ground, value) for found in (higher, lower))
+    ours, base = (_by_seed(found, runs, value) for found in (higher, lower))
     found = compare(ours, base, FEWEST_SEEDS)
     one, other = names_of(higher, lower)
     said = {
@@ -91,7 +91,7 @@ def _compared(claim: Claim, ground: Ground, value: Callable[[PathScores], float]
     return tested(
         found,
         (found.p_more(), found.p_less()),
-        ground.alpha,
+        runs.alpha,
         lambda verdict, p: f"{what}: {said[verdict]}, {by}, one-sided {p}",
         test=f"one-sided t-test of {what}, {found.how}",
         unit=UNIT,
@@ -100,9 +100,9 @@ def _compared(claim: Claim, ground: Ground, value: Callable[[PathScores], float]
     )
 
 
-def _by_seed(found: CellEvidence, ground: Ground, value: Callable[[PathScores], float]) -> dict[int, float]:
+def _by_seed(found: CellEvidence, runs: ClaimRuns, value: Callable[[PathScores], float]) -> dict[int, float]:
     try:
-        return {record.run.seed: value(scores_of(record, ground.results)) for record in found.complete}
+        return {record.run.seed: value(scores_of(record, runs.results)) for record in found.complete}
     except UnusableError as error:  # it changed since it was looked through
         raise UnansweredError(Verdict.INCONCLUSIVE, f"a run of {found.cell.run} cannot be read: {error}") from error
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, within
-from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.shown import number
 from softshare.evidence.verdict import Verdict
@@ -19,13 +19,13 @@ from softshare.files import LARGEST_WEIGHTS, plain_file
 _LAYER = re.compile(r"(stage\d+)\.[1-9]\d*\.conv[12]\.weight")
 
 
-def judge_none(claim: Claim, ground: Ground) -> Finding:
+def judge_none(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether no two layers of a stage are alike, in any seed."""
-    found, level = ground.runs(claim.setting("setting")), claim.test["at_most"]
+    found, level = runs.of(claim.setting("setting")), claim.test["at_most"]
     largest, wrong = {}, {}
     for record in found.complete:
         try:
-            largest[str(record.run.seed)] = largest_similarity(ground.results / record.folder / "model.safetensors")
+            largest[str(record.run.seed)] = largest_similarity(runs.results / record.folder / "model.safetensors")
         except OSError:
             wrong[record.run.seed] = "model.safetensors is missing or cannot be read"
         except SafetensorError:
@@ -34,7 +34,7 @@ def judge_none(claim: Claim, ground: Ground) -> Finding:
             wrong[record.run.seed] = f"model.safetensors {error}"
     if not largest:
         raise UnansweredError(Verdict.NOT_RUN, f"no weights of {found.cell.run}: {by_reason(wrong)}")
-    ground.require_enough(found, len(largest), "have weights that can be read")
+    runs.require_enough(found, len(largest), "have weights that can be read")
     most = max(largest.values())
     return Finding(
         verdict=within(most, level),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from softshare.evidence.claims.claim_runs import ClaimRuns, Stored
 from softshare.evidence.claims.finding import Finding, chance, span
-from softshare.evidence.claims.ground import Ground, Stored
 from softshare.evidence.claims.matrices import Matrices, correlation_with_final, p_of_largest
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import BY_ORDER, final_matrices, plain, seeds_interval, templates_of
@@ -15,7 +15,7 @@ from softshare.evidence.verdict import Verdict
 from softshare.recipes import stored_epoch
 
 
-def judge_settled(claim: Claim, ground: Ground) -> Finding:
+def judge_settled(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether the matrices after a fraction of the training correlate with the final ones, to a level.
 
     Asked of the seeds whose final matrices show hard sharing beyond a start's, as `judge_near_one` tells it: with fewer
@@ -24,25 +24,23 @@ def judge_settled(claim: Claim, ground: Ground) -> Finding:
     twice as far from 1 as asked for and at least half the level, "not reproduced" is below that and, by the 95 %
     interval over seeds, below the level.
     """
-    found, stored = ground.similarities(claim.setting("setting"))
+    found, stored = runs.similarities(claim.setting("setting"))
     templates = templates_of(found)
     shows = {
-        seed: groups
-        for seed, groups in final_matrices(stored).items()
-        if p_of_largest(groups, templates) < ground.alpha
+        seed: groups for seed, groups in final_matrices(stored).items() if p_of_largest(groups, templates) < runs.alpha
     }
-    ground.require_enough(found, len(shows), "end with layers more alike than a start's, or nothing settles")
+    runs.require_enough(found, len(shows), "end with layers more alike than a start's, or nothing settles")
     level, last = claim.test["at_least"], _epochs(found)
     epoch = stored_epoch(claim.test["after"], last)
     early = _at_epoch({seed: stored[seed] for seed in shows}, epoch) if epoch != last else {}
     what = f"hold the similarity after epoch {epoch} of {last}"
-    ground.require_enough(found, len(early), what)
+    runs.require_enough(found, len(early), what)
     by_seed, p = correlation_with_final(early, shows)
-    ground.require_enough(found, len(by_seed), f"{what}, with any structure in it")
+    runs.require_enough(found, len(by_seed), f"{what}, with any structure in it")
     assert p is not None
     mean, interval = float(np.mean(list(by_seed.values()))), seeds_interval(list(by_seed.values()))
     near = mean >= max(1 - 2 * (1 - level), level / 2)
-    if p < ground.alpha and near:
+    if p < runs.alpha and near:
         verdict = Verdict.REPRODUCED if mean >= level else Verdict.CLOSE
     else:
         below = not near and interval is not None and interval[1] < level

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from softshare.evidence.claims.claim_runs import ClaimRuns, Stored
 from softshare.evidence.claims.comparisons import names_of, tested
 from softshare.evidence.claims.finding import Finding, UnansweredError, chance, span
-from softshare.evidence.claims.ground import Ground, Stored
 from softshare.evidence.claims.matrices import (
     Matrices,
     against_order,
@@ -30,9 +30,9 @@ from softshare.sharing.clusters import cluster_layers
 BY_ORDER = "permutation of the layers' order"
 
 
-def judge_all_one(claim: Claim, ground: Ground) -> Finding:
+def judge_all_one(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether all layers of each group are alike, in every seed."""
-    found, stored = ground.similarities(claim.setting("setting"))
+    found, stored = runs.similarities(claim.setting("setting"))
     least = {
         seed: min(float(off_diagonal(each).min()) for each in groups) for seed, groups in final_matrices(stored).items()
     }
@@ -51,19 +51,19 @@ def judge_all_one(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_near_one(claim: Claim, ground: Ground) -> Finding:
+def judge_near_one(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether in every seed some pair of layers is alike, and more so than by chance of the start.
 
     A seed agrees where both hold, contradicts where no pair is alike, and otherwise cannot tell. The claim is one of
     all seeds, so its p is the largest of theirs (intersection-union test).
     """
-    found, stored = ground.similarities(claim.setting("setting"))
+    found, stored = runs.similarities(claim.setting("setting"))
     level, templates, final = claim.test["at_least"], templates_of(found), final_matrices(stored)
     largest = {seed: max(float(off_diagonal(each).max()) for each in groups) for seed, groups in final.items()}
     pairs = {seed: sum(int((off_diagonal(each) >= level).sum()) for each in groups) for seed, groups in final.items()}
     of_all = sum(len(off_diagonal(each)) for each in next(iter(final.values())))
     by_chance = {seed: p_of_largest(groups, templates) for seed, groups in final.items()}
-    held = sum(pairs[seed] > 0 and by_chance[seed] < ground.alpha for seed in pairs)
+    held = sum(pairs[seed] > 0 and by_chance[seed] < runs.alpha for seed in pairs)
     verdict = _of_seeds(held, len(pairs))
     if verdict is Verdict.NOT_REPRODUCED and 2 * sum(count == 0 for count in pairs.values()) < len(pairs):
         verdict = Verdict.INCONCLUSIVE
@@ -83,16 +83,16 @@ def judge_near_one(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_chessboard(claim: Claim, ground: Ground) -> Finding:
+def judge_chessboard(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether layers are more like the one after the next than like the next."""
-    found, stored = ground.similarities(claim.setting("setting"))
+    found, stored = runs.similarities(claim.setting("setting"))
     final = final_matrices(stored)
     _require_layers(found, final, 3)
     difference, p = against_order(final)
     by_weights, p_by_weights = against_order(final_matrices(stored, "weights"))
     by_seed = {seed: float(np.mean([chessboard(each) for each in groups])) for seed, groups in final.items()}
     interval = seeds_interval(list(by_seed.values()))
-    verdict = Verdict.REPRODUCED if p < ground.alpha else Verdict.INCONCLUSIVE
+    verdict = Verdict.REPRODUCED if p < runs.alpha else Verdict.INCONCLUSIVE
     if verdict is Verdict.INCONCLUSIVE and interval is not None and interval[1] < 0:
         verdict = Verdict.NOT_REPRODUCED
     said = "more" if difference > 0 else "no more"
@@ -111,9 +111,9 @@ def judge_chessboard(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_differs(claim: Claim, ground: Ground) -> Finding:
+def judge_differs(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether no two seeds fold the same layers into one."""
-    found, stored = ground.similarities(claim.setting("setting"))
+    found, stored = runs.similarities(claim.setting("setting"))
     threshold, final = claim.test["threshold"], final_matrices(stored)
     folded = {seed: [cluster_layers(each, threshold) for each in groups] for seed, groups in final.items()}
     pairs = list(itertools.combinations(folded, 2))
@@ -132,15 +132,15 @@ def judge_differs(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_recurs(claim: Claim, ground: Ground) -> Finding:
+def judge_recurs(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether the matrices of different seeds have a structure in common."""
-    found, stored = ground.similarities(claim.setting("setting"))
+    found, stored = runs.similarities(claim.setting("setting"))
     correlation, p = correlation_between_seeds(final_matrices(stored))
     if correlation is None or p is None:
         raise UnansweredError(Verdict.INCONCLUSIVE, f"all layers of {found.cell.run} are equally alike: no structure")
     by_weights, p_by_weights = correlation_between_seeds(final_matrices(stored, "weights"))
     return Finding(
-        verdict=Verdict.REPRODUCED if p < ground.alpha else Verdict.INCONCLUSIVE,
+        verdict=Verdict.REPRODUCED if p < runs.alpha else Verdict.INCONCLUSIVE,
         sentence=f"matrices of different seeds of {found.cell.run} correlate by {number(correlation)}, {chance(p)} "
         "among orders of the layers",
         test=BY_ORDER,
@@ -153,12 +153,12 @@ def judge_recurs(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_higher(claim: Claim, ground: Ground) -> Finding:
+def judge_higher(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether the layers of one setting are more alike on average than those of another."""
-    lower, higher = ground.pair(claim, "lower", "higher")
+    lower, higher = runs.pair(claim, "lower", "higher")
     more, less = (
         {seed: float(_all_entries(groups).mean()) for seed, groups in final_matrices(stored).items()}
-        for _, stored in (ground.similarities(claim.setting(key)) for key in ("higher", "lower"))
+        for _, stored in (runs.similarities(claim.setting(key)) for key in ("higher", "lower"))
     )
     found = compare(more, less, FEWEST_SEEDS)
     one, other = names_of(higher, lower)
@@ -172,7 +172,7 @@ def judge_higher(claim: Claim, ground: Ground) -> Finding:
     return tested(
         found,
         (found.p_more(), found.p_less()),
-        ground.alpha,
+        runs.alpha,
         lambda verdict, p: f"{said[verdict]}: {by}, one-sided {p}; at the start by {number(at_start[0] - at_start[1])}",
         test="one-sided t-test of the mean similarity, " + found.how,
         unit="similarity",
@@ -180,7 +180,7 @@ def judge_higher(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_start(claim: Claim, ground: Ground) -> Finding:
+def judge_start(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether an orthogonal start has a layer similarity matrix that is the identity."""
     model, level = claim.test["model"], claim.test["at_most"]
     mean, largest = _start_of(model)

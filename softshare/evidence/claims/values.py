@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.comparisons import names_of, tested
 from softshare.evidence.claims.finding import Finding, UnansweredError, chance_of, decided, span
-from softshare.evidence.claims.ground import Ground
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.lines import Line, judged_line
 from softshare.evidence.shown import number
@@ -18,14 +18,14 @@ from softshare.recipes import load_recipe
 UNIT = "percent"
 
 
-def judge_value(claim: Claim, ground: Ground) -> Finding:
+def judge_value(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether the paper's number is reproduced."""
-    line = _line(claim, ground, "setting", "row")
+    line = _line(claim, runs, "setting", "row")
     judged, paper = line.judgement, line.number
     assert paper is not None and judged.mean is not None  # by read_claims and _line
     sentence = f"{number(judged.mean)} % over {judged.n} runs against the paper's {paper.value:g} %"
     if judged.difference is None or judged.band is None:
-        sentence += f", to which it is no answer: {_why_not(ground, line)}"
+        sentence += f", to which it is no answer: {_why_not(runs, line)}"
     else:
         sentence += f": difference {number(judged.difference)}, of which {number(judged.band)} may be chance"
     return Finding(
@@ -42,12 +42,12 @@ def judge_value(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_below(claim: Claim, ground: Ground) -> Finding:
+def judge_below(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether the mean error is below a quoted number, which is taken as exact."""
-    line, whose = _line(claim, ground, "setting", "row"), claim.test["quoted_row"]
-    quoted = _quoted(claim, ground, line)
+    line, whose = _line(claim, runs, "setting", "row"), claim.test["quoted_row"]
+    quoted = _quoted(claim, runs, line)
     found = one_sample(line.evidence.errors)
-    verdict, p, contrary = decided(found.p_less(quoted), found.p_more(quoted), ground.alpha)
+    verdict, p, contrary = decided(found.p_less(quoted), found.p_more(quoted), runs.alpha)
     said = {
         Verdict.REPRODUCED: "is below",
         Verdict.NOT_REPRODUCED: "is above",
@@ -69,10 +69,10 @@ def judge_below(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def judge_near(claim: Claim, ground: Ground) -> Finding:
+def judge_near(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether the mean error is within a margin of a quoted number, which is taken as exact: both one-sided tests."""
-    line, whose, margin = _line(claim, ground, "setting", "row"), claim.test["quoted_row"], claim.test["margin"]
-    quoted = _quoted(claim, ground, line)
+    line, whose, margin = _line(claim, runs, "setting", "row"), claim.test["quoted_row"], claim.test["margin"]
+    quoted = _quoted(claim, runs, line)
     found = one_sample([error - quoted for error in line.evidence.errors])
     run = line.evidence.cell.run
     said = {
@@ -84,7 +84,7 @@ def judge_near(claim: Claim, ground: Ground) -> Finding:
     finding = tested(
         found,
         (found.p_alike(margin), found.p_apart(margin)),
-        ground.alpha,
+        runs.alpha,
         lambda verdict, p: f"{said[verdict]} {quoted:g} % of {whose}: {by}, {p}",
         test=f"two one-sided t-tests (TOST) of a mean around {quoted:g} with a margin of {margin:g}, {found.how}",
         unit="percentage points",
@@ -93,13 +93,13 @@ def judge_near(claim: Claim, ground: Ground) -> Finding:
     return replace(finding, notes=line.notes)
 
 
-def judge_reduction(claim: Claim, ground: Ground) -> Finding:
+def judge_reduction(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one error is lower than another by the paper's share of it: as `judge_value`, by the delta method.
 
     Both means are noisy, ours and the paper's alike, so the band is far wider than the share's two digits suggest.
     """
-    lower, higher = ground.pair(claim, "lower", "higher", enough=False)  # _line asks for it
-    lines = [_line(claim, ground, key, f"{key}_row") for key in ("lower", "higher")]
+    lower, higher = runs.pair(claim, "lower", "higher", enough=False)  # _line asks for it
+    lines = [_line(claim, runs, key, f"{key}_row") for key in ("lower", "higher")]
     ours, base = (line.judgement for line in lines)
     paper = lines[1].number
     assert ours.mean is not None and base.mean is not None and paper is not None
@@ -114,7 +114,7 @@ def judge_reduction(claim: Claim, ground: Ground) -> Finding:
     difference = band = None
     if ours.sd_used is None or base.sd_used is None:
         verdict = Verdict.NOT_COMPARABLE
-        sentence += f", to which it is no answer: {_why_not(ground, *lines)}"
+        sentence += f", to which it is no answer: {_why_not(runs, *lines)}"
     else:
         difference = reduction - percent
         spread = 100.0 * math.hypot(ours.sd_used, ratio * base.sd_used) / base.mean
@@ -134,44 +134,44 @@ def judge_reduction(claim: Claim, ground: Ground) -> Finding:
     )
 
 
-def _line(claim: Claim, ground: Ground, setting_key: str, row_key: str) -> Line:
+def _line(claim: Claim, runs: ClaimRuns, setting_key: str, row_key: str) -> Line:
     """A setting of the claim as a line of its table; not comparable where what was run is not what the paper ran.
 
     Raises:
         UnansweredError: There are too few runs of what the paper ran; more of anything else would answer nothing.
     """
     setting = claim.setting(setting_key)
-    found = ground.table_cell(setting, claim.test[row_key])
+    found = runs.table_cell(setting, claim.test[row_key])
     if not found.complete:
-        ground.runs(setting)
-    paper_epochs, epochs = (load_recipe(setting.recipe, scale, ground.root)["epochs"] for scale in (None, ground.scale))
-    line = judged_line(found, None, ground.claims.tables[claim.test["table"]], (paper_epochs, epochs))
+        runs.of(setting)
+    paper_epochs, epochs = (load_recipe(setting.recipe, scale, runs.root)["epochs"] for scale in (None, runs.scale))
+    line = judged_line(found, None, runs.claims.tables[claim.test["table"]], (paper_epochs, epochs))
     if line.judgement.verdict is not Verdict.NOT_COMPARABLE:
-        ground.require_enough(found, len(found.complete), "are complete")
+        runs.require_enough(found, len(found.complete), "are complete")
     return line
 
 
-def _quoted(claim: Claim, ground: Ground, line: Line) -> float:
+def _quoted(claim: Claim, runs: ClaimRuns, line: Line) -> float:
     """The quoted number that a line is held against.
 
     Raises:
         UnansweredError: What was run is not what the paper ran.
     """
     whose = claim.test["quoted_row"]
-    quoted = ground.claims.tables[claim.test["table"]].rows[whose].values[claim.setting("setting").dataset]
+    quoted = runs.claims.tables[claim.test["table"]].rows[whose].values[claim.setting("setting").dataset]
     assert quoted is not None  # by read_claims
     if line.judgement.verdict is Verdict.NOT_COMPARABLE:
         ours = line.judgement.mean
         assert ours is not None  # by _line
-        what = f"{number(ours)} % is no answer to {quoted:g} % of {whose}: {_why_not(ground, line)}"
+        what = f"{number(ours)} % is no answer to {quoted:g} % of {whose}: {_why_not(runs, line)}"
         raise UnansweredError(Verdict.NOT_COMPARABLE, what)
     return quoted
 
 
-def _why_not(ground: Ground, *lines: Line) -> str:
+def _why_not(runs: ClaimRuns, *lines: Line) -> str:
     """Why runs do not answer a number of the paper."""
     cells = [line.evidence.cell for line in lines]
     changed = [f"{cell.run} in place of {cell.paper}" for cell in cells if cell.run != cell.paper]
     if changed:
-        return f"scale {ground.scale.name} ran {' and '.join(changed)}"
+        return f"scale {runs.scale.name} ran {' and '.join(changed)}"
     return "; ".join(dict.fromkeys(note for line in lines for note in line.notes)) or "the runs depart from the plan"

@@ -26,7 +26,7 @@ Stored = dict[int, tuple[tuple[int, ...], tuple[Group, ...]]]
 
 
 @dataclass(frozen=True)
-class Ground:
+class ClaimRuns:
     """The runs of a scale and the rules that claims are judged by.
 
     Attributes:
@@ -52,7 +52,7 @@ class Ground:
         """Level of every test."""
         return self.claims.alpha
 
-    def runs(self, setting: Setting, enough: bool = True) -> CellEvidence:
+    def of(self, setting: Setting, enough: bool = True) -> CellEvidence:
         """The runs behind a setting of the paper, if there are enough to be tested (asked for by `enough`).
 
         Raises:
@@ -76,7 +76,7 @@ class Ground:
         """The runs of two settings of a claim, by the keys that its test names them under.
 
         Raises:
-            UnansweredError: As `runs`, the same network stands in for both, or theirs are not of one kind.
+            UnansweredError: As `of`, the same network stands in for both, or theirs are not of one kind.
         """
         return self.pair_of(claim.setting(one), claim.setting(other), enough)
 
@@ -90,8 +90,8 @@ class Ground:
         # Both are looked up before either is found too few: "not run" tells more than "inconclusive".
         for setting in (first, second):
             if not self.cells[setting].complete:
-                self.runs(setting)
-        found, beside = self.runs(first, enough), self.runs(second, enough)
+                self.of(setting)
+        found, beside = self.of(first, enough), self.of(second, enough)
         if mixed := mixed_between(found, beside):
             what = f"the runs of {found.cell.run} and {beside.cell.run} are mixed"
             raise UnansweredError(Verdict.MIXED, f"{what}: {'; '.join(mixed)}")
@@ -115,9 +115,9 @@ class Ground:
         """Stored epochs and layer similarity matrices of the runs behind a setting, by seed.
 
         Raises:
-            UnansweredError: As `runs`, counted over the runs whose matrices can be read.
+            UnansweredError: As `of`, counted over the runs whose matrices can be read.
         """
-        found = self.runs(setting)
+        found = self.of(setting)
         stored, wrong = {}, {}
         for record in found.complete:
             seed, folder = record.run.seed, self.results / record.folder
@@ -196,7 +196,7 @@ class Ground:
         return f"{found.cell.run} is not run"
 
 
-def find_ground(claims: Claims, plan: Plan, results: Path, bench: Path, root: Path | None = None) -> Ground:
+def find_claim_runs(claims: Claims, plan: Plan, results: Path, bench: Path, root: Path | None = None) -> ClaimRuns:
     """Finds the runs behind every setting that claims name; a bad folder is listed, and the rest stands.
 
     Args:
@@ -210,7 +210,7 @@ def find_ground(claims: Claims, plan: Plan, results: Path, bench: Path, root: Pa
     named = Plan(plan.scale, (Experiment("claims", "claims", "", tuple(_cell(each, plan) for each in settings)),))
     cells = gather(named, results, root).cells["claims"]
     by_setting = dict(zip(settings, cells, strict=True))
-    return Ground(plan.scale, results, bench, claims, by_setting, frozenset(plan.runs), root)
+    return ClaimRuns(plan.scale, results, bench, claims, by_setting, frozenset(plan.runs), root)
 
 
 def _cell(setting: Setting, plan: Plan) -> Cell:
