@@ -141,10 +141,13 @@ def together(processes: Processes, device: torch.device) -> Iterator[None]:
     if processes.count == 1:
         yield
         return
-    if device.type == "cuda":
+    on_gpus = device.type == "cuda"
+    if on_gpus:
         torch.cuda.set_device(device)
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=_PATIENCE)
+    # Without the device NCCL guesses it at the first barrier, and warns.
+    distributed.init_process_group(
+        "nccl" if on_gpus else "gloo", timeout=_PATIENCE, device_id=device if on_gpus else None
+    )
     failed = True
     try:
         yield
@@ -159,7 +162,7 @@ def together(processes: Processes, device: torch.device) -> Iterator[None]:
     finally:
         # NCCL takes its leave of all others together, and these wait for this one in a sum that it never comes to. So
         # it is left alone where something failed, for what was wrong to be told at once.
-        if failed and backend == "nccl":
+        if failed and on_gpus:
             _left_alone.append(True)
         else:
             distributed.destroy_process_group()

@@ -226,7 +226,12 @@ def group(monkeypatch):
     """What is asked of torch's group of processes, of which there is none."""
     asked = []
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, **_: asked.append(backend))
+
+    def init(backend, *, timeout, device_id):
+        assert device_id == (torch.device("cuda", 1) if backend == "nccl" else None)
+        asked.append(backend)
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", init)
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: asked.append("destroyed"))
     monkeypatch.setattr(module, "_left_alone", [])
     return asked
