@@ -1,6 +1,8 @@
 """Which runs record their steps, and what is left of it where none is recorded. What is recorded: tests/gpu."""
 
 import dataclasses
+import gc
+import weakref
 
 import pytest
 import torch
@@ -68,3 +70,18 @@ def test_a_step_by_itself_leaves_the_gradients_of_its_batch_alone():
     weight = model.weight.detach()[0]
     assert float(loss) == pytest.approx(float(weight[1]) ** 2)
     assert model.weight.grad[0].tolist() == pytest.approx([0.0, 2 * float(weight[1])])
+
+
+def test_a_run_that_nobody_holds_is_gone_with_its_network(job, images, tmp_path):
+    """Else each would keep its graph and all else on the GPU until Python looks for circles, which may be never."""
+    gc.collect()
+    gc.disable()
+    try:
+        training = start_training(job, images, tmp_path)
+        training.run_epoch(0, progress=False)
+        held = [weakref.ref(each) for each in (training, training.gradients_of, training.model, training.optimizer)]
+        held += [weakref.ref(parameter) for parameter in training.model.parameters()]
+        del training
+        assert [each() for each in held] == [None] * len(held)
+    finally:
+        gc.enable()
