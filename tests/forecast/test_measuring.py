@@ -1,0 +1,30 @@
+"""What is measured of an epoch that is over before its time can be told."""
+
+import pytest
+import torch
+
+from softshare.forecast import measuring
+from softshare.forecast.counting import count
+from softshare.forecast.workload import workload
+from softshare.scales import Setting, load_scale
+
+GPU = torch.device("cuda")
+
+
+@pytest.mark.parametrize("told", [0.0, 0.001])  # a manifest's seconds are told to the millisecond
+def test_epochs_too_short_to_be_told_are_timed_nevertheless(monkeypatch, told):
+    class Training:
+        epoch, history = 0, ({"seconds": told},)
+
+        def run_epoch(self, epoch, progress):
+            pass
+
+    monkeypatch.setattr(measuring, "_start", lambda *_: Training())
+    monkeypatch.setattr(measuring, "_ENOUGH_SECONDS", 0.01)
+    work = workload(Setting("digits", "swrn-16-1-1", "cifar"), load_scale("quick"))
+    cost = count(work)
+    assert measuring._first_rate(work, cost, GPU, "bf16") == pytest.approx(cost.training_flops(4) / 0.001)
+    # A batch as large as all examples: one step an epoch.
+    for batch, most in ((work.batch_size, 0.001), (work.train_examples, 0.1)):
+        pace = measuring._measure(work, cost, batch, GPU, "bf16", 0.0, 0.05)
+        assert 0 < pace.step_seconds <= most and pace.measured
