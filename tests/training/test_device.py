@@ -61,6 +61,15 @@ def test_autocast_computes_in_the_precision(precision, dtype):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 
+def test_cublas_workspaces_are_freed_where_torch_can(monkeypatch):
+    called = []
+    monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: called.append(True), raising=False)
+    device.free_cublas_workspaces()
+    assert called == [True]
+    monkeypatch.delattr(torch._C, "_cuda_clearCublasWorkspaces")
+    device.free_cublas_workspaces()
+
+
 @pytest.mark.parametrize(("name", "made_current"), [("cuda", []), ("cuda:1", [1]), ("cpu", [])])
 def test_a_gpu_of_a_number_is_the_current_one_from_the_start(monkeypatch, name, made_current):
     found = []

@@ -1,5 +1,6 @@
 """Which runs record their steps, and what is left of it where none is recorded. What is recorded: tests/gpu."""
 
+import contextlib
 import dataclasses
 import gc
 import weakref
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from softshare.training import recorded_step
 from softshare.training.engine import start_training
 from softshare.training.processes import Processes
 from softshare.training.recorded_step import RecordedStep
@@ -85,3 +87,42 @@ def test_a_run_that_nobody_holds_is_gone_with_its_network(job, images, tmp_path)
         assert [each() for each in held] == [None] * len(held)
     finally:
         gc.enable()
+
+
+class Stream:
+    def wait_stream(self, other):
+        assert other is not self
+
+
+class Graph:
+    def replay(self):
+        pass
+
+
+def test_a_recorded_step_keeps_no_workspace_and_shares_none(monkeypatch):
+    """Of cuBLAS, which has one for each stream; in what order, told by a GPU that does nothing."""
+    done = []
+
+    @contextlib.contextmanager
+    def entered(kind, which):
+        done.append((kind, which))
+        yield
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: entered("beside", stream))
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, **_: entered("recorded", None))
+    monkeypatch.setattr(recorded_step, "free_cublas_workspaces", lambda: done.append(("freed", None)))
+    model = nn.Linear(2, 1)
+
+    def step(inputs, targets):
+        loss = (model(inputs) - targets).square().mean()
+        loss.backward()
+        return loss.detach()
+
+    gradients_of = RecordedStep(model, step, records=True)
+    for _ in range(5):
+        gradients_of(torch.ones(1, 2), torch.ones(1, 1))
+    assert [kind for kind, _ in done] == ["beside"] * 3 + ["freed", "recorded", "freed"]
+    assert len({stream for kind, stream in done if kind == "beside"}) == 1
