@@ -1,9 +1,11 @@
-"""What is measured of an epoch that is over before its time can be told."""
+"""What is measured of an epoch that is over before its time can be told, and what is said to be not measured."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from softshare.forecast import measuring
+from softshare.forecast import describe, measuring
 from softshare.forecast.counting import count
 from softshare.forecast.workload import workload
 from softshare.scales import Setting, load_scale
@@ -28,3 +30,13 @@ def test_epochs_too_short_to_be_told_are_timed_nevertheless(monkeypatch, told):
     for batch, most in ((work.batch_size, 0.001), (work.train_examples, 0.1)):
         pace = measuring._measure(work, cost, batch, GPU, "bf16", 0.0, 0.05)
         assert 0 < pace.step_seconds <= most and pace.measured
+
+
+@pytest.mark.parametrize(
+    ("gpus", "here", "said"),
+    [({"cifar10": 2}, GPU, True), ({"cifar10": 2}, None, False), ({"imagenet": 8}, GPU, False)],
+    ids=str,
+)
+def test_that_several_gpus_record_no_steps_is_said_where_one_was_timed(gpus, here, said):
+    told = describe._several(SimpleNamespace(gpus_per_run=gpus, ground=SimpleNamespace(here=here, precision="bf16")))
+    assert "divide evenly" in told and ("are not recorded" in told) is said
