@@ -28,6 +28,7 @@ from softshare.errors import UserError
 
 _USAGE = "python -m softshare.gpus COUNT [--only N] -- COMMAND..."
 _VARIABLE = "CUDA_VISIBLE_DEVICES"
+_ORDER, _BY_PLACE = "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
 _WHOLE = re.compile(r"(GPU|MIG)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _LOOK_AGAIN_SECONDS = 0.5
 
@@ -225,7 +226,12 @@ def run_on_gpus(arguments: Sequence[str]) -> None:
             problem = f"there are only {len(gpus)} GPUs here"
             raise UserError(problem, key="--only", value=number, remedy="they count from 0")
         gpus = [gpus[number]]
-    os.environ[_VARIABLE] = ",".join(gpu.entry for gpu in take(gpus, int(match[1])))
+    taken = take(gpus, int(match[1]))
+    os.environ[_VARIABLE] = ",".join(gpu.entry for gpu in taken)
+    # A number stands for the GPU that the driver counts so; left to itself, CUDA would begin with the fastest.
+    if os.environ.setdefault(_ORDER, _BY_PLACE) != _BY_PLACE and any(gpu.entry.isdecimal() for gpu in taken):
+        told = f"{_ORDER} is {os.environ[_ORDER]}: the command may see other GPUs than those that are held for it"
+        print(f"softshare: {told}; set it to {_BY_PLACE}, or name GPUs by their uuids", file=sys.stderr, flush=True)
     try:
         os.execvp(command[0], command)
     except OSError as error:

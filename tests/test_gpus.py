@@ -145,6 +145,26 @@ def test_a_job_keeps_to_the_gpus_it_was_given(machine, variable, seen):
     assert result.returncode == 2 and f"there are only {len(seen)} GPUs here" in err
 
 
+@pytest.mark.parametrize(
+    ("visible", "order", "handed_on", "warned"),
+    [
+        ("2", None, "PCI_BUS_ID", False),
+        (None, None, "PCI_BUS_ID", False),
+        ("2", "PCI_BUS_ID", "PCI_BUS_ID", False),
+        ("2", "FASTEST_FIRST", "FASTEST_FIRST", True),
+        (UUIDS[2], "FASTEST_FIRST", "FASTEST_FIRST", False),
+    ],
+)
+def test_gpus_are_counted_as_the_driver_does(machine, monkeypatch, visible, order, handed_on, warned):
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    given = {"CUDA_VISIBLE_DEVICES": visible, "CUDA_DEVICE_ORDER": order}
+    code = "import os; print(os.environ['CUDA_DEVICE_ORDER'])"
+    process = start(1, "--", sys.executable, "-c", code, **{name: value for name, value in given.items() if value})
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, handed_on + "\n")
+    assert err.count("\n") == warned and ("CUDA_DEVICE_ORDER is FASTEST_FIRST" in err) is warned
+
+
 def test_one_gpu_has_one_lock_however_it_is_named(machine):
     names = [visible_gpus({"CUDA_VISIBLE_DEVICES": each})[0].name for each in ("1", UUIDS[1], UUIDS[1][:8])]
     assert names == [UUIDS[1]] * 3 and visible_gpus({})[1].name == UUIDS[1]

@@ -10,7 +10,7 @@ import torch
 from softshare.bench.measure import Measured, alternate, alternate_fairly, median, paired_ratios
 from softshare.bench.peak import count_flops, matrix_product, shares_of_peak
 from softshare.bench.steps import bank_bytes, model_and_batch, plain_of, training_step
-from softshare.training.device import use_precision
+from softshare.training.device import free_cublas_workspaces, use_precision
 
 _GPU = torch.device("cuda")
 _TOGETHER = 5  # steps that are timed as one, so that the host runs ahead as it does in training
@@ -89,6 +89,7 @@ def _shares_of_peak(model: str, batch: int, precision: str, rounds: int) -> list
 
 def _peak_bytes(model: str, batch: int) -> int:
     """Most memory that the allocator gave at once during a step, that of model and optimiser included."""
+    free_cublas_workspaces()  # of what was timed before: not this step's
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     step = training_step(model, batch, device=_GPU)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
 from softshare import __version__
@@ -18,12 +20,35 @@ from softshare.telling import is_first_process, tell
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command.
+    """Runs a command; where other processes wait for this one, which failed, it ends the process itself.
 
     Returns:
         0; 2 where the input was at fault or memory too small (the one line on standard error tells how); 128 + the
         signal that stopped it, also where nobody reads what it prints any more.
     """
+    try:
+        status = _run(argv)
+    except Exception:
+        if not _others_wait():
+            raise
+        traceback.print_exc()
+        status = 1
+    if _others_wait():
+        # Python's own end would shut NCCL down, for which it waits for the others. Loaders' processes see it gone.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    return status
+
+
+def _others_wait() -> bool:
+    """Whether this process failed while others of its run wait for it (`training.processes`); loads no torch."""
+    processes = sys.modules.get("softshare.training.processes")
+    return processes is not None and processes.left_alone()
+
+
+def _run(argv: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A log is read while the run goes on; and what a terminal cannot show is no reason to end.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")

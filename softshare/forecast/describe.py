@@ -13,6 +13,7 @@ from softshare.forecast.makespan import makespan, peak_disk
 from softshare.forecast.power import Need
 from softshare.forecast.predict import Forecast, RunForecast
 from softshare.forecast.reality import Reality
+from softshare.names import PHOTOGRAPHS
 from softshare.scales import Run
 
 _UNIT = {True: "GPU-hours", False: "device-hours"}
@@ -68,9 +69,13 @@ def _several(forecast: Forecast) -> str:
     if not forecast.gpus_per_run:
         return ""
     held = ", ".join(f"on {dataset} {count} GPUs" for dataset, count in sorted(forecast.gpus_per_run.items()))
+    # One GPU replays recorded steps, but for those in fp16 (`training.job`); photographs are not measured.
+    recorded = forecast.ground.here is not None and forecast.ground.precision != "fp16"
+    recorded &= bool(set(forecast.gpus_per_run) - set(PHOTOGRAPHS))
+    slower = " Nor was it that steps on several GPUs are not recorded, as those timed on one are: they take longer."
     return (
         f" A run holds {held} at once, and is taken to divide evenly among them: what they lose to each other was not "
-        "measured. Hours by network are those of one GPU."
+        f"measured.{slower if recorded else ''} Hours by network are those of one GPU."
     )
 
 

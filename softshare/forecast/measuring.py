@@ -38,6 +38,7 @@ _EVALUATED = 500  # examples at most; the engines' own batch
 _SHARE = 0.25  # of the time left, for the workload whose turn it is
 _NAME_ONE = "name a device of config/devices.yaml, or give --sustained"
 _UNRECORDED = 6  # steps, that of the recording among them
+_SHORTEST = 1e-3  # seconds that are told of an epoch, but for none: a step replayed on a GPU may take less than half
 _MANY = 10_000  # epochs: of a measurement none is the last, after which more is done
 
 
@@ -187,7 +188,7 @@ def _timed(training: Resumable[Any], epochs: int) -> list[tuple[float, float]]:
         start = time.perf_counter()
         training.run_epoch(training.epoch, progress=False)
         train = float(training.history[-1]["seconds"])
-        times.append((train, time.perf_counter() - start - train))
+        times.append((max(train, _SHORTEST), time.perf_counter() - start - train))
     return times
 
 

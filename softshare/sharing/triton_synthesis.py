@@ -1,14 +1,13 @@
 """Weight synthesis and its gradient on a GPU, each in one pass over memory; cuBLAS takes several times as long.
 
 Both products are thin: L and k are 12 at most in the paper's networks for images, and N up to millions. Templates are
-read once from memory and then, for each of the L sums, from the cache. Triton comes with PyTorch's builds for GPUs.
+read once from memory and then, for each of the L sums, from the cache. Triton comes with PyTorch's builds for GPUs;
+where it does not run, torch multiplies.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -20,14 +19,37 @@ _COLUMNS = 1024  # of a program
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-@functools.cache
-def _kernels() -> ModuleType | None:
-    """The kernels; None without Triton."""
-    try:
-        from softshare.sharing import triton_kernels
-    except ImportError:
-        return None
+# By device, whether the kernels run there: tried once.
+_tried: dict[torch.device, bool] = {}
+
+
+def _kernels() -> Any:
+    from softshare.sharing import triton_kernels  # Triton, which not every build of PyTorch has
+
     return triton_kernels
+
+
+def _works_on(device: torch.device) -> bool:
+    """Whether the kernels run on a GPU, found out with the first product there.
+
+    While a graph is recorded nothing is tried: torch does it then, and the next product tries.
+    """
+    if device not in _tried:
+        if torch.cuda.is_current_stream_capturing():
+            return False
+        _tried[device] = _runs_on(device)
+    return _tried[device]
+
+
+def _runs_on(device: torch.device) -> bool:
+    one = torch.ones(1, 1, device=device)
+    try:
+        weights(one, one, torch.float32)
+    # No Triton; or it lacks the C compiler or Python's headers, with which it makes its driver at the first launch, a
+    # folder to write to, or an assembler that knows the GPU. Each is an error of its own kind, and torch needs none.
+    except Exception:
+        return False
+    return True
 
 
 def serves(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> bool:
@@ -38,7 +60,7 @@ def serves(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> bool:
         and dtype in _TYPES
         and coefficients.numel() <= _MOST_SUMS
         and templates.shape[1] >= _FEWEST_COLUMNS
-        and _kernels() is not None
+        and _works_on(templates.device)
     )
 
 
@@ -47,7 +69,7 @@ def weights(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> Tens
     coefficients, templates = coefficients.contiguous(), templates.contiguous()
     (layers, count), size = coefficients.shape, templates.shape[1]
     result = templates.new_empty(layers, size, dtype=dtype)
-    kernel: Any = _needed().weights
+    kernel = _kernels().weights
     with torch.cuda.device_of(templates):
         kernel[(_programs(size),)](coefficients, templates, result, size, layers=layers, count=count, block=_COLUMNS)
     return result
@@ -60,7 +82,7 @@ def gradients(coefficients: Tensor, templates: Tensor, rows: Sequence[Tensor]) -
     stacked = torch.stack(list(rows))  # [L, N]
     for_templates = torch.empty_like(templates)
     sums = templates.new_empty(_programs(size), layers * count)
-    kernel: Any = _needed().gradients
+    kernel = _kernels().gradients
     with torch.cuda.device_of(templates):
         kernel[(_programs(size),)](
             coefficients, templates, stacked, for_templates, sums, size, layers=layers, count=count, block=_COLUMNS
@@ -70,9 +92,3 @@ def gradients(coefficients: Tensor, templates: Tensor, rows: Sequence[Tensor]) -
 
 def _programs(size: int) -> int:
     return -(-size // _COLUMNS)
-
-
-def _needed() -> ModuleType:
-    kernels = _kernels()
-    assert kernels is not None
-    return kernels

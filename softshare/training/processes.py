@@ -25,6 +25,8 @@ from softshare.errors import UserError
 # As long as the slowest process may keep the others waiting: reading ImageNet's folders from a cold network disk.
 _PATIENCE = timedelta(minutes=30)
 _GRACE_SECONDS = 10
+# Not empty once this process failed among others over NCCL.
+_left_alone: list[bool] = []
 _MOST, _DIGITS = 100_000, re.compile(r"[0-9]{1,9}")
 
 
@@ -139,11 +141,17 @@ def together(processes: Processes, device: torch.device) -> Iterator[None]:
     if processes.count == 1:
         yield
         return
-    if device.type == "cuda":
+    on_gpus = device.type == "cuda"
+    if on_gpus:
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    # Without the device NCCL guesses it at the first barrier, and warns.
+    distributed.init_process_group(
+        "nccl" if on_gpus else "gloo", timeout=_PATIENCE, device_id=device if on_gpus else None
+    )
+    failed = True
     try:
         yield
+        failed = False
     except RuntimeError as error:
         if not _lost_another(error):
             raise
@@ -152,7 +160,17 @@ def together(processes: Processes, device: torch.device) -> Iterator[None]:
         problem = "another process of the run ended, so that this one cannot go on"
         raise UserError(problem, key="process", value=processes.rank) from error
     finally:
-        distributed.destroy_process_group()
+        # NCCL takes its leave of all others together, and these wait for this one in a sum that it never comes to. So
+        # it is left alone where something failed, for what was wrong to be told at once.
+        if failed and on_gpus:
+            _left_alone.append(True)
+        else:
+            distributed.destroy_process_group()
+
+
+def left_alone() -> bool:
+    """Whether others wait for this process, which failed: it must not end as Python does, which waits for them."""
+    return bool(_left_alone)
 
 
 def _lost_another(error: RuntimeError) -> bool:

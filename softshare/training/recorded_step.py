@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from softshare.training.device import free_cublas_workspaces
+
 # Steps of one size taken by themselves before one is recorded: libraries make plans and workspaces at first use.
 _BEFORE = 3
 
@@ -33,6 +35,7 @@ class RecordedStep:
         self.records = records
         self._sizes: tuple[torch.Size, torch.Size] | None = None
         self._before = 0
+        self._aside: torch.cuda.Stream | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -55,8 +58,9 @@ class RecordedStep:
         return self.step(inputs, targets)
 
     def _beside(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """On another stream than all else, as a graph is recorded."""
-        now, beside = torch.cuda.current_stream(), torch.cuda.Stream()
+        """On another stream than all else, as a graph is recorded; on one, for each would hold memory of its own."""
+        self._aside = self._aside or torch.cuda.Stream()
+        now, beside = torch.cuda.current_stream(), self._aside
         beside.wait_stream(now)
         with torch.cuda.stream(beside):
             loss = self._by_itself(inputs, targets)
@@ -68,10 +72,17 @@ class RecordedStep:
         # Weights that a bank kept would be taken for constants, and the graph of a step before must be gone.
         self.model.train()
         self.model.zero_grad(set_to_none=True)
+        # cuBLAS keeps a workspace for each stream. That of the steps before is not needed again. And every graph is
+        # recorded on one stream: it takes a workspace of its own only where that of the graph before is forgotten, else
+        # it would compute in memory that goes with that graph (https://github.com/pytorch/pytorch/issues/193402). For
+        # the same reason the steps before do not share that stream.
+        self._aside = None
+        free_cublas_workspaces()
         self._graph = torch.cuda.CUDAGraph()
         # Loaders' threads may ask for pinned memory meanwhile.
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._loss = self.step(self._inputs, self._targets)
+        free_cublas_workspaces()  # which stays the graph's, and is kept no longer than that
         self._gradients = [(parameter, parameter.grad) for parameter in self.model.parameters()]
         self.model.train()
 

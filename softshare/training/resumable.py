@@ -8,6 +8,7 @@ the same bits on a CPU. What is trained on, and how it is scored, the engines of
 from __future__ import annotations
 
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -73,7 +74,9 @@ class Resumable(ABC, Generic[RecipeT]):
         self.scaler = torch.amp.GradScaler(job.device.type, enabled=job.precision == "fp16")
         self.optimizer = make_optimizer(self.model)
         self.part = 1.0  # of a batch's mean loss, of this process
-        self.gradients_of = RecordedStep(self.model, self._backward, job.records)
+        # Without a circle, so that what a run holds on a GPU is free as soon as nobody holds the run.
+        this = weakref.proxy(self)
+        self.gradients_of = RecordedStep(self.model, lambda *batch: this._backward(*batch), job.records)
         self.similarity = SimilarityRecord()
         self.history: list[dict[str, Any]] = []
         self.epoch = self.first_epoch = 0  # the first of this process

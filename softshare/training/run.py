@@ -239,4 +239,7 @@ def prepare(device_name: str, threads: int | None) -> torch.device:
             raise UserError(f"must be from 1 to {_MOST_THREADS:,}", key="threads", value=threads)
         torch.set_num_threads(threads)
     keep_freed_memory()
-    return resolve_device(device_name)
+    device = resolve_device(device_name)
+    if device.type == "cuda" and device.index is not None:  # else what pins memory would hold some of the first GPU's
+        torch.cuda.set_device(device)
+    return device

@@ -48,6 +48,17 @@ def test_a_step_on_a_gpu(compared, monkeypatch):
     ]
 
 
+def test_the_peak_is_counted_without_what_was_timed_before(compared, monkeypatch):
+    done = []
+    monkeypatch.setattr(gpu, "free_cublas_workspaces", lambda: done.append("freed"))
+    monkeypatch.setattr(gpu, "training_step", lambda model, batch, **_: lambda: done.append("step"))
+    for name in ("empty_cache", "reset_peak_memory_stats", "synchronize"):
+        monkeypatch.setattr(gpu.torch.cuda, name, lambda name=name: done.append(name))
+    monkeypatch.setattr(gpu.torch.cuda, "max_memory_allocated", lambda: 5)
+    assert gpu._peak_bytes("swrn-28-10-2", 128) == 5
+    assert done == ["freed", "empty_cache", "reset_peak_memory_stats", *["step"] * 6, "synchronize"]
+
+
 def test_a_step_recorded_or_compiled(compared):
     name = "gpu.recorded.swrn-28-10.batch128"
     assert rows(gpu.bench_gpu_recorded(name, 5)) == [(name, 3.0, 5)]

@@ -6,6 +6,7 @@ import torch
 from softshare.errors import UserError
 from softshare.training import device
 from softshare.training.device import autocast, bf16_agrees, resolve_precision, use_precision
+from softshare.training.run import prepare
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -58,3 +59,20 @@ def test_tf32_is_on_where_asked_for_and_nowhere_else():
 def test_autocast_computes_in_the_precision(precision, dtype):
     with autocast(CPU, precision):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_cublas_workspaces_are_freed_where_torch_can(monkeypatch):
+    called = []
+    monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: called.append(True), raising=False)
+    device.free_cublas_workspaces()
+    assert called == [True]
+    monkeypatch.delattr(torch._C, "_cuda_clearCublasWorkspaces")
+    device.free_cublas_workspaces()
+
+
+@pytest.mark.parametrize(("name", "made_current"), [("cuda", []), ("cuda:1", [1]), ("cpu", [])])
+def test_a_gpu_of_a_number_is_the_current_one_from_the_start(monkeypatch, name, made_current):
+    found = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda which: found.append(which.index))
+    assert prepare(name, None) == torch.device(name) and found == made_current

@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 
 from softshare.data.augment import Augmentation
 from softshare.data.loaders import Part, TensorLoader
-from softshare.errors import UserError
-from softshare.training.processes import ALONE, Processes, device_name, named_by_torchrun
+from softshare.errors import Stopped, UserError
+from softshare.training import processes as module
+from softshare.training.processes import ALONE, Processes, device_name, left_alone, named_by_torchrun, together
 
 # 1,437 digits in batches of 499: the last batch has 439, which two processes share as 220 and 219.
 TRAIN = ["train", "--dataset", "digits", "--model", "swrn-16-1-1", "--recipe", "few-steps.yaml", "--device", "cpu"]
@@ -218,3 +219,70 @@ def test_an_environment_that_names_no_process_is_refused(variables, monkeypatch)
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=r"^environment: (RANK|WORLD_SIZE|MASTER_ADDR|MASTER_PORT): .*use torchrun$"):
         named_by_torchrun()
+
+
+@pytest.fixture
+def group(monkeypatch):
+    """What is asked of torch's group of processes, of which there is none."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+
+    def init(backend, *, timeout, device_id):
+        assert device_id == (torch.device("cuda", 1) if backend == "nccl" else None)
+        asked.append(backend)
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", init)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: asked.append("destroyed"))
+    monkeypatch.setattr(module, "_left_alone", [])
+    return asked
+
+
+@pytest.mark.parametrize(("device", "backend"), [("cuda:1", "nccl"), ("cpu", "gloo")])
+def test_a_group_ends_with_the_run(group, device, backend):
+    with together(Processes(1, 2, 1), torch.device(device)):
+        assert group == [backend]
+    assert group == [backend, "destroyed"] and not left_alone()
+
+
+@pytest.mark.parametrize("error", [UserError("no such thing"), RuntimeError("no such thing"), Stopped(signal.SIGTERM)])
+@pytest.mark.parametrize(("device", "asked"), [("cuda:1", ["nccl"]), ("cpu", ["gloo", "destroyed"])])
+def test_one_that_fails_does_not_wait_for_others_on_gpus(group, device, asked, error):
+    with pytest.raises(type(error), match=str(error)), together(Processes(1, 2, 1), torch.device(device)):
+        raise error
+    assert group == asked and left_alone() is (device == "cuda:1")
+
+
+FAILS_ON_GPUS = """
+import atexit, sys, torch
+from softshare.cli import main
+from softshare.errors import Stopped, UserError
+from softshare.training import run
+from softshare.training.processes import Processes, together
+
+torch.cuda.set_device = lambda device: None
+torch.distributed.init_process_group = lambda *_, **__: None
+torch.distributed.destroy_process_group = lambda: print("waited for the others")
+atexit.register(print, "ended as Python does")
+
+def fails(arguments):
+    with together(Processes(0, 2, 0), torch.device("cuda", 0)):
+        print("trained", end="")
+        raise {error}
+
+run.run_from_command_line = fails
+sys.exit(main(["train", "--dataset", "digits", "--model", "swrn-16-1-1", "--out", "run"]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        ("UserError('no such thing')", 2, "softshare: error: no such thing\n"),
+        ("ZeroDivisionError('no such thing')", 1, "ZeroDivisionError: no such thing\n"),
+    ],
+)
+def test_one_that_failed_on_a_gpu_ends_at_once_when_it_has_told_why(tmp_path, error, status, said):
+    code = FAILS_ON_GPUS.replace("{error}", error)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (status, "trained") and done.stderr.endswith(said), done.stderr
