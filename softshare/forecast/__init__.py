@@ -1,7 +1,7 @@
 """The bill before the run: what a scale takes on this machine or another, and the evidence that a budget buys.
 
 `workload` tells what a run computes; `counting` counts it; `measuring` times it here, `devices` tells what others do,
-and `ground` which of the two it is; `predict` makes a run's figures of them, `schedule` and `makespan` the DAG's;
+and `speed` which of the two it is; `predict` makes a run's figures of them, `schedule` and `makespan` the DAG's;
 `power` tells the seeds that a claim needs and `budget` buys them; `reality` holds the forecast against what was run;
 `describe` tells all of it, `bill` writes it.
 """

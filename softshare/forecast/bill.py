@@ -13,10 +13,10 @@ from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root, write_json, write_text
 from softshare.forecast.budget import Piece, buy, parse_budget
 from softshare.forecast.describe import as_json, describe, describe_needs, describe_purchase, describe_reality
-from softshare.forecast.ground import Ground, settle
 from softshare.forecast.power import Need, seeds_needed
 from softshare.forecast.predict import Forecast, forecast
 from softshare.forecast.reality import compare, complete_runs, earlier_forecast
+from softshare.forecast.speed import Speed, settle
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import Plan, load_plan
 from softshare.runtimes import FORECAST
@@ -39,18 +39,18 @@ def write_bill(arguments: argparse.Namespace) -> str:
     budget = parse_budget(arguments.budget) if arguments.budget else None
     needs = seeds_needed()
     wanted = _wanted(needs, arguments.claims)
-    ground = settle(arguments.device, arguments.precision, arguments.sustained, arguments.seconds)
-    gpus_per_run = _gpus_per_run(arguments.gpus_per_run or (), plan, ground)
-    units = _units(arguments, ground, max(gpus_per_run.values(), default=1))
+    speed = settle(arguments.device, arguments.precision, arguments.sustained, arguments.seconds)
+    gpus_per_run = _gpus_per_run(arguments.gpus_per_run or (), plan, speed)
+    units = _units(arguments, speed, max(gpus_per_run.values(), default=1))
     results = arguments.results / plan.scale.name
     earlier = earlier_forecast(results)
     if arguments.out and a_part and earlier:
         _require_no_less(results, earlier[0], plan)
-    pieces_of = {need.claim: _pieces(need, plan, ground) for need in wanted}
+    pieces_of = {need.claim: _pieces(need, plan, speed) for need in wanted}
     asked = arguments.claims is not None or budget is not None
     besides = [piece for pieces in pieces_of.values() if asked for piece in pieces or ()]
     folded = [piece.run for piece in besides if piece.folding]
-    made = replace(forecast(plan, ground, [piece.run for piece in besides], folded), gpus_per_run=gpus_per_run)
+    made = replace(forecast(plan, speed, [piece.run for piece in besides], folded), gpus_per_run=gpus_per_run)
     parts = [describe(made, units, a_part)]
     if asked:
         parts.append(describe_needs(wanted, {claim: _hours(pieces, made) for claim, pieces in pieces_of.items()}))
@@ -65,14 +65,14 @@ def write_bill(arguments: argparse.Namespace) -> str:
     return text
 
 
-def _units(arguments: argparse.Namespace, ground: Ground, widest: int) -> int:
+def _units(arguments: argparse.Namespace, speed: Speed, widest: int) -> int:
     """GPUs or cores that the plan may take at once."""
     for key in ("gpus", "cores"):
         if (value := getattr(arguments, key)) is not None and value < 1:
             raise UserError("must be at least 1", key=key, value=value)
-    if arguments.gpus and not ground.on_gpu:
+    if arguments.gpus and not speed.on_gpu:
         raise UserError("runs hold cores here, not GPUs", key="gpus", value=arguments.gpus, remedy="give --cores")
-    if arguments.cores and ground.on_gpu:
+    if arguments.cores and speed.on_gpu:
         raise UserError("runs hold a GPU here, not cores", key="cores", value=arguments.cores, remedy="give --gpus")
     if arguments.gpus and arguments.gpus < widest:
         raise UserError(
@@ -81,19 +81,19 @@ def _units(arguments: argparse.Namespace, ground: Ground, widest: int) -> int:
             value=arguments.gpus,
             remedy="give as many or more, or fewer with --gpus-per-run (default: gpus of config/config.yaml)",
         )
-    return arguments.gpus or arguments.cores or (widest if ground.on_gpu else os.cpu_count() or 1)
+    return arguments.gpus or arguments.cores or (widest if speed.on_gpu else os.cpu_count() or 1)
 
 
-def _gpus_per_run(told: Sequence[str], plan: Plan, ground: Ground) -> dict[str, int]:
+def _gpus_per_run(told: Sequence[str], plan: Plan, speed: Speed) -> dict[str, int]:
     """GPUs a run by dataset, where it takes several: from words such as `imagenet=8`, else from config.yaml."""
     datasets = {run.setting.dataset for run in plan.runs} - {SHORTEST_PATHS}
-    settings = read_yaml(project_root() / "config" / "config.yaml", schema="config")["gpus"] if ground.on_gpu else {}
+    settings = read_yaml(project_root() / "config" / "config.yaml", schema="config")["gpus"] if speed.on_gpu else {}
     found = {dataset: int(count) for dataset, count in settings.items() if dataset in datasets}
     for each in told:
         dataset, _, count = each.partition("=")
         if not re.fullmatch(r"[1-9][0-9]{0,3}", count):
             raise UserError("is no DATASET=N", key="gpus-per-run", value=each, remedy="such as imagenet=8")
-        if not ground.on_gpu:
+        if not speed.on_gpu:
             raise UserError("runs hold cores here, not GPUs", key="gpus-per-run", value=each, remedy="leave it out")
         if dataset not in datasets:
             remedy = did_you_mean(dataset, datasets)
@@ -124,14 +124,14 @@ def _wanted(needs: Sequence[Need], names: Sequence[str] | None) -> list[Need]:
     return [known[name] for name in dict.fromkeys(names)] if names else list(needs)
 
 
-def _pieces(need: Need, plan: Plan, ground: Ground) -> list[Piece] | None:
+def _pieces(need: Need, plan: Plan, speed: Speed) -> list[Piece] | None:
     """What a claim needs at the plan's scale; None where some is not made there, or no number is enough."""
     stands = [plan.scale.stand_in(setting) for setting in need.settings]
     if need.seeds is None or any(setting is None for setting in stands):
         return None
     if need.device:
         # A speed that was given may be that device's.
-        on_it = ground.basis == "sustained" or need.device.casefold() in ground.device.casefold()
+        on_it = speed.basis == "sustained" or need.device.casefold() in speed.device.casefold()
         if not on_it or plan.scale.training or tuple(stands) != need.settings:
             return None
     kinds = (False, True) if need.kind == "folding" else (False,)

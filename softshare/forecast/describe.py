@@ -27,9 +27,9 @@ def describe(forecast: Forecast, units: int, a_part: bool = False) -> str:
         units: GPUs or cores that the plan may take at once.
         a_part: Whether the scale has other experiments too.
     """
-    ground, plan = forecast.ground, forecast.plan
-    what = "GPU" if ground.on_gpu else "core"
-    least = " At a data sheet's peak: the fewest hours possible, never reached." if ground.basis == "peak" else ""
+    speed, plan = forecast.speed, forecast.plan
+    what = "GPU" if speed.on_gpu else "core"
+    least = " At a data sheet's peak: the fewest hours possible, never reached." if speed.basis == "peak" else ""
     rows = [_total(e.name, e.runs, forecast, units) for e in plan.experiments]
     rows.append(_total("in all, each run once", plan.runs, forecast, units))
     headers = [
@@ -37,17 +37,17 @@ def describe(forecast: Forecast, units: int, a_part: bool = False) -> str:
         "runs",
         "steps",
         "PFLOP",
-        _UNIT[ground.on_gpu],
+        _UNIT[speed.on_gpu],
         "wall hours",
         "GB kept",
         "kWh at full power",
     ]
-    if ground.watts is None:
+    if speed.watts is None:
         headers, rows = headers[:-1], [row[:-1] for row in rows]
     whole = makespan(forecast, plan.runs, units)
     parts = [
         f"# Forecast: scale {plan.scale.name}",
-        f"On {ground.device}, {ground.precision}; {ground.source}.{least}",
+        f"On {speed.device}, {speed.precision}; {speed.source}.{least}",
         *([f"Of these experiments only: {', '.join(e.name for e in plan.experiments)}."] if a_part else []),
         _table(rows, headers),
         f"Wall hours are those of {units} {what}{'s' if units > 1 else ''}, the longest run first: all in "
@@ -70,7 +70,7 @@ def _several(forecast: Forecast) -> str:
         return ""
     held = ", ".join(f"on {dataset} {count} GPUs" for dataset, count in sorted(forecast.gpus_per_run.items()))
     # One GPU replays recorded steps, but for those in fp16 (`training.job`); photographs are not measured.
-    recorded = forecast.ground.here is not None and forecast.ground.precision != "fp16"
+    recorded = forecast.speed.here is not None and forecast.speed.precision != "fp16"
     recorded &= bool(set(forecast.gpus_per_run) - set(PHOTOGRAPHS))
     slower = " Nor was it that steps on several GPUs are not recorded, as those timed on one are: they take longer."
     return (
@@ -143,18 +143,18 @@ def describe_reality(found: Sequence[Reality], made: str) -> str:
 
 def as_json(forecast: Forecast, units: int, needs: Iterable[Need]) -> dict[str, Any]:
     """What is written: enough to be compared with what runs take later."""
-    ground = forecast.ground
+    speed = forecast.speed
     schedule = makespan(forecast, forecast.plan.runs, units)
     return {
         "scale": forecast.plan.scale.name,
         "experiments": [experiment.name for experiment in forecast.plan.experiments],
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": ground.device,
-        "basis": ground.basis,
-        "precision": ground.precision,
-        "source": ground.source,
+        "device": speed.device,
+        "basis": speed.basis,
+        "precision": speed.precision,
+        "source": speed.source,
         "start_seconds": forecast.start_seconds,
-        "gpus" if ground.on_gpu else "cores": units,
+        "gpus" if speed.on_gpu else "cores": units,
         "gpus_per_run": dict(forecast.gpus_per_run),
         "makespan_seconds": schedule.makespan,
         "makespan_bound_seconds": schedule.bound,
@@ -173,7 +173,7 @@ def _run(row: RunForecast) -> dict[str, Any]:
 def _total(name: str, runs: list[Run], forecast: Forecast, units: int) -> list[Any]:
     rows = forecast.of(runs)
     hours = sum(row.wall_seconds + row.fold_seconds for row in rows) / 3600
-    watts = forecast.ground.watts or 0.0
+    watts = forecast.speed.watts or 0.0
     return [
         name, len(rows), f"{sum(row.steps for row in rows):,}", _petaflop(sum(row.flops for row in rows)),
         f"{hours:.2f}", f"{makespan(forecast, runs, units).makespan / 3600:.2f}",

@@ -56,7 +56,7 @@ def peak_disk(forecast: Forecast, runs: Iterable[Run], schedule: Schedule) -> in
 
 
 def _jobs(row: RunForecast, forecast: Forecast) -> list[ScheduledJob]:
-    on_gpu = forecast.ground.on_gpu
+    on_gpu = forecast.speed.on_gpu
     gpus = forecast.gpus_per_run.get(row.run.setting.dataset, 1) if on_gpu else 1
     start = row.wall_seconds - row.seconds
     train = ScheduledJob(f"train {row.run}", start + row.seconds / gpus, gpus if on_gpu else row.threads)

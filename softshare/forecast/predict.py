@@ -13,8 +13,8 @@ import torch
 
 from softshare.files import project_root
 from softshare.forecast.counting import Counted, count
-from softshare.forecast.ground import Ground
 from softshare.forecast.measuring import Pace, alike, by_operations, measure_paces, whole_run_flops
+from softshare.forecast.speed import Speed
 from softshare.forecast.workload import Workload, image_counts, workload
 from softshare.plan import Plan
 from softshare.scales import Run, Setting
@@ -62,14 +62,14 @@ class Forecast:
 
     Attributes:
         plan: What is to be run.
-        ground: What the hours stand on.
+        speed: What the hours stand on.
         runs: What each run takes, of the plan's and of those asked for besides.
         start_seconds: Of a process before it trains; 0 where that was not measured.
         gpus_per_run: By dataset, where a run takes more than one.
     """
 
     plan: Plan
-    ground: Ground
+    speed: Speed
     runs: dict[Run, RunForecast]
     start_seconds: float
     gpus_per_run: Mapping[str, int] = field(default_factory=dict)
@@ -79,12 +79,12 @@ class Forecast:
         return [self.runs[run] for run in runs]
 
 
-def forecast(plan: Plan, ground: Ground, besides: Iterable[Run] = (), folded_besides: Iterable[Run] = ()) -> Forecast:
+def forecast(plan: Plan, speed: Speed, besides: Iterable[Run] = (), folded_besides: Iterable[Run] = ()) -> Forecast:
     """Makes a plan's bill.
 
     Args:
         plan: What is to be run.
-        ground: What hours come from.
+        speed: What hours come from.
         besides: Runs that the plan does not make.
         folded_besides: Of all these runs, some that the plan does not fold.
 
@@ -96,10 +96,10 @@ def forecast(plan: Plan, ground: Ground, besides: Iterable[Run] = (), folded_bes
     same = alike(works.values())
     counted = {work: count(work) for work in dict.fromkeys(same.values())}
     start = 0.0
-    if ground.here is None:
-        paces = _told(ground, counted)
+    if speed.here is None:
+        paces = _told(speed, counted)
     else:
-        paces = _measured(ground, ground.here, counted, Counter(same[works[run.setting]] for run in runs))
+        paces = _measured(speed, speed.here, counted, Counter(same[works[run.setting]] for run in runs))
         start = _start_seconds()
     folded = {run for experiment in plan.of_kind("folding") for run in experiment.runs} | {*folded_besides}
     rows = {}
@@ -122,24 +122,24 @@ def forecast(plan: Plan, ground: Ground, besides: Iterable[Run] = (), folded_bes
             how=pace.how,
             measured=pace.measured,
         )
-    return Forecast(plan, ground, rows, start)
+    return Forecast(plan, speed, rows, start)
 
 
-def _told(ground: Ground, counted: dict[Workload, Counted]) -> dict[Workload, Pace]:
+def _told(speed: Speed, counted: dict[Workload, Counted]) -> dict[Workload, Pace]:
     """Paces by operations alone."""
-    assert ground.tflops is not None
-    how = "operations at the peak rate: the fewest hours possible" if ground.basis == "peak" else "by operations"
-    return {work: by_operations(work, cost, 1e12 * ground.tflops, how) for work, cost in counted.items()}
+    assert speed.tflops is not None
+    how = "operations at the peak rate: the fewest hours possible" if speed.basis == "peak" else "by operations"
+    return {work: by_operations(work, cost, 1e12 * speed.tflops, how) for work, cost in counted.items()}
 
 
 def _measured(
-    ground: Ground, device: torch.device, counted: dict[Workload, Counted], runs: dict[Workload, int]
+    speed: Speed, device: torch.device, counted: dict[Workload, Counted], runs: dict[Workload, int]
 ) -> dict[Workload, Pace]:
     """Paces of a device of this machine."""
     keep_freed_memory()
     threads = torch.get_num_threads()
     try:
-        return measure_paces(counted, runs, device, ground.precision, ground.seconds)
+        return measure_paces(counted, runs, device, speed.precision, speed.seconds)
     finally:
         torch.set_num_threads(threads)
 

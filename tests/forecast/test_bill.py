@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from softshare.cli import main
-from softshare.forecast import bill, ground
+from softshare.forecast import bill, speed
 from softshare.forecast.counting import count
 from softshare.forecast.devices import read_devices
-from softshare.forecast.ground import Ground, settle
 from softshare.forecast.makespan import makespan, peak_disk
 from softshare.forecast.measuring import Pace, alike, measure_paces
 from softshare.forecast.power import seeds_needed
 from softshare.forecast.predict import Forecast, RunForecast, forecast
+from softshare.forecast.speed import Speed, settle
 from softshare.forecast.workload import workload
 from softshare.plan import load_plan
 from softshare.runtimes import read_minutes
@@ -114,7 +114,7 @@ def test_fewer_gpus_than_the_config_gives_a_run_are_refused(configured, tmp_path
 
 
 def test_runs_that_hold_cores_are_asked_for_no_gpus(configured):
-    plan, on_cpu = load_plan("quick", ["figure4"]), Ground("a CPU", "measured", "fp32", "", False)
+    plan, on_cpu = load_plan("quick", ["figure4"]), Speed("a CPU", "measured", "fp32", "", False)
     assert bill._gpus_per_run((), plan, on_cpu) == {}
 
 
@@ -137,7 +137,7 @@ def test_the_most_disk_is_that_of_the_fullest_moment():
         return RunForecast(run, 1, 1, 1, seconds, seconds, 0.0, 1, kept, checkpoint, "", False)
 
     rows = [row(0, 10.0, 3, 50), row(1, 4.0, 5, 7), row(2, 5.0, 11, 13)]
-    told = Ground("a GPU", "sustained", "fp32", "as given", True, tflops=1.0)
+    told = Speed("a GPU", "sustained", "fp32", "as given", True, tflops=1.0)
     made = Forecast(load_plan("quick", ["figure4"]), told, {each.run: each for each in rows}, 0.0)
 
     def peak(units):
@@ -261,10 +261,10 @@ def test_bad_input_gets_one_line(arguments, words, tmp_path, capsys):
 
 @pytest.mark.parametrize(("name", "watts"), [("cuda:1", 300.0), ("cpu", None)])
 def test_a_gpu_that_is_measured_draws_at_most_what_its_driver_allows(name, watts, monkeypatch):
-    monkeypatch.setattr(ground, "resolve_device", torch.device)
-    monkeypatch.setattr(ground, "resolve_precision", lambda precision, device: "fp32")
-    monkeypatch.setattr(ground, "describe_device", str)
-    monkeypatch.setattr(ground, "power_limit", lambda index, environment: {1: 300.0}[index])
+    monkeypatch.setattr(speed, "resolve_device", torch.device)
+    monkeypatch.setattr(speed, "resolve_precision", lambda precision, device: "fp32")
+    monkeypatch.setattr(speed, "describe_device", str)
+    monkeypatch.setattr(speed, "power_limit", lambda index, environment: {1: 300.0}[index])
     assert settle(name, "auto", None, 1.0).watts == watts
 
 

@@ -38,5 +38,5 @@ def test_epochs_too_short_to_be_told_are_timed_nevertheless(monkeypatch, told):
     ids=str,
 )
 def test_that_several_gpus_record_no_steps_is_said_where_one_was_timed(gpus, here, said):
-    told = describe._several(SimpleNamespace(gpus_per_run=gpus, ground=SimpleNamespace(here=here, precision="bf16")))
+    told = describe._several(SimpleNamespace(gpus_per_run=gpus, speed=SimpleNamespace(here=here, precision="bf16")))
     assert "divide evenly" in told and ("are not recorded" in told) is said

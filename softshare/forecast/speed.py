@@ -16,7 +16,7 @@ _LOCAL = ("auto", "cpu", "mps", "cuda")
 
 
 @dataclass(frozen=True)
-class Ground:
+class Speed:
     """What a forecast's hours stand on.
 
     Attributes:
@@ -42,7 +42,7 @@ class Ground:
     seconds: float = 0.0
 
 
-def settle(device: str, precision: str, sustained: float | None, seconds: float) -> Ground:
+def settle(device: str, precision: str, sustained: float | None, seconds: float) -> Speed:
     """Settles where a forecast's hours come from.
 
     Args:
@@ -64,15 +64,15 @@ def settle(device: str, precision: str, sustained: float | None, seconds: float)
             remedy = "leave it out, or --sustained: each of them settles the speed"
             raise UserError("no device beside --sustained", key="device", value=device, remedy=remedy)
         name = f"a device that sustains {sustained:g} TFLOP/s"
-        return Ground(name, "sustained", precision, "as given", True, tflops=sustained)
+        return Speed(name, "sustained", precision, "as given", True, tflops=sustained)
     if device.partition(":")[0] not in _LOCAL:
         found = find_device(device)
         resolved, tflops = found.fastest(precision)
         source = " ".join(found.source.split())
-        return Ground(found.title, found.basis, resolved, source, True, found.watts, tflops)
+        return Speed(found.title, found.basis, resolved, source, True, found.watts, tflops)
     here = resolve_device(device)
     resolved = resolve_precision(precision, here)
     source = f"measured here for {seconds:g} s, one run alone"
     on_gpu = here.type == "cuda"
     watts = power_limit(here.index or 0, os.environ) if on_gpu else None
-    return Ground(describe_device(here), "measured", resolved, source, on_gpu, watts, here=here, seconds=seconds)
+    return Speed(describe_device(here), "measured", resolved, source, on_gpu, watts, here=here, seconds=seconds)
