@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from softshare.sharing.initialise import INITIALISATIONS, he_normal_, initial_coefficients
+from softshare.sharing.snapshot import Snapshot
 from softshare.sharing.synthesis import (
     AttachSynthesis,
     Synthesis,
@@ -21,17 +21,6 @@ from softshare.sharing.synthesis import (
 )
 
 __all__ = ["INITIALISATIONS", "TemplateBank"]
-
-# Steps taken by any optimiser in this process. A fused step changes parameters without a new version, and so does
-# an optimiser that writes through `.data`; kept weights must not outlive either.
-_optimizer_steps = [0]
-
-
-def _count_step(*_: Any) -> None:
-    _optimizer_steps[0] += 1
-
-
-register_optimizer_step_post_hook(_count_step)
 
 
 class TemplateBank(nn.Module):
@@ -133,11 +122,11 @@ class TemplateBank(nn.Module):
         dtype = self._dtype(autocasts)
         recorded = torch.is_grad_enabled() and (self.coefficients.requires_grad or self.template_stack.requires_grad)
         kept = self._kept.get(dtype)
-        parameters = self._parameters_now()
-        if kept is None or kept.values is None or kept.parameters != parameters:
+        parameters = (self.coefficients, self.template_stack)
+        if kept is None or kept.made_from is None or not kept.made_from.holds(*parameters):
             self._kept.pop(dtype, None)
             del kept  # frees the old weights before the new ones are made
-            kept = self._kept[dtype] = Synthesis(parameters, self._synthesise(dtype))
+            kept = self._kept[dtype] = Synthesis(Snapshot(*parameters), self._synthesise(dtype))
         if not recorded:
             if kept.constants is None:
                 assert kept.values is not None
@@ -183,14 +172,6 @@ class TemplateBank(nn.Module):
         if may and torch.is_autocast_enabled(device):
             return torch.get_autocast_dtype(device)
         return self.template_stack.dtype
-
-    def _parameters_now(self) -> tuple[Any, ...]:
-        # Identity, place and version: an optimiser's step, a load and a swap of the tensor all show in one of them.
-        state: list[Any] = [torch.is_inference_mode_enabled(), _optimizer_steps[0]]
-        for parameter in (self.coefficients, self.template_stack):
-            version = None if parameter.is_inference() else parameter._version
-            state += [id(parameter), parameter.data_ptr(), version]
-        return tuple(state)
 
     def train(self, mode: bool = True) -> TemplateBank:
         """As `nn.Module.train`; the kept weights are dropped."""

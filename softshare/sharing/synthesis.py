@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from softshare.sharing import native, triton_synthesis
+from softshare.sharing.snapshot import Snapshot
 
 # Columns of a block: at L = k = 6 the two blocks take 3 MB. Of 2^14 to 2^18 the fastest on an EPYC with 32 MB of L3.
 BLOCK = 1 << 16
@@ -132,20 +133,20 @@ class Synthesis:
     """All weights of a bank as computed once. Spent, and their memory free, once a backward has gone through them.
 
     Attributes:
-        parameters: What they were computed from; another value means they are out of date.
+        made_from: What they were computed from; None when spent.
         values: [L, N]; None when spent.
         weights: The L weights as part of the graph, where it was recorded.
         constants: The L weights without a graph, where it was not.
     """
 
-    parameters: tuple[Any, ...]
+    made_from: Snapshot | None
     values: Tensor | None
     weights: tuple[Tensor, ...] | None = None
     constants: tuple[Tensor, ...] | None = None
 
     def spend(self) -> None:
         """Gives the weights' memory back; layers that still need them hold them by themselves."""
-        self.values = self.weights = self.constants = None
+        self.made_from = self.values = self.weights = self.constants = None
 
 
 class AttachSynthesis(torch.autograd.Function):

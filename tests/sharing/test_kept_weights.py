@@ -1,0 +1,71 @@
+"""Weights that a bank keeps are those of the parameters that stand there now, whatever was done to them."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+import softshare
+from softshare.sharing import TemplateBank
+
+KEY = "0.template_bank.coefficients"
+
+
+def net(width=4, layers=3, templates=2):
+    torch.manual_seed(0)
+    plain = nn.Sequential(*[nn.Conv2d(width, width, 3, padding=1) for _ in range(layers)])
+    return softshare.share(plain, templates)
+
+
+def mixed(bank, layer):
+    return torch.einsum("k,k...->...", bank.coefficients[layer], bank.templates)
+
+
+images = torch.randn(1, 4, 5, 5, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def test_coefficients_that_take_a_freed_one_s_place_are_seen():
+    """A candidate after the other, as an evolution strategy tries them: each is freed before the next is made."""
+    model = net().eval()
+    start = model.state_dict()[KEY].clone()
+
+    def score(seed):
+        noise = torch.randn(start.shape, generator=torch.Generator().manual_seed(seed))
+        return functional_call(model, {KEY: start + 0.1 * noise}, (images,)).sum().item()
+
+    scores = [score(seed) for seed in range(400)]
+    for seed, ours in enumerate(scores):
+        model[0].template_bank.forget()
+        assert score(seed) == ours, seed
+
+
+@torch.no_grad()
+def test_data_put_twice_where_the_first_lay_are_seen():
+    bank = TemplateBank(3, 2, (64, 64)).eval()
+    for _ in range(20):
+        bank()
+        for _ in range(2):  # the second may lie where the first did
+            bank.template_stack.data = bank.template_stack.data * 1.1
+        torch.testing.assert_close(bank.weight(1), mixed(bank, 1))
+
+
+@pytest.mark.parametrize("end", ["backward", "forget", "another forward"])
+def test_what_weights_were_made_from_is_held_no_longer_than_they(end):
+    model = net()
+    stack = "0.template_bank.template_stack"
+    given = model.state_dict()[stack].clone().requires_grad_()
+    held = weakref.ref(given)
+    loss = functional_call(model, {stack: given}, (images,)).sum()
+    if end == "backward":
+        loss.backward()
+    del loss, given
+    if end == "forget":
+        model[0].template_bank.forget()
+    elif end == "another forward":
+        model(images)
+    gc.collect()
+    assert held() is None
