@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from softshare.sharing.capturing import is_captured, is_plain, is_transformed
 from softshare.sharing.initialise import INITIALISATIONS, he_normal_, initial_coefficients
 from softshare.sharing.snapshot import Snapshot
 from softshare.sharing.synthesis import (
@@ -117,16 +118,19 @@ class TemplateBank(nn.Module):
         Returns:
             Weight of `weight_shape`; part of the graph where gradients are recorded.
         """
-        if _is_traced():
+        parameters = (self.coefficients, self.template_stack)
+        if is_captured() or is_transformed() or not is_plain(*parameters):
             return self._traced_weight(layer)
         dtype = self._dtype(autocasts)
-        recorded = torch.is_grad_enabled() and (self.coefficients.requires_grad or self.template_stack.requires_grad)
+        recorded = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in parameters)
         kept = self._kept.get(dtype)
-        parameters = (self.coefficients, self.template_stack)
         if kept is None or kept.made_from is None or not kept.made_from.holds(*parameters):
             self._kept.pop(dtype, None)
             del kept  # frees the old weights before the new ones are made
-            kept = self._kept[dtype] = Synthesis(Snapshot(*parameters), self._synthesise(dtype))
+            values = self._synthesise(dtype)
+            if not is_plain(values):  # a mode is on that makes other tensors, which must not outlive it
+                return self._traced_weight(layer)
+            kept = self._kept[dtype] = Synthesis(Snapshot(*parameters), values)
         if not recorded:
             if kept.constants is None:
                 assert kept.values is not None
@@ -198,8 +202,3 @@ class TemplateBank(nn.Module):
     def saved_parameters(self) -> int:
         """Parameters saved against L separate weights; negative by L * L where k = L."""
         return (self.num_layers - self.num_templates) * math.prod(self.weight_shape) - self.coefficients.numel()
-
-
-def _is_traced() -> bool:
-    # In a graph that is captured (compile, export, jit) or transformed (torch.func) the weights must be part of it.
-    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()

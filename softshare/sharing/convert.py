@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from softshare.sharing.bank import TemplateBank
+from softshare.sharing.capturing import is_captured
 from softshare.sharing.candidates import candidates, is_shared, why_none_share
 from softshare.sharing.from_weights import start_from_weights
 from softshare.sharing.grouping import GroupOf, SameStageSameShape
@@ -252,12 +253,12 @@ def _traced_banks(model: nn.Module) -> tuple[TemplateBank, ...]:
 
 
 def _begin_forward(model: nn.Module, _: Any) -> None:
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_captured():
         for bank in model._template_banks:  # type: ignore[union-attr]
             bank.open_trace()
 
 
 def _end_forward(model: nn.Module, _: Any, __: Any) -> None:
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_captured():
         for bank in model._template_banks:  # type: ignore[union-attr]
             bank.close_trace()

@@ -21,7 +21,8 @@ register_optimizer_step_post_hook(_count_step)
 
 
 class Snapshot:
-    """Some tensors as they are now: the very tensors, where their numbers lie, and the version of these.
+    """Some tensors as they are now: the very tensors, where their numbers lie, and the version of these, and
+    whether a gradient is asked for.
 
     An optimiser's step, a load and a swap of the tensor all show in one of them. Tensors and storages are held, not
     their ids and addresses alone: of one that was freed, id and address go to the next that is made.
@@ -43,5 +44,5 @@ class Snapshot:
 def _state(tensors: tuple[Tensor, ...]) -> tuple[Any, ...]:
     state: list[Any] = [torch.is_inference_mode_enabled(), _optimizer_steps[0]]
     for tensor in tensors:
-        state += [tensor.data_ptr(), None if tensor.is_inference() else tensor._version]
+        state += [tensor.data_ptr(), None if tensor.is_inference() else tensor._version, tensor.requires_grad]
     return tuple(state)

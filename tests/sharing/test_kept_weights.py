@@ -69,3 +69,22 @@ def test_what_weights_were_made_from_is_held_no_longer_than_they(end):
         model(images)
     gc.collect()
     assert held() is None
+
+
+def test_templates_that_are_thawed_after_a_forward_have_a_gradient():
+    model = net()
+    bank = model[0].template_bank
+    bank.template_stack.requires_grad_(False)
+    model(images)
+    bank.template_stack.requires_grad_(True)
+    model(images).sum().backward()
+    assert bank.template_stack.grad is not None
+
+
+def test_templates_that_are_frozen_after_a_forward_have_no_gradient():
+    model = net()
+    bank = model[0].template_bank
+    model(images)
+    bank.template_stack.requires_grad_(False)
+    model(images).sum().backward()
+    assert bank.template_stack.grad is None and bank.coefficients.grad is not None
