@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +83,14 @@ class TemplateBank(nn.Module):
         self._kept: dict[torch.dtype, Synthesis] = {}
         self._traced: dict[str, tuple[Tensor, ...]] | None = None
 
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draws templates and coefficients anew, as at the start; a start from weights becomes an orthogonal one."""
+        he_normal_(self.template_stack)
+        scheme = "orthogonal" if self.init == "svd" else self.init
+        self.coefficients.copy_(initial_coefficients(self.num_layers, self.num_templates, scheme))
+        self.forget()
+
     @property
     def mixes(self) -> bool:
         """Whether the coefficients are trained."""
@@ -124,6 +132,8 @@ class TemplateBank(nn.Module):
         dtype = self._dtype(autocasts)
         recorded = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in parameters)
         kept = self._kept.get(dtype)
+        if kept is not None and kept.is_written_to:
+            self._refuse_writing()
         if kept is None or kept.made_from is None or not kept.made_from.holds(*parameters):
             self._kept.pop(dtype, None)
             del kept  # frees the old weights before the new ones are made
@@ -152,6 +162,15 @@ class TemplateBank(nn.Module):
         """Ends a traced forward."""
         self._traced = None
 
+    def _refuse_writing(self) -> NoReturn:
+        self.forget()
+        layers = f" ({', '.join(self.layers[:2])}, ...)" if self.layers else ""
+        raise RuntimeError(
+            f"the weight of a shared layer was written to, but it is mixed from a bank and the bank stays{layers}: "
+            "change its `template_stack` and `coefficients` instead (`reset_parameters()` draws them anew), or "
+            "initialise or load the model before `share(model, init='svd')`, which starts from its weights"
+        )
+
     def _synthesise(self, dtype: torch.dtype) -> Tensor:
         with torch.no_grad(), full_precision(self.template_stack.device.type):
             return synthesise(self.coefficients, in_memory_order(self.template_stack, self.num_templates), dtype)
@@ -178,7 +197,13 @@ class TemplateBank(nn.Module):
         return self.template_stack.dtype
 
     def train(self, mode: bool = True) -> TemplateBank:
-        """As `nn.Module.train`; the kept weights are dropped."""
+        """As `nn.Module.train`; the kept weights are dropped.
+
+        Raises:
+            RuntimeError: A kept weight was written to.
+        """
+        if any(kept.is_written_to for kept in self._kept.values()):
+            self._refuse_writing()
         self.forget()
         return super().train(mode)
 

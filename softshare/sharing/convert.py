@@ -4,33 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from softshare.sharing.bank import TemplateBank
-from softshare.sharing.capturing import is_captured
 from softshare.sharing.candidates import candidates, is_shared, why_none_share
+from softshare.sharing.capturing import is_captured
 from softshare.sharing.from_weights import start_from_weights
 from softshare.sharing.grouping import GroupOf, SameStageSameShape
+from softshare.sharing.shared_layer import Bank, attach
 from softshare.sharing.synthesis import is_channels_last
 from softshare.sharing.tied_bank import TiedBank
-
-Bank = TemplateBank | TiedBank
-
-# Operations that autocast runs in lower precision: their weight may be synthesised in it.
-_AUTOCAST_FORWARDS = {nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward, nn.Linear.forward}
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where the weight of a shared layer comes from."""
-
-    bank: Bank
-    layer: int
-    autocasts: bool
 
 
 def share(
@@ -87,7 +74,7 @@ def share(
     for key, layers, bank in made:
         bank.group, bank.layers = str(key), tuple(name for name, _ in layers)
         for index, (_, layer) in enumerate(layers):
-            _attach(layer, bank, index)
+            attach(layer, bank, index)
         layers[0][1].template_bank = bank
     _mark_forward(model)
     return model
@@ -188,57 +175,6 @@ def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int
             raise ValueError(f"group {key!r} {error}") from error
     bank.requires_grad_(first.requires_grad)
     return bank.train(layers[0][1].training)
-
-
-def _attach(layer: nn.Module, bank: TemplateBank, index: int) -> None:
-    autocasts = type(layer).forward in _AUTOCAST_FORWARDS
-    del layer._parameters["weight"]
-    layer.__class__ = _shared_type(type(layer))
-    layer._weight_source = _Source(bank, index, autocasts)  # type: ignore[assignment]
-
-
-def plain_type(kind: type[nn.Module]) -> type[nn.Module]:
-    """The type that a shared layer had before it was shared."""
-    return kind.__bases__[0] if kind in _shared_types.values() else kind
-
-
-_shared_types: dict[type[nn.Module], type[nn.Module]] = {}
-
-
-def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
-    """A subclass of a layer's type, of the same name, whose weight is read from a bank.
-
-    The way of `torch.nn.utils.parametrize`. A property serves every reader of `layer.weight`, also those that
-    never call the layer (`F.linear(x, layer.weight)`). It cannot be assigned: templates and coefficients can.
-    """
-    if kind in _shared_types:
-        return _shared_types[kind]
-
-    def weight(self: nn.Module) -> Tensor:
-        source: _Source = self.__dict__["_weight_source"]
-        return source.bank.weight(source.layer, autocasts=source.autocasts)
-
-    def refuse(self: nn.Module, value: object) -> None:
-        raise AttributeError(
-            "the weight of a shared layer is mixed from its bank; change the bank's parameters instead"
-        )
-
-    def reduce(self: nn.Module, protocol: int) -> tuple[Any, ...]:
-        return _rebuild, (kind,), self.__dict__
-
-    body = {
-        "weight": property(weight, refuse),
-        "__reduce_ex__": reduce,
-        "__module__": kind.__module__,
-        "__doc__": kind.__doc__,
-    }
-    _shared_types[kind] = type(kind.__name__, (kind,), body)
-    return _shared_types[kind]
-
-
-def _rebuild(kind: type[nn.Module]) -> nn.Module:
-    shared = _shared_type(kind)
-    return shared.__new__(shared)
 
 
 def _mark_forward(model: nn.Module) -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from softshare.sharing.convert import is_shared, plain_type
+from softshare.sharing.candidates import is_shared
+from softshare.sharing.shared_layer import plain_type
 from softshare.sharing.tied_bank import TiedBank
 
 _PLAIN = (bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, type(None))

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from softshare.sharing.convert import Bank, banks
+from softshare.sharing.convert import banks
+from softshare.sharing.shared_layer import Bank
 from softshare.sharing.synthesis import full_precision
 
 # What of layers is compared: the rows of coefficients, or the weights mixed by them.

@@ -21,8 +21,7 @@ register_optimizer_step_post_hook(_count_step)
 
 
 class Snapshot:
-    """Some tensors as they are now: the very tensors, where their numbers lie, and the version of these, and
-    whether a gradient is asked for.
+    """Some tensors as they are now: themselves, where their numbers lie, their version, whether they are trained.
 
     An optimiser's step, a load and a swap of the tensor all show in one of them. Tensors and storages are held, not
     their ids and addresses alone: of one that was freed, id and address go to the next that is made.

@@ -144,6 +144,18 @@ class Synthesis:
     weights: tuple[Tensor, ...] | None = None
     constants: tuple[Tensor, ...] | None = None
 
+    def __post_init__(self) -> None:
+        self._version = self._version_now()
+
+    @property
+    def is_written_to(self) -> bool:
+        """Whether one of the weights was changed in place, so that they are no longer what they were mixed to be."""
+        return self._version_now() != self._version and self.values is not None
+
+    def _version_now(self) -> int | None:
+        # Weights made in inference mode have no version; writing to those goes unseen.
+        return None if self.values is None or self.values.is_inference() else self.values._version
+
     def spend(self) -> None:
         """Gives the weights' memory back; layers that still need them hold them by themselves."""
         self.made_from = self.values = self.weights = self.constants = None
