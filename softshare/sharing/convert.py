@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from softshare.sharing.bank import TemplateBank
 from softshare.sharing.candidates import candidates, is_shared, why_none_share
-from softshare.sharing.capturing import is_captured
+from softshare.sharing.forward_marks import mark_banks, mark_forward
 from softshare.sharing.from_weights import start_from_weights
 from softshare.sharing.grouping import GroupOf, SameStageSameShape
-from softshare.sharing.shared_layer import Bank, attach
+from softshare.sharing.shared_layer import Bank, attach, banks_outside
 from softshare.sharing.synthesis import is_channels_last
 from softshare.sharing.tied_bank import TiedBank
 
@@ -76,7 +76,7 @@ def share(
         for index, (_, layer) in enumerate(layers):
             attach(layer, bank, index)
         layers[0][1].template_bank = bank
-    _mark_forward(model)
+    mark_forward(model)
     return model
 
 
@@ -85,7 +85,11 @@ def banks(model: nn.Module) -> dict[str, Bank]:
 
     Where parts of a model were shared one by one, groups may be of one name: the layer that holds the bank is then
     added to it.
+
+    Raises:
+        ValueError: The bank of a shared layer lies outside the model, for it went with the layer that held it.
     """
+    _require_banks(model)
     found: list[tuple[str, Bank]] = []
     for name, module in model.named_modules():
         inside = bool(found) and name.startswith(f"{found[-1][0]}.")  # what a tied bank mixes its weights from
@@ -102,11 +106,15 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
     Args:
         model: A model, shared or not.
-        weight_decay: Decay of all other parameters, batch norm's included.
+        weight_decay: Decay of all other parameters, batch norm's included. Frozen ones are in no group.
 
     Returns:
         One group, or two where the model has coefficients.
+
+    Raises:
+        ValueError: As `banks`.
     """
+    _require_banks(model)
     free = {id(bank.coefficients) for bank in model.modules() if isinstance(bank, TemplateBank)}
     free |= {id(bank.scales) for bank in model.modules() if isinstance(bank, TiedBank)}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -128,7 +136,12 @@ def move_layers(model: nn.Module, old: Bank, new: Bank) -> None:
                 setattr(module, name, new)
     for module in model.modules():
         if "_template_banks" in module.__dict__:
-            module._template_banks = _traced_banks(module)  # type: ignore[assignment]
+            mark_banks(module)
+
+
+def _require_banks(model: nn.Module) -> None:
+    if lost := banks_outside(model):
+        raise ValueError(lost)
 
 
 def _members(
@@ -175,26 +188,3 @@ def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int
             raise ValueError(f"group {key!r} {error}") from error
     bank.requires_grad_(first.requires_grad)
     return bank.train(layers[0][1].training)
-
-
-def _mark_forward(model: nn.Module) -> None:
-    # A captured graph cannot ask for versions; it is told where a forward begins and ends instead.
-    model._template_banks = _traced_banks(model)  # type: ignore[assignment]
-    model.register_forward_pre_hook(_begin_forward, prepend=True)
-    model.register_forward_hook(_end_forward, always_call=True)
-
-
-def _traced_banks(model: nn.Module) -> tuple[TemplateBank, ...]:
-    return tuple(module for module in model.modules() if isinstance(module, TemplateBank))
-
-
-def _begin_forward(model: nn.Module, _: Any) -> None:
-    if is_captured():
-        for bank in model._template_banks:  # type: ignore[union-attr]
-            bank.open_trace()
-
-
-def _end_forward(model: nn.Module, _: Any, __: Any) -> None:
-    if is_captured():
-        for bank in model._template_banks:  # type: ignore[union-attr]
-            bank.close_trace()

@@ -158,7 +158,7 @@ def _structure(block: nn.Module) -> list[Any]:
 
 
 # What every module has; ours; and hooks, which are looked at by themselves.
-_BOOKKEEPING = {*vars(nn.Module()), "_weight_source", "_template_banks"}
+_BOOKKEEPING = {*vars(nn.Module()), "_weight_source", "_template_banks", "_way_to_banks"}
 
 
 def _comparable(value: Any) -> Any:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from softshare.sharing.bank import TemplateBank
+from softshare.sharing.candidates import is_shared
 from softshare.sharing.tied_bank import TiedBank
 
 Bank = TemplateBank | TiedBank
@@ -33,6 +34,28 @@ def attach(layer: nn.Module, bank: Bank, index: int) -> None:
     del layer._parameters["weight"]
     layer.__class__ = _shared_type(type(layer))
     layer._weight_source = Source(bank, index, autocasts)  # type: ignore[assignment]
+
+
+def banks_outside(model: nn.Module) -> str:
+    """Names, in words, the shared layers of a model whose bank is not in it; empty where there are none.
+
+    A bank is registered on the first layer of its group and goes where that goes.
+    """
+    inside = {id(module) for module in model.modules() if isinstance(module, Bank)}
+    lost = {
+        name: module.__dict__["_weight_source"].bank
+        for name, module in model.named_modules()
+        if is_shared(module) and id(module.__dict__["_weight_source"].bank) not in inside
+    }
+    if not lost:
+        return ""
+    name, bank = next(iter(lost.items()))
+    return (
+        f"{len(lost)} shared layers of {type(model).__name__}, {name!r} the first, take their weight from a bank that "
+        f"is not in the model: it is registered on {bank.layers[0]!r}, which was cut off or replaced. An optimiser, "
+        "a state dict and .to() would miss it. Register it on a layer that stays (`layer.template_bank = "
+        "removed_layer.template_bank`), or share after the model has its final structure"
+    )
 
 
 def plain_type(kind: type[nn.Module]) -> type[nn.Module]:
