@@ -135,6 +135,8 @@ class TemplateBank(nn.Module):
         if kept is not None and kept.is_written_to:
             self._refuse_writing()
         if kept is None or kept.made_from is None or not kept.made_from.holds(*parameters):
+            if any(parameter.device.type == "cpu" and parameter.is_shared() for parameter in parameters):
+                return self._traced_weight(layer)  # another process may change them at any time
             self._kept.pop(dtype, None)
             del kept  # frees the old weights before the new ones are made
             values = self._synthesise(dtype)
@@ -153,6 +155,11 @@ class TemplateBank(nn.Module):
     def forget(self) -> None:
         """Drops the kept weights; needed after a change that PyTorch cannot see, such as one through `.data`."""
         self._kept = {}
+
+    def forget_constants(self) -> None:
+        """Drops kept weights that are no part of a graph, where the bank is trained."""
+        if self.coefficients.requires_grad or self.template_stack.requires_grad:
+            self._kept = {dtype: kept for dtype, kept in self._kept.items() if kept.weights is not None}
 
     def open_trace(self) -> None:
         """Begins a traced forward: from here to `close_trace` the weights are computed once, inside the graph."""

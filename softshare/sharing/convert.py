@@ -125,6 +125,22 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [group for group in groups if group["params"]]
 
 
+def forget(model: nn.Module) -> None:
+    """Has all banks of a model compute their weights anew when next asked.
+
+    Needed after parameters were changed in a way that PyTorch does not count, while the model stayed in eval mode or
+    no backward followed: through `.data`, a NumPy array on the same memory, or code of one's own.
+
+    Args:
+        model: A model, shared or not.
+    """
+    for module in model.modules():
+        source = module.__dict__.get("_weight_source")
+        for part in (module, *(source.bank.modules() if source else ())):
+            if isinstance(part, TemplateBank):
+                part.forget()
+
+
 def move_layers(model: nn.Module, old: Bank, new: Bank) -> None:
     """Lets all layers of a model that take their weight from one bank take it from another, in place."""
     for module in list(model.modules()):

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import nn
 
 from softshare.sharing.bank import TemplateBank
@@ -34,8 +35,13 @@ def _begin_forward(model: nn.Module, _: Any) -> None:
     if is_captured():
         for bank in model._template_banks:  # type: ignore[union-attr]
             bank.open_trace()
-    else:
-        _look_for_banks(model)
+        return
+    _look_for_banks(model)
+    # Weights left by a forward without gradients may be older than a change through `.data`. Within a backward the
+    # forward is a checkpoint's, run again on the weights that it had.
+    if model.training and torch.is_grad_enabled() and torch._C._current_graph_task_id() == -1:
+        for bank in model._template_banks:  # type: ignore[union-attr]
+            bank.forget_constants()
 
 
 def _end_forward(model: nn.Module, _: Any, __: Any) -> None:

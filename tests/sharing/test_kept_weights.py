@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
 
 import softshare
 from softshare.sharing import TemplateBank
@@ -88,3 +89,93 @@ def test_templates_that_are_frozen_after_a_forward_have_no_gradient():
     bank.template_stack.requires_grad_(False)
     model(images).sum().backward()
     assert bank.template_stack.grad is None and bank.coefficients.grad is not None
+
+
+def halve(model):
+    for parameter in model.parameters():
+        parameter.data.mul_(0.5)
+
+
+def outputs(model):
+    with torch.no_grad():
+        return model(images)
+
+
+def fresh(model):
+    """What a new model with the same parameters gives."""
+    other = net().train(model.training)
+    other.load_state_dict(model.state_dict())
+    return outputs(other)
+
+
+@pytest.mark.parametrize("made", [lambda model: model, softshare.tie, lambda model: nn.Sequential(*model[1:])])
+def test_forget_shows_a_change_that_no_version_tells_of(made):
+    model = net()
+    part = made(model).eval()
+    before = outputs(part)
+    halve(model)
+    softshare.forget(part)
+    assert not torch.allclose(outputs(part), before)
+    softshare.forget(nn.Linear(2, 2))  # nothing shared, nothing done
+
+
+def test_parameters_in_shared_memory_are_followed_at_once():
+    model = net().eval()
+    outputs(model)
+    model.share_memory()
+    for _ in range(2):
+        torch.testing.assert_close(outputs(model), fresh(model))
+        halve(model)  # as another process would: no version tells of it
+    model(images).sum().backward()
+    bank, ours = model[0].template_bank, {name: p.grad.clone() for name, p in model.named_parameters()}
+    assert bank.coefficients.grad.any() and bank.template_stack.grad.any()
+    other = net().eval()
+    other.load_state_dict(model.state_dict())
+    other(images).sum().backward()
+    for name, parameter in other.named_parameters():
+        torch.testing.assert_close(ours[name], parameter.grad, msg=name)
+
+
+def test_an_optimiser_through_data_is_seen_though_the_loss_was_logged_in_between():
+    model = net()
+    model(images).sum().backward()
+    outputs(model)
+    halve(model)
+    torch.testing.assert_close(model(images), fresh(model))
+
+
+def count(monkeypatch, model):
+    bank, made = model[0].template_bank, []
+    original = bank._synthesise
+    monkeypatch.setattr(bank, "_synthesise", lambda dtype: made.append(dtype) or original(dtype))
+    return made
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_checkpoint_costs_no_synthesis(monkeypatch, whole, reentrant):
+    model = net()
+    made = count(monkeypatch, model)
+    hidden = images.clone().requires_grad_()
+    for part in [model] if whole else model:
+        hidden = checkpoint(part, hidden, use_reentrant=reentrant)
+    hidden.sum().backward()
+    # Of layers that run again one by one, each backward spends the weights of its forward.
+    assert len(made) == (1 if whole or not reentrant else 3)
+
+
+def test_forwards_before_one_backward_and_forwards_in_eval_share_one_synthesis(monkeypatch):
+    model = net()
+    made = count(monkeypatch, model)
+    (model(images) + model(images)).sum().backward()
+    assert len(made) == 1
+    model.eval()
+    for _ in range(3):
+        outputs(model)
+        model(images)
+    assert len(made) == 2
+    model.train().requires_grad_(False)
+    for _ in range(3):
+        outputs(model)
+        model(images)
+    assert len(made) == 3
