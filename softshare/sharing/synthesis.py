@@ -123,9 +123,14 @@ def is_channels_last(stack: Tensor) -> bool:
 
 
 def full_precision(device_type: str) -> contextlib.AbstractContextManager:
-    """Turns autocast off: a sum would be taken over factors rounded to bf16, where only the sum may be rounded."""
+    """Turns autocast off: a sum would be taken over factors rounded to bf16, where only the sum may be rounded.
+
+    Where it is off nothing is done: a region in a captured graph hinders its saving (`torch.export.save`).
+    """
     known = torch.amp.is_autocast_available(device_type)  # the meta device knows none
-    return torch.autocast(device_type, enabled=False) if known else contextlib.nullcontext()
+    if known and torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return contextlib.nullcontext()
 
 
 @dataclass
