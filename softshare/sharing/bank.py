@@ -62,7 +62,7 @@ class TemplateBank(nn.Module):
             dtype: Their type.
 
         Raises:
-            ValueError: k < 1, k > L, an empty weight shape, or an unknown `init`.
+            ValueError: k < 1, k > L, an empty weight shape, numbers that are not real, or an unknown `init`.
         """
         super().__init__()
         templates = layers if templates is None else templates
@@ -72,6 +72,8 @@ class TemplateBank(nn.Module):
             raise ValueError(f"{templates} templates are more than the {layers} layers that share them")
         if not weight_shape:
             raise ValueError("a bank needs the shape of a weight")
+        if dtype is not None and not dtype.is_floating_point:
+            raise ValueError(f"a bank mixes real numbers, not {dtype}")
         self.weight_shape = tuple(weight_shape)
         self.group = ""
         self.layers: tuple[str, ...] = ()
