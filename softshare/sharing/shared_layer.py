@@ -77,6 +77,11 @@ def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
 
     def weight(self: nn.Module) -> Tensor:
         source: Source = self.__dict__["_weight_source"]
+        if "_is_replica" in self.__dict__:
+            raise RuntimeError(
+                "nn.DataParallel copies layers to other GPUs without the bank that shared ones read; "
+                "use torch.nn.parallel.DistributedDataParallel, one process a GPU"
+            )
         return source.bank.weight(source.layer, autocasts=source.autocasts)
 
     def refuse(self: nn.Module, value: object) -> None:
@@ -85,7 +90,8 @@ def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
         )
 
     def reduce(self: nn.Module, protocol: int) -> tuple[Any, ...]:
-        return _rebuild, (kind,), self.__dict__
+        # A layer's own __getstate__ may leave out what it does not know.
+        return _rebuild, (kind, self.__dict__["_weight_source"]), self.__getstate__()
 
     body = {
         "weight": property(weight, refuse),
@@ -118,6 +124,9 @@ def _reset_all_but_the_weight(self: nn.Module) -> None:
         self.__class__ = shared
 
 
-def _rebuild(kind: type[nn.Module]) -> nn.Module:
+def _rebuild(kind: type[nn.Module], source: Source | None = None) -> nn.Module:
     shared = _shared_type(kind)
-    return shared.__new__(shared)
+    layer = shared.__new__(shared)
+    if source is not None:  # else it comes with the layer's state
+        layer.__dict__["_weight_source"] = source
+    return layer
