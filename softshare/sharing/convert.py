@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ def share(
     groups: GroupOf | None = None,
     *,
     init: str = "orthogonal",
-    types: tuple[type[nn.Module], ...] = (nn.Conv2d,),
+    types: type[nn.Module] | Iterable[type[nn.Module]] = (nn.Conv2d,),
 ) -> nn.Module:
     """Puts the convolutions of a model on template banks, in place (section 3 of the paper).
 
@@ -36,7 +36,7 @@ def share(
     afresh and weights that the layers had are given up, unless `init` is `svd`.
 
     A layer whose weight is no parameter of its own (tied to another's, computed by a parametrisation, not yet
-    initialised) stays as it is.
+    initialised), or not of real numbers, stays as it is.
 
     Args:
         model: Any model.
@@ -47,24 +47,25 @@ def share(
         init: How coefficients start: orthogonal, identity, sparse, normal or uniform (appendix B); or `svd`:
             coefficients and templates start from the weights that the layers have, as near to them as k templates
             allow. With a template per layer the model computes what it did before.
-        types: Kinds of layers considered.
+        types: Kinds of layers considered, one or several.
 
     Returns:
         The model itself.
 
     Raises:
-        ValueError: k < 1 or k > L; a group of one layer, or whose weights differ in shape, type, device or
-            requires_grad, or (`svd`) are not finite; a layer that is shared already; nothing to share, with the
-            reason for each layer. The model is then unchanged.
+        ValueError: k < 1 or k > L; `types` that are no kinds of modules; a group of one layer, or whose weights differ
+            in shape, type, device or requires_grad, or (`svd`) are not finite; a layer that is shared already;
+            nothing to share, with the reason for each layer. The model is then unchanged.
     """
     if templates is not None and (not isinstance(templates, int) or isinstance(templates, bool) or templates < 1):
         raise ValueError(f"templates must be a whole number of at least 1, not {templates!r}")
-    members = _members(model, groups or SameStageSameShape(model), types)
+    kinds = _kinds(types)
+    members = _members(model, groups or SameStageSameShape(model), kinds)
     if groups is None:
         singles = {key for key, layers in members.items() if len(layers) < 2}
         members = {key: layers for key, layers in members.items() if key not in singles}
     if not members:
-        why = why_none_share(model, types, SameStageSameShape(model).stage if groups is None else None)
+        why = why_none_share(model, kinds, SameStageSameShape(model).stage if groups is None else None)
         raise ValueError(f"{type(model).__name__} has no two layers to share: {why}")
     made = []
     for key, layers in members.items():
@@ -158,6 +159,13 @@ def move_layers(model: nn.Module, old: Bank, new: Bank) -> None:
 def _require_banks(model: nn.Module) -> None:
     if lost := banks_outside(model):
         raise ValueError(lost)
+
+
+def _kinds(types: object) -> tuple[type[nn.Module], ...]:
+    kinds = tuple(types) if isinstance(types, Iterable) else (types,)
+    if not kinds or not all(isinstance(kind, type) and issubclass(kind, nn.Module) for kind in kinds):
+        raise ValueError(f"types must be kinds of modules, such as (nn.Conv2d, nn.Linear), not {types!r}")
+    return kinds
 
 
 def _members(
