@@ -128,30 +128,29 @@ class TemplateBank(nn.Module):
         Returns:
             Weight of `weight_shape`; part of the graph where gradients are recorded.
         """
-        parameters = (self.coefficients, self.template_stack)
-        if is_captured() or is_transformed() or not is_plain(*parameters):
+        coefficients, stack = self.coefficients, self.template_stack
+        if is_captured() or is_transformed() or not is_plain(coefficients, stack):
             return self._traced_weight(layer)
-        dtype = self._dtype(autocasts)
-        recorded = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in parameters)
+        dtype = _dtype(stack, autocasts)
         kept = self._kept.get(dtype)
         if kept is not None and kept.is_written_to:
             self._refuse_writing()
-        if kept is None or kept.made_from is None or not kept.made_from.holds(*parameters):
-            if any(parameter.device.type == "cpu" and parameter.is_shared() for parameter in parameters):
+        if kept is None or kept.made_from is None or not kept.made_from.holds(coefficients, stack):
+            if stack.device.type == "cpu" and (stack.is_shared() or coefficients.is_shared()):
                 return self._traced_weight(layer)  # another process may change them at any time
             self._kept.pop(dtype, None)
             del kept  # frees the old weights before the new ones are made
             values = self._synthesise(dtype)
-            if not is_plain(values):  # a mode is on that makes other tensors, which must not outlive it
+            if not is_plain(values, values):  # a mode is on that makes other tensors, which must not outlive it
                 return self._traced_weight(layer)
-            kept = self._kept[dtype] = Synthesis(Snapshot(*parameters), values)
-        if not recorded:
+            kept = self._kept[dtype] = Synthesis(Snapshot(coefficients, stack), values)
+        if not (torch.is_grad_enabled() and (coefficients.requires_grad or stack.requires_grad)):
             if kept.constants is None:
                 assert kept.values is not None
-                kept.constants = as_weights(kept.values, self.template_stack, self.weight_shape)
+                kept.constants = as_weights(kept.values, stack, self.weight_shape)
             return kept.constants[layer]
         if kept.weights is None:
-            kept.weights = AttachSynthesis.apply(self.coefficients, self.template_stack, kept, self.weight_shape)
+            kept.weights = AttachSynthesis.apply(coefficients, stack, kept, self.weight_shape)
         return kept.weights[layer]
 
     def forget(self) -> None:
@@ -159,7 +158,12 @@ class TemplateBank(nn.Module):
         self._kept = {}
 
     def forget_constants(self) -> None:
-        """Drops kept weights that are no part of a graph, where the bank is trained."""
+        """Drops kept weights that are no part of a graph, where the bank is trained.
+
+        Raises:
+            RuntimeError: A kept weight was written to.
+        """
+        self._look_for_writing()
         if self.coefficients.requires_grad or self.template_stack.requires_grad:
             self._kept = {dtype: kept for dtype, kept in self._kept.items() if kept.weights is not None}
 
@@ -170,6 +174,10 @@ class TemplateBank(nn.Module):
     def close_trace(self) -> None:
         """Ends a traced forward."""
         self._traced = None
+
+    def _look_for_writing(self) -> None:
+        if any(kept.is_written_to for kept in self._kept.values()):
+            self._refuse_writing()
 
     def _refuse_writing(self) -> NoReturn:
         self.forget()
@@ -198,21 +206,13 @@ class TemplateBank(nn.Module):
             self._traced["weights"] = as_weights(weights, self.template_stack, self.weight_shape)
         return self._traced["weights"][layer]
 
-    def _dtype(self, autocasts: bool) -> torch.dtype:
-        device = self.template_stack.device.type
-        may = autocasts and self.template_stack.dtype == torch.float32 and torch.amp.is_autocast_available(device)
-        if may and torch.is_autocast_enabled(device):
-            return torch.get_autocast_dtype(device)
-        return self.template_stack.dtype
-
     def train(self, mode: bool = True) -> TemplateBank:
         """As `nn.Module.train`; the kept weights are dropped.
 
         Raises:
             RuntimeError: A kept weight was written to.
         """
-        if any(kept.is_written_to for kept in self._kept.values()):
-            self._refuse_writing()
+        self._look_for_writing()
         self.forget()
         return super().train(mode)
 
@@ -236,3 +236,12 @@ class TemplateBank(nn.Module):
     def saved_parameters(self) -> int:
         """Parameters saved against L separate weights; negative by L * L where k = L."""
         return (self.num_layers - self.num_templates) * math.prod(self.weight_shape) - self.coefficients.numel()
+
+
+def _dtype(stack: Tensor, autocasts: bool) -> torch.dtype:
+    """The type in which a weight is wanted."""
+    if autocasts and stack.dtype == torch.float32:
+        device = stack.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            return torch.get_autocast_dtype(device)
+    return stack.dtype

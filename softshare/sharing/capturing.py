@@ -8,9 +8,15 @@ from torch import Tensor, nn
 _PLAIN = (Tensor, nn.Parameter)
 
 
-def is_plain(*tensors: Tensor) -> bool:
-    """Whether tensors have their numbers where they say; a subclass, a fake tensor among them, need not."""
-    return all(type(tensor) in _PLAIN and not torch._is_functional_tensor(tensor) for tensor in tensors)
+def is_plain(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are of PyTorch's own types; a subclass may be fake, or have its numbers elsewhere."""
+    return type(one) in _PLAIN and type(other) in _PLAIN
+
+
+def has_memory(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors, and what is made of them now, have their numbers where they say."""
+    functional = torch._is_functional_tensor(one) or torch._is_functional_tensor(other)
+    return is_plain(one, other) and not functional and not is_captured()
 
 
 def is_captured() -> bool:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from softshare.compiled import address, in_threads, library_beside
-from softshare.sharing.capturing import is_captured, is_plain
+from softshare.sharing.capturing import has_memory
 
 _TYPES = {torch.float32: 0, torch.bfloat16: 1}
 library = library_beside(__file__, ("-O3", "-march=native", "-fopenmp-simd", "-ffp-contract=fast"))
@@ -32,8 +32,7 @@ def serves(coefficients: Tensor, templates: Tensor, other: torch.dtype) -> bool:
         and other in _TYPES
         and templates.numel() >= _SHARE
         and templates.stride(1) == 1
-        and is_plain(coefficients, templates)
-        and not is_captured()  # what is made then need not be plain
+        and has_memory(coefficients, templates)
         and library() is not None
     )
 

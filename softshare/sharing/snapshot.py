@@ -21,27 +21,32 @@ register_optimizer_step_post_hook(_count_step)
 
 
 class Snapshot:
-    """Some tensors as they are now: themselves, where their numbers lie, their version, whether they are trained.
+    """Two tensors as they are now: themselves, where their numbers lie, their version, whether they are trained.
 
     An optimiser's step, a load and a swap of the tensor all show in one of them. Tensors and storages are held, not
     their ids and addresses alone: of one that was freed, id and address go to the next that is made.
     """
 
-    __slots__ = ("_state", "_storages", "_tensors")
+    __slots__ = ("_one", "_other", "_state", "_storages")
 
-    def __init__(self, *tensors: Tensor) -> None:
-        self._tensors = tensors
-        self._storages = [tensor.untyped_storage() for tensor in tensors]
-        self._state = _state(tensors)
+    def __init__(self, one: Tensor, other: Tensor) -> None:
+        self._one, self._other = one, other
+        self._storages = (one.untyped_storage(), other.untyped_storage())
+        self._state = _state(one, other)
 
-    def holds(self, *tensors: Tensor) -> bool:
+    def holds(self, one: Tensor, other: Tensor) -> bool:
         """Whether these are the same tensors, unchanged."""
-        same = all(tensor is kept for tensor, kept in zip(tensors, self._tensors, strict=True))
-        return same and _state(tensors) == self._state
+        return one is self._one and other is self._other and _state(one, other) == self._state
 
 
-def _state(tensors: tuple[Tensor, ...]) -> tuple[Any, ...]:
-    state: list[Any] = [torch.is_inference_mode_enabled(), _optimizer_steps[0]]
-    for tensor in tensors:
-        state += [tensor.data_ptr(), None if tensor.is_inference() else tensor._version, tensor.requires_grad]
-    return tuple(state)
+def _state(one: Tensor, other: Tensor) -> tuple[Any, ...]:
+    return (
+        torch.is_inference_mode_enabled(),
+        _optimizer_steps[0],
+        one.data_ptr(),
+        other.data_ptr(),
+        None if one.is_inference() else one._version,
+        None if other.is_inference() else other._version,
+        one.requires_grad,
+        other.requires_grad,
+    )

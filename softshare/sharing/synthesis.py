@@ -150,16 +150,14 @@ class Synthesis:
     constants: tuple[Tensor, ...] | None = None
 
     def __post_init__(self) -> None:
-        self._version = self._version_now()
+        # Weights made in inference mode have no version: writing to those goes unseen.
+        versioned = self.values is not None and not self.values.is_inference()
+        self._version = self.values._version if self.values is not None and versioned else None
 
     @property
     def is_written_to(self) -> bool:
         """Whether one of the weights was changed in place, so that they are no longer what they were mixed to be."""
-        return self._version_now() != self._version and self.values is not None
-
-    def _version_now(self) -> int | None:
-        # Weights made in inference mode have no version; writing to those goes unseen.
-        return None if self.values is None or self.values.is_inference() else self.values._version
+        return self.values is not None and self._version is not None and self.values._version != self._version
 
     def spend(self) -> None:
         """Gives the weights' memory back; layers that still need them hold them by themselves."""

@@ -49,8 +49,9 @@ def test_writing_is_refused_and_nothing_is_left_of_it(write, training, seen_by):
     model(images).sum().backward()
 
 
-def test_a_write_is_seen_though_the_bank_changed_since():
-    model = net()
+@pytest.mark.parametrize("training", [True, False])
+def test_a_write_is_seen_though_the_bank_changed_since(training):
+    model = net().train(training)
     clip(model[1])
     with torch.no_grad():
         model[0].template_bank.coefficients.mul_(2.0)
