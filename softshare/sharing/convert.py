@@ -107,7 +107,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
     Args:
         model: A model, shared or not.
-        weight_decay: Decay of all other parameters, batch norm's included. Frozen ones are in no group.
+        weight_decay: Decay of all other trained parameters, batch norm's included; frozen ones are in no group.
 
     Returns:
         One group, or two where the model has coefficients.

@@ -179,3 +179,14 @@ def test_forwards_before_one_backward_and_forwards_in_eval_share_one_synthesis(m
         outputs(model)
         model(images)
     assert len(made) == 3
+
+
+def test_gradcheck_over_the_parameters_needs_forget():
+    model = net(layers=2, templates=1).double().eval()
+    example = images[..., :3, :3].double()
+
+    def loss(*_):
+        softshare.forget(model)
+        return model(example)
+
+    assert torch.autograd.gradcheck(loss, list(model.parameters()))

@@ -79,3 +79,9 @@ def test_types_are_one_or_several(types):
 def test_types_that_are_none_are_refused(types):
     with pytest.raises(ValueError, match="types must be kinds of modules"):
         softshare.share(plain(), 2, types=types)
+
+
+def test_at_an_identity_start_the_penalty_has_no_gradient():
+    model = softshare.share(plain(), init="identity")
+    softshare.recurrence_penalty(model).backward()
+    assert not model[0].template_bank.coefficients.grad.any()
