@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from softshare.sharing import find_folding as find_folding
     from softshare.sharing import find_loops as find_loops
     from softshare.sharing import fold as fold
+    from softshare.sharing import forget as forget
     from softshare.sharing import layer_similarity as layer_similarity
     from softshare.sharing import parameter_groups as parameter_groups
     from softshare.sharing import recurrence_penalty as recurrence_penalty
@@ -40,6 +41,7 @@ _HOMES = {
     "find_folding": "softshare.sharing",
     "find_loops": "softshare.sharing",
     "fold": "softshare.sharing",
+    "forget": "softshare.sharing",
     "layer_similarity": "softshare.sharing",
     "load_folded": "softshare.models",
     "parameter_groups": "softshare.sharing",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from softshare.sharing.bank import TemplateBank as TemplateBank
     from softshare.sharing.clusters import cluster_layers as cluster_layers
     from softshare.sharing.convert import banks as banks
+    from softshare.sharing.convert import forget as forget
     from softshare.sharing.convert import parameter_groups as parameter_groups
     from softshare.sharing.convert import share as share
     from softshare.sharing.folding import Folding as Folding
@@ -38,6 +39,7 @@ _HOMES = {
     "find_folding": "folding",
     "find_loops": "loops",
     "fold": "folding",
+    "forget": "convert",
     "layer_similarity": "similarity",
     "parameter_groups": "convert",
     "recurrence_penalty": "similarity",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from softshare.sharing.capturing import is_captured, is_plain, is_transformed
 from softshare.sharing.initialise import INITIALISATIONS, he_normal_, initial_coefficients
+from softshare.sharing.snapshot import Snapshot
 from softshare.sharing.synthesis import (
     AttachSynthesis,
     Synthesis,
@@ -20,17 +21,6 @@ from softshare.sharing.synthesis import (
 )
 
 __all__ = ["INITIALISATIONS", "TemplateBank"]
-
-# Steps taken by any optimiser in this process. A fused step changes parameters without a new version, and so does
-# an optimiser that writes through `.data`; kept weights must not outlive either.
-_optimizer_steps = [0]
-
-
-def _count_step(*_: Any) -> None:
-    _optimizer_steps[0] += 1
-
-
-register_optimizer_step_post_hook(_count_step)
 
 
 class TemplateBank(nn.Module):
@@ -71,7 +61,7 @@ class TemplateBank(nn.Module):
             dtype: Their type.
 
         Raises:
-            ValueError: k < 1, k > L, an empty weight shape, or an unknown `init`.
+            ValueError: k < 1, k > L, an empty weight shape, numbers that are not real, or an unknown `init`.
         """
         super().__init__()
         templates = layers if templates is None else templates
@@ -81,6 +71,8 @@ class TemplateBank(nn.Module):
             raise ValueError(f"{templates} templates are more than the {layers} layers that share them")
         if not weight_shape:
             raise ValueError("a bank needs the shape of a weight")
+        if dtype is not None and not dtype.is_floating_point:
+            raise ValueError(f"a bank mixes real numbers, not {dtype}")
         self.weight_shape = tuple(weight_shape)
         self.group = ""
         self.layers: tuple[str, ...] = ()
@@ -91,6 +83,14 @@ class TemplateBank(nn.Module):
         self.coefficients = nn.Parameter(coefficients.to(device=device, dtype=dtype or stack.dtype))
         self._kept: dict[torch.dtype, Synthesis] = {}
         self._traced: dict[str, tuple[Tensor, ...]] | None = None
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draws templates and coefficients anew, as at the start; a start from weights becomes an orthogonal one."""
+        he_normal_(self.template_stack)
+        scheme = "orthogonal" if self.init == "svd" else self.init
+        self.coefficients.copy_(initial_coefficients(self.num_layers, self.num_templates, scheme))
+        self.forget()
 
     @property
     def mixes(self) -> bool:
@@ -127,28 +127,44 @@ class TemplateBank(nn.Module):
         Returns:
             Weight of `weight_shape`; part of the graph where gradients are recorded.
         """
-        if _is_traced():
+        coefficients, stack = self.coefficients, self.template_stack
+        if is_captured() or is_transformed() or not is_plain(coefficients, stack):
             return self._traced_weight(layer)
-        dtype = self._dtype(autocasts)
-        recorded = torch.is_grad_enabled() and (self.coefficients.requires_grad or self.template_stack.requires_grad)
+        dtype = _dtype(stack, autocasts)
         kept = self._kept.get(dtype)
-        parameters = self._parameters_now()
-        if kept is None or kept.values is None or kept.parameters != parameters:
+        if kept is not None and kept.is_written_to:
+            self._refuse_writing()
+        if kept is None or kept.made_from is None or not kept.made_from.holds(coefficients, stack):
+            if stack.device.type == "cpu" and (stack.is_shared() or coefficients.is_shared()):
+                return self._traced_weight(layer)  # another process may change them at any time
             self._kept.pop(dtype, None)
             del kept  # frees the old weights before the new ones are made
-            kept = self._kept[dtype] = Synthesis(parameters, self._synthesise(dtype))
-        if not recorded:
+            values = self._synthesise(dtype)
+            if not is_plain(values, values):  # a mode is on that makes other tensors, which must not outlive it
+                return self._traced_weight(layer)
+            kept = self._kept[dtype] = Synthesis(Snapshot(coefficients, stack), values)
+        if not (torch.is_grad_enabled() and (coefficients.requires_grad or stack.requires_grad)):
             if kept.constants is None:
                 assert kept.values is not None
-                kept.constants = as_weights(kept.values, self.template_stack, self.weight_shape)
+                kept.constants = as_weights(kept.values, stack, self.weight_shape)
             return kept.constants[layer]
         if kept.weights is None:
-            kept.weights = AttachSynthesis.apply(self.coefficients, self.template_stack, kept, self.weight_shape)
+            kept.weights = AttachSynthesis.apply(coefficients, stack, kept, self.weight_shape)
         return kept.weights[layer]
 
     def forget(self) -> None:
         """Drops the kept weights; needed after a change that PyTorch cannot see, such as one through `.data`."""
         self._kept = {}
+
+    def forget_constants(self) -> None:
+        """Drops kept weights that are no part of a graph, where the bank is trained.
+
+        Raises:
+            RuntimeError: A kept weight was written to.
+        """
+        self._look_for_writing()
+        if self.coefficients.requires_grad or self.template_stack.requires_grad:
+            self._kept = {dtype: kept for dtype, kept in self._kept.items() if kept.weights is not None}
 
     def open_trace(self) -> None:
         """Begins a traced forward: from here to `close_trace` the weights are computed once, inside the graph."""
@@ -157,6 +173,19 @@ class TemplateBank(nn.Module):
     def close_trace(self) -> None:
         """Ends a traced forward."""
         self._traced = None
+
+    def _look_for_writing(self) -> None:
+        if any(kept.is_written_to for kept in self._kept.values()):
+            self._refuse_writing()
+
+    def _refuse_writing(self) -> NoReturn:
+        self.forget()
+        layers = f" ({', '.join(self.layers[:2])}, ...)" if self.layers else ""
+        raise RuntimeError(
+            f"the weight of a shared layer was written to, but it is mixed from a bank and the bank stays{layers}: "
+            "change its `template_stack` and `coefficients` instead (`reset_parameters()` draws them anew), or "
+            "initialise or load the model before `share(model, init='svd')`, which starts from its weights"
+        )
 
     def _synthesise(self, dtype: torch.dtype) -> Tensor:
         with torch.no_grad(), full_precision(self.template_stack.device.type):
@@ -176,23 +205,13 @@ class TemplateBank(nn.Module):
             self._traced["weights"] = as_weights(weights, self.template_stack, self.weight_shape)
         return self._traced["weights"][layer]
 
-    def _dtype(self, autocasts: bool) -> torch.dtype:
-        device = self.template_stack.device.type
-        may = autocasts and self.template_stack.dtype == torch.float32 and torch.amp.is_autocast_available(device)
-        if may and torch.is_autocast_enabled(device):
-            return torch.get_autocast_dtype(device)
-        return self.template_stack.dtype
-
-    def _parameters_now(self) -> tuple[Any, ...]:
-        # Identity, place and version: an optimiser's step, a load and a swap of the tensor all show in one of them.
-        state: list[Any] = [torch.is_inference_mode_enabled(), _optimizer_steps[0]]
-        for parameter in (self.coefficients, self.template_stack):
-            version = None if parameter.is_inference() else parameter._version
-            state += [id(parameter), parameter.data_ptr(), version]
-        return tuple(state)
-
     def train(self, mode: bool = True) -> TemplateBank:
-        """As `nn.Module.train`; the kept weights are dropped."""
+        """As `nn.Module.train`; the kept weights are dropped.
+
+        Raises:
+            RuntimeError: A kept weight was written to.
+        """
+        self._look_for_writing()
         self.forget()
         return super().train(mode)
 
@@ -213,6 +232,10 @@ class TemplateBank(nn.Module):
         return f"layers={self.num_layers}, templates={self.num_templates}, weight={shape}, init={self.init}"
 
 
-def _is_traced() -> bool:
-    # In a graph that is captured (compile, export, jit) or transformed (torch.func) the weights must be part of it.
-    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
+def _dtype(stack: Tensor, autocasts: bool) -> torch.dtype:
+    """The type in which a weight is wanted."""
+    if autocasts and stack.dtype == torch.float32:
+        device = stack.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            return torch.get_autocast_dtype(device)
+    return stack.dtype

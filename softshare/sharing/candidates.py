@@ -70,6 +70,8 @@ def _hindrance(module: nn.Module, owners: Counter[int]) -> str | None:
         return "without a weight of its own (it has none, or a parametrisation computes it)"
     if is_lazy(weight):
         return "not initialised yet (call the model once)"
+    if not weight.is_floating_point():
+        return "of complex or whole numbers (a bank mixes real ones)"
     return "tied to another module's weight" if owners[id(weight)] > 1 else None
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,24 +12,12 @@ from torch import Tensor, nn
 
 from softshare.sharing.bank import TemplateBank
 from softshare.sharing.candidates import candidates, is_shared, why_none_share
+from softshare.sharing.forward_marks import mark_banks, mark_forward
 from softshare.sharing.from_weights import start_from_weights
 from softshare.sharing.grouping import GroupOf, SameStageSameShape
+from softshare.sharing.shared_layer import Bank, attach, banks_outside
 from softshare.sharing.synthesis import is_channels_last
 from softshare.sharing.tied_bank import TiedBank
-
-Bank = TemplateBank | TiedBank
-
-# Operations that autocast runs in lower precision: their weight may be synthesised in it.
-_AUTOCAST_FORWARDS = {nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward, nn.Linear.forward}
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where the weight of a shared layer comes from."""
-
-    bank: Bank
-    layer: int
-    autocasts: bool
 
 
 def share(
@@ -38,7 +26,7 @@ def share(
     groups: GroupOf | None = None,
     *,
     init: str = "orthogonal",
-    types: tuple[type[nn.Module], ...] = (nn.Conv2d,),
+    types: type[nn.Module] | Iterable[type[nn.Module]] = (nn.Conv2d,),
 ) -> nn.Module:
     """Puts the convolutions of a model on template banks, in place (section 3 of the paper).
 
@@ -48,7 +36,7 @@ def share(
     afresh and weights that the layers had are given up, unless `init` is `svd`.
 
     A layer whose weight is no parameter of its own (tied to another's, computed by a parametrisation, not yet
-    initialised) stays as it is.
+    initialised), or not of real numbers, stays as it is.
 
     Args:
         model: Any model.
@@ -59,24 +47,25 @@ def share(
         init: How coefficients start: orthogonal, identity, sparse, normal or uniform (appendix B); or `svd`:
             coefficients and templates start from the weights that the layers have, as near to them as k templates
             allow. With a template per layer the model computes what it did before.
-        types: Kinds of layers considered.
+        types: Kinds of layers considered, one or several.
 
     Returns:
         The model itself.
 
     Raises:
-        ValueError: k < 1 or k > L; a group of one layer, or whose weights differ in shape, type, device or
-            requires_grad, or (`svd`) are not finite; a layer that is shared already; nothing to share, with the
-            reason for each layer. The model is then unchanged.
+        ValueError: k < 1 or k > L; `types` that are no kinds of modules; a group of one layer, or whose weights differ
+            in shape, type, device or requires_grad, or (`svd`) are not finite; a layer that is shared already;
+            nothing to share, with the reason for each layer. The model is then unchanged.
     """
     if templates is not None and (not isinstance(templates, int) or isinstance(templates, bool) or templates < 1):
         raise ValueError(f"templates must be a whole number of at least 1, not {templates!r}")
-    members = _members(model, groups or SameStageSameShape(model), types)
+    kinds = _kinds(types)
+    members = _members(model, groups or SameStageSameShape(model), kinds)
     if groups is None:
         singles = {key for key, layers in members.items() if len(layers) < 2}
         members = {key: layers for key, layers in members.items() if key not in singles}
     if not members:
-        why = why_none_share(model, types, SameStageSameShape(model).stage if groups is None else None)
+        why = why_none_share(model, kinds, SameStageSameShape(model).stage if groups is None else None)
         raise ValueError(f"{type(model).__name__} has no two layers to share: {why}")
     made = []
     for key, layers in members.items():
@@ -86,9 +75,9 @@ def share(
     for key, layers, bank in made:
         bank.group, bank.layers = str(key), tuple(name for name, _ in layers)
         for index, (_, layer) in enumerate(layers):
-            _attach(layer, bank, index)
+            attach(layer, bank, index)
         layers[0][1].template_bank = bank
-    _mark_forward(model)
+    mark_forward(model)
     return model
 
 
@@ -97,7 +86,11 @@ def banks(model: nn.Module) -> dict[str, Bank]:
 
     Where parts of a model were shared one by one, groups may be of one name: the layer that holds the bank is then
     added to it.
+
+    Raises:
+        ValueError: The bank of a shared layer lies outside the model, for it went with the layer that held it.
     """
+    _require_banks(model)
     found: list[tuple[str, Bank]] = []
     for name, module in model.named_modules():
         inside = bool(found) and name.startswith(f"{found[-1][0]}.")  # what a tied bank mixes its weights from
@@ -114,11 +107,15 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
     Args:
         model: A model, shared or not.
-        weight_decay: Decay of all other parameters, batch norm's included.
+        weight_decay: Decay of all other trained parameters, batch norm's included; frozen ones are in no group.
 
     Returns:
         One group, or two where the model has coefficients.
+
+    Raises:
+        ValueError: As `banks`.
     """
+    _require_banks(model)
     free = {id(bank.coefficients) for bank in model.modules() if isinstance(bank, TemplateBank)}
     free |= {id(bank.scales) for bank in model.modules() if isinstance(bank, TiedBank)}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -127,6 +124,22 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         {"params": [p for p in trained if id(p) in free], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def forget(model: nn.Module) -> None:
+    """Has all banks of a model compute their weights anew when next asked.
+
+    Needed after parameters were changed in a way that PyTorch does not count, while the model stayed in eval mode or
+    no backward followed: through `.data`, a NumPy array on the same memory, or code of one's own.
+
+    Args:
+        model: A model, shared or not.
+    """
+    for module in model.modules():
+        source = module.__dict__.get("_weight_source")
+        for part in (module, *(source.bank.modules() if source else ())):
+            if isinstance(part, TemplateBank):
+                part.forget()
 
 
 def move_layers(model: nn.Module, old: Bank, new: Bank) -> None:
@@ -140,7 +153,19 @@ def move_layers(model: nn.Module, old: Bank, new: Bank) -> None:
                 setattr(module, name, new)
     for module in model.modules():
         if "_template_banks" in module.__dict__:
-            module._template_banks = _traced_banks(module)  # type: ignore[assignment]
+            mark_banks(module)
+
+
+def _require_banks(model: nn.Module) -> None:
+    if lost := banks_outside(model):
+        raise ValueError(lost)
+
+
+def _kinds(types: object) -> tuple[type[nn.Module], ...]:
+    kinds = tuple(types) if isinstance(types, Iterable) else (types,)
+    if not kinds or not all(isinstance(kind, type) and issubclass(kind, nn.Module) for kind in kinds):
+        raise ValueError(f"types must be kinds of modules, such as (nn.Conv2d, nn.Linear), not {types!r}")
+    return kinds
 
 
 def _members(
@@ -187,77 +212,3 @@ def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int
             raise ValueError(f"group {key!r} {error}") from error
     bank.requires_grad_(first.requires_grad)
     return bank.train(layers[0][1].training)
-
-
-def _attach(layer: nn.Module, bank: TemplateBank, index: int) -> None:
-    autocasts = type(layer).forward in _AUTOCAST_FORWARDS
-    del layer._parameters["weight"]
-    layer.__class__ = _shared_type(type(layer))
-    layer._weight_source = _Source(bank, index, autocasts)  # type: ignore[assignment]
-
-
-def plain_type(kind: type[nn.Module]) -> type[nn.Module]:
-    """The type that a shared layer had before it was shared."""
-    return kind.__bases__[0] if kind in _shared_types.values() else kind
-
-
-_shared_types: dict[type[nn.Module], type[nn.Module]] = {}
-
-
-def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
-    """A subclass of a layer's type, of the same name, whose weight is read from a bank.
-
-    The way of `torch.nn.utils.parametrize`. A property serves every reader of `layer.weight`, also those that
-    never call the layer (`F.linear(x, layer.weight)`). It cannot be assigned: templates and coefficients can.
-    """
-    if kind in _shared_types:
-        return _shared_types[kind]
-
-    def weight(self: nn.Module) -> Tensor:
-        source: _Source = self.__dict__["_weight_source"]
-        return source.bank.weight(source.layer, autocasts=source.autocasts)
-
-    def refuse(self: nn.Module, value: object) -> None:
-        raise AttributeError(
-            "the weight of a shared layer is mixed from its bank; change the bank's parameters instead"
-        )
-
-    def reduce(self: nn.Module, protocol: int) -> tuple[Any, ...]:
-        return _rebuild, (kind,), self.__dict__
-
-    body = {
-        "weight": property(weight, refuse),
-        "__reduce_ex__": reduce,
-        "__module__": kind.__module__,
-        "__doc__": kind.__doc__,
-    }
-    _shared_types[kind] = type(kind.__name__, (kind,), body)
-    return _shared_types[kind]
-
-
-def _rebuild(kind: type[nn.Module]) -> nn.Module:
-    shared = _shared_type(kind)
-    return shared.__new__(shared)
-
-
-def _mark_forward(model: nn.Module) -> None:
-    # A captured graph cannot ask for versions; it is told where a forward begins and ends instead.
-    model._template_banks = _traced_banks(model)  # type: ignore[assignment]
-    model.register_forward_pre_hook(_begin_forward, prepend=True)
-    model.register_forward_hook(_end_forward, always_call=True)
-
-
-def _traced_banks(model: nn.Module) -> tuple[TemplateBank, ...]:
-    return tuple(module for module in model.modules() if isinstance(module, TemplateBank))
-
-
-def _begin_forward(model: nn.Module, _: Any) -> None:
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        for bank in model._template_banks:  # type: ignore[union-attr]
-            bank.open_trace()
-
-
-def _end_forward(model: nn.Module, _: Any, __: Any) -> None:
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        for bank in model._template_banks:  # type: ignore[union-attr]
-            bank.close_trace()

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from softshare.sharing.convert import is_shared, plain_type
+from softshare.sharing.candidates import is_shared
+from softshare.sharing.shared_layer import plain_type
 from softshare.sharing.tied_bank import TiedBank
 
 _PLAIN = (bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, type(None))
@@ -157,7 +158,7 @@ def _structure(block: nn.Module) -> list[Any]:
 
 
 # What every module has; ours; and hooks, which are looked at by themselves.
-_BOOKKEEPING = {*vars(nn.Module()), "_weight_source", "_template_banks"}
+_BOOKKEEPING = {*vars(nn.Module()), "_weight_source", "_template_banks", "_way_to_banks"}
 
 
 def _comparable(value: Any) -> Any:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from softshare.compiled import address, in_threads, library_beside
+from softshare.sharing.capturing import has_memory
 
 _TYPES = {torch.float32: 0, torch.bfloat16: 1}
 library = library_beside(__file__, ("-O3", "-march=native", "-fopenmp-simd", "-ffp-contract=fast"))
@@ -31,6 +32,7 @@ def serves(coefficients: Tensor, templates: Tensor, other: torch.dtype) -> bool:
         and other in _TYPES
         and templates.numel() >= _SHARE
         and templates.stride(1) == 1
+        and has_memory(coefficients, templates)
         and library() is not None
     )
 
@@ -66,7 +68,7 @@ def gradients(coefficients: Tensor, templates: Tensor, rows: Sequence[Tensor]) -
     partial: dict[int, Tensor] = {}
 
     def part(first: int, last: int) -> None:
-        partial[first] = torch.empty(layers, count, dtype=torch.float64)
+        partial[first] = torch.empty(layers, count, dtype=torch.float64, device=templates.device)
         code.softshare_gradients(
             address(coefficients), layers, count, pointers, sources, _TYPES[rows[0].dtype], targets,
             address(partial[first]), ctypes.c_long(first), ctypes.c_long(last),

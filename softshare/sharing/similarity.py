@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from softshare.sharing.convert import Bank, banks
+from softshare.sharing.convert import banks
+from softshare.sharing.shared_layer import Bank
 from softshare.sharing.synthesis import full_precision
 
 # What of layers is compared: the rows of coefficients, or the weights mixed by them.
@@ -50,7 +51,7 @@ def layer_similarity(model: nn.Module, of: Measure = "coefficients") -> dict[str
         For each group the matrix [L, L], in float32 on the CPU.
 
     Raises:
-        ValueError: The model has no shared layers, or `of` is neither.
+        ValueError: The model has no shared layers or is on the meta device, or `of` is neither.
     """
     return {group: bank_similarity(bank, of).float() for group, bank in banks_to_compare(model, of).items()}
 
@@ -78,7 +79,13 @@ def banks_to_compare(model: nn.Module, of: Measure = "coefficients") -> dict[str
 
 @torch.no_grad()
 def bank_similarity(bank: Bank, of: Measure = "coefficients") -> Tensor:
-    """The layer similarity matrix of one bank, [L, L] in float64 on the CPU: exact enough to tell equal from alike."""
+    """The layer similarity matrix of one bank, [L, L] in float64 on the CPU: exact enough to tell equal from alike.
+
+    Raises:
+        ValueError: The bank is on the meta device.
+    """
+    if bank.coefficients.is_meta:
+        raise ValueError(f"the weights of group {bank.group!r} are on the meta device and have no values to compare")
     coefficients = bank.coefficients.detach().cpu().double()
     if of == "coefficients":
         return similarity(coefficients)
@@ -97,7 +104,8 @@ def gram(templates: Tensor) -> Tensor:
 def recurrence_penalty(model: nn.Module, diagonal: bool = True) -> Tensor:
     """Sum of all entries of the layer similarity matrices, differentiable (section 3.2).
 
-    The paper's objective is `loss - lambda_R * recurrence_penalty(model)`.
+    The paper's objective is `loss - lambda_R * recurrence_penalty(model)`. At an `identity` start its gradient is
+    exactly 0: no layer has anything in common with another.
 
     Args:
         model: A shared model.

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from softshare.sharing import native, triton_synthesis
+from softshare.sharing.snapshot import Snapshot
 
 # Columns of a block: at L = k = 6 the two blocks take 3 MB. Of 2^14 to 2^18 the fastest on an EPYC with 32 MB of L3.
 BLOCK = 1 << 16
@@ -122,9 +123,14 @@ def is_channels_last(stack: Tensor) -> bool:
 
 
 def full_precision(device_type: str) -> contextlib.AbstractContextManager:
-    """Turns autocast off: a sum would be taken over factors rounded to bf16, where only the sum may be rounded."""
+    """Turns autocast off: a sum would be taken over factors rounded to bf16, where only the sum may be rounded.
+
+    Where it is off nothing is done: a region in a captured graph hinders its saving (`torch.export.save`).
+    """
     known = torch.amp.is_autocast_available(device_type)  # the meta device knows none
-    return torch.autocast(device_type, enabled=False) if known else contextlib.nullcontext()
+    if known and torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return contextlib.nullcontext()
 
 
 @dataclass
@@ -132,20 +138,30 @@ class Synthesis:
     """All weights of a bank as computed once. Spent, and their memory free, once a backward has gone through them.
 
     Attributes:
-        parameters: What they were computed from; another value means they are out of date.
+        made_from: What they were computed from; None when spent.
         values: [L, N]; None when spent.
         weights: The L weights as part of the graph, where it was recorded.
         constants: The L weights without a graph, where it was not.
     """
 
-    parameters: tuple[Any, ...]
+    made_from: Snapshot | None
     values: Tensor | None
     weights: tuple[Tensor, ...] | None = None
     constants: tuple[Tensor, ...] | None = None
 
+    def __post_init__(self) -> None:
+        # Weights made in inference mode have no version: writing to those goes unseen.
+        versioned = self.values is not None and not self.values.is_inference()
+        self._version = self.values._version if self.values is not None and versioned else None
+
+    @property
+    def is_written_to(self) -> bool:
+        """Whether one of the weights was changed in place, so that they are no longer what they were mixed to be."""
+        return self.values is not None and self._version is not None and self.values._version != self._version
+
     def spend(self) -> None:
         """Gives the weights' memory back; layers that still need them hold them by themselves."""
-        self.values = self.weights = self.constants = None
+        self.made_from = self.values = self.weights = self.constants = None
 
 
 class AttachSynthesis(torch.autograd.Function):

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from softshare.sharing.capturing import has_memory
+
 # Every sum is a piece of the program; with few columns there are few programs to share it.
 _MOST_SUMS, _FEWEST_COLUMNS = 144, 1 << 17
 _COLUMNS = 1024  # of a program
@@ -60,6 +62,7 @@ def serves(coefficients: Tensor, templates: Tensor, dtype: torch.dtype) -> bool:
         and dtype in _TYPES
         and coefficients.numel() <= _MOST_SUMS
         and templates.shape[1] >= _FEWEST_COLUMNS
+        and has_memory(coefficients, templates)
         and _works_on(templates.device)
     )
 

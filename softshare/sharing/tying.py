@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from softshare.sharing.bank import TemplateBank
 from softshare.sharing.clusters import check_threshold, cluster_layers
-from softshare.sharing.convert import Bank, banks, move_layers
+from softshare.sharing.convert import banks, move_layers
+from softshare.sharing.shared_layer import Bank
 from softshare.sharing.similarity import Measure, bank_similarity, banks_to_compare, gram
 from softshare.sharing.tied_bank import TiedBank
 

@@ -140,7 +140,7 @@ def test_second_derivatives():
 
     def weights(coefficients, stack):
         values = (coefficients @ stack.reshape(2, -1)).detach()
-        made = synthesis_module.Synthesis((), values)
+        made = synthesis_module.Synthesis(None, values)
         return synthesis_module.AttachSynthesis.apply(coefficients, stack, made, (2, 2))
 
     inputs = (bank.coefficients, bank.template_stack)

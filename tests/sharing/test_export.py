@@ -57,3 +57,24 @@ def test_compiled_it_gives_the_same():
     images = torch.randn(2, 3, 16, 16)
     compiled = torch.compile(folded, backend="aot_eager")
     torch.testing.assert_close(compiled(images), folded(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("fold", [False, True])
+def test_an_exported_program_is_saved_and_loaded(tmp_path, fold, strict):
+    model = _trained_alike("swrn-22-1-3")
+    model = softshare.fold(model, 0.9) if fold else model
+    images = torch.randn(2, 3, 16, 16)
+    torch.export.save(torch.export.export(model, (images,), strict=strict), tmp_path / "model.pt2")
+    loaded = torch.export.load(tmp_path / "model.pt2")
+    torch.testing.assert_close(loaded.module()(images), model(images), rtol=1e-4, atol=1e-5)
+
+
+def test_what_was_compiled_without_autocast_keeps_full_precision_under_it():
+    torch.manual_seed(0)
+    bank = softshare.TemplateBank(3, 2, (8, 8))
+    compiled = torch.compile(lambda: bank.weight(1), backend="eager")
+    expected = bank.weight(1)
+    torch.testing.assert_close(compiled(), expected)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(compiled(), expected)
