@@ -180,9 +180,9 @@ class TemplateBank(nn.Module):
 
     def _refuse_writing(self) -> NoReturn:
         self.forget()
-        layers = f" ({', '.join(self.layers[:2])}, ...)" if self.layers else ""
+        layers = f" ({', '.join(self.layers[:2])} or another of its group)" if self.layers else ""
         raise RuntimeError(
-            f"the weight of a shared layer was written to, but it is mixed from a bank and the bank stays{layers}: "
+            f"the weight of a shared layer{layers} was written to, but it is mixed from a bank and the bank stays: "
             "change its `template_stack` and `coefficients` instead (`reset_parameters()` draws them anew), or "
             "initialise or load the model before `share(model, init='svd')`, which starts from its weights"
         )
