@@ -393,6 +393,13 @@ def test_the_cost_of_a_step(rows: list[str] | None, verdict: str, judge_claim: J
     assert found.at == ("scale quick" if verdict == "not run" else "the bench, a processor, 2 threads, bf16")
 
 
+def test_a_bench_that_kept_no_spread_decides_nothing(judge_claim: Judge, tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "bench.csv").write_text("name,value\nstep.swrn-28-10.batch128,1.01\n")
+    found = judge_claim({"kind": "cost", "rows": ["step.swrn-28-10.batch128"], "at_most": 1.05}).finding
+    assert found.verdict == "inconclusive" and "no interval" in found.sentence
+
+
 def test_a_damaged_bench_is_told(judge_claim: Judge, tmp_path: Path) -> None:
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "bench.csv").write_text("name,worth\nx,1\n")

@@ -13,7 +13,7 @@ TINY = (
 FIGURE = "results/{}/figures/figure5.svg"
 
 
-@pytest.mark.parametrize(("scale", "runs"), [("paper", 12), ("compact", 35), ("quick", 8)])
+@pytest.mark.parametrize(("scale", "runs"), [("paper", 35), ("compact", 35), ("quick", 8)])
 def test_figure_5_asks_for_its_runs_and_for_no_dataset(scale, runs, snakemake, planned):
     result = snakemake("-n", "-F", FIGURE.format(scale), "--config", f"scale={scale}", "--nolock")
     assert result.returncode == 0, result.stderr

@@ -103,10 +103,10 @@ def _bench(runs: ClaimRuns) -> dict[str, _Row]:
     file = runs.bench / "bench.csv"
     try:
         table = pd.read_csv(file)
-        columns = (table[name] for name in ("name", "value", "low", "high", "rounds"))
+        spread = table.reindex(columns=["low", "high", "rounds"]).fillna({"rounds": 1})  # an earlier bench kept none
         rows = {
             str(name): _Row(float(value), float(low), float(high), int(rounds))
-            for name, value, low, high, rounds in zip(*columns, strict=True)
+            for name, value, (low, high, rounds) in zip(table["name"], table["value"], spread.to_numpy(), strict=True)
         }
     except FileNotFoundError:
         raise UnansweredError(Verdict.NOT_RUN, "no bench was run: softshare bench --all") from None
