@@ -194,7 +194,7 @@ def fold_folder(arguments: argparse.Namespace) -> str:
     """Does what `softshare fold` was asked for.
 
     Returns:
-        What to print: the loops, layers before and after, and a row a threshold.
+        What to print: the loops, layers before and after, a row a threshold, and a line a stage folded alone.
 
     Raises:
         UserError: A threshold that is none, or no complete run of a shared network.
@@ -202,7 +202,8 @@ def fold_folder(arguments: argparse.Namespace) -> str:
     # matplotlib and scipy's statistics, which training does without
     from softshare.evidence.fold_figures import write_fold_figures
     from softshare.evidence.folding import read_folding
-    from softshare.training.folding import describe_costs, fold_run, parse_thresholds
+    from softshare.training.folding import fold_run, parse_thresholds
+    from softshare.training.folding_costs import describe_costs, describe_stage_costs
 
     (threshold, *more) = parse_thresholds(arguments.threshold)
     if more:
@@ -224,8 +225,9 @@ def fold_folder(arguments: argparse.Namespace) -> str:
         reestimate_on=arguments.reestimate_on,
         precision=arguments.precision,
     )
-    write_fold_figures(read_folding(out / "folding.json"), out)
-    return f"{folding}\n\n{describe_costs(costs)}\n\nwritten to {out}"
+    written = read_folding(out / "folding.json")
+    write_fold_figures(written, out)
+    return f"{folding}\n\n{describe_costs(costs)}\n\n{describe_stage_costs(written.stage_costs)}\n\nwritten to {out}"
 
 
 def prepare(device_name: str, threads: int | None) -> torch.device:

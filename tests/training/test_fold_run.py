@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -99,6 +100,7 @@ def test_the_drawings_are_there_and_the_same_for_the_same_run(run, folded, tmp_p
 def test_what_is_printed(run, tmp_path, capsys):
     assert main(["fold", str(run), "--threshold", "0", "--device", "cpu", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
+    assert re.search(r"^stage2 alone: [\d.]+ to [\d.]+ % error, p = ", said, re.MULTILINE)
     assert "stage1: (a) x 4" in said and "12 layers in place of 21" in said and "not folded" in said
     assert not (tmp_path / "folding-cost.svg").exists()  # one threshold makes no curve
 
