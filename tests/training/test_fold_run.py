@@ -107,7 +107,7 @@ def test_what_is_printed(run, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("command", "computes"),
-    [("evaluate", "softshare.training.run.evaluate"), ("fold", "softshare.training.folding.mistakes")],
+    [("evaluate", "softshare.training.run.evaluate"), ("fold", "softshare.training.folding_costs.mistakes")],
 )
 def test_fp32_is_computed_without_tf32(run, monkeypatch, command, computes):
     allowed = []
