@@ -17,7 +17,7 @@ from softshare.bench.peak import bench_peak
 from softshare.bench.photographs import bench_photographs
 from softshare.bench.report import bench_report
 from softshare.bench.step_parts import bench_parts
-from softshare.bench.steps import bench_memory, bench_steps, bench_throughput
+from softshare.bench.steps import bench_compiled, bench_memory, bench_steps, bench_throughput
 from softshare.bench.synthesis import bench_synthesis
 
 
@@ -84,6 +84,8 @@ BENCHES = (
     Bench("paths.evaluation", bench_path_evaluation),
     Bench("throughput.wrn-28-2.batch128", bench_throughput),
     Bench("throughput.swrn-28-2-2.batch128", bench_throughput),
+    Bench("compiled.wrn-28-1.batch128", bench_compiled, long=True),
+    Bench("compiled.wrn-28-2.batch128", bench_compiled, long=True),
     Bench("peak.wrn-28-1.batch128", bench_peak),
     Bench("peak.wrn-28-2.batch128", bench_peak),
     Bench("peak.wrn-28-10.batch16", bench_peak),

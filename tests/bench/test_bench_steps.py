@@ -28,6 +28,16 @@ def test_each_shared_network_is_held_against_the_plain_one_of_its_shape(monkeypa
     assert compared[0][0]["wrn-28-10"] == ("wrn-28-10", 16)
 
 
+def test_a_compiled_network_is_held_against_what_the_engine_does(monkeypatch):
+    monkeypatch.setattr(steps, "training_step", lambda name, batch, compiles=False: (name, batch, compiles))
+    seconds = {("wrn-28-1", 128, False): 3.0, ("wrn-28-1", 128, True): 2.0}
+    monkeypatch.setattr(
+        steps, "alternate", lambda functions, rounds: {k: [seconds[f]] * rounds for k, f in functions.items()}
+    )
+    (row,) = steps.bench_compiled("compiled.wrn-28-1.batch128", 5)
+    assert (row.name, row.value, row.rounds) == ("compiled.wrn-28-1.batch128", 1.5, 5)
+
+
 def test_a_name_tells_network_batch_and_the_plain_network_of_that_shape():
     assert steps.model_and_batch("memory.swrn-28-10.batch16") == ("swrn-28-10", 16)
     assert steps.model_and_batch("gpu.step.swrn-50-2.batch256") == ("swrn-50-2", 256)
