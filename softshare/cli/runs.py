@@ -54,7 +54,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
     )
-    parser.add_argument("--compile", action="store_true", help="compile the network with torch.compile (what that brings here: softshare bench --only compiled)")
+    what = "compile the network with torch.compile (what that brings here: softshare bench --only compiled)"
+    parser.add_argument("--compile", action="store_true", help=what)
     parser.add_argument(
         "--no-cuda-graph",
         action="store_true",
