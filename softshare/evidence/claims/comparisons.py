@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from softshare.evidence.claims.claim_runs import ClaimRuns
@@ -46,11 +47,6 @@ def judge_lowest(claim: Claim, runs: ClaimRuns) -> Finding:
     one, others = claim.setting("setting"), claim.others
     pairs = [runs.pair_of(one, other) for other in others]
     found = [compare(lower.errors_by_seed, higher.errors_by_seed, FEWEST_SEEDS) for lower, higher in pairs]
-    verdict, p, contrary = decided(
-        _worst([each.p_less() for each in found], max),
-        _worst([each.p_more() for each in found], lambda ps: min(1.0, len(ps) * min(ps))),
-        runs.alpha,
-    )
     best = min(range(len(pairs)), key=lambda at: -found[at].difference)  # the one that it is least below
     names = names_of(*pairs[best])
     said = {
@@ -58,23 +54,24 @@ def judge_lowest(claim: Claim, runs: ClaimRuns) -> Finding:
         Verdict.NOT_REPRODUCED: f"{names[0]} errs more than some of the {len(pairs)} others, most so than {names[1]}",
         Verdict.INCONCLUSIVE: f"whether {names[0]} errs less than each of {len(pairs)} others cannot be told; "
         f"nearest is {names[1]}",
-    }[verdict]
-    return Finding(
-        verdict=verdict,
-        sentence=f"{said}: {_difference(found[best])}, {chance_of(verdict, p, contrary)}",
+    }
+    less = _of_all([each.p_less() for each in found], max)
+    more = _of_all([each.p_more() for each in found], lambda ps: min(1.0, len(ps) * min(ps)))
+    finding = tested(
+        found[best],
+        (less, more),
+        runs.alpha,
+        lambda verdict, p: f"{said[verdict]}: {_difference(found[best])}, {p}",
         test=f"one-sided t-tests against each of {len(pairs)} (intersection-union)",
-        n=min(min(each.n) for each in found),
-        estimate=found[best].difference,
         unit=UNIT,
-        interval=found[best].interval,
         bound=0.0,
-        p=p,
-        p_contrary=contrary,
         details={"differences": {str(other): each.difference for other, each in zip(others, found, strict=True)}},
     )
+    return replace(finding, n=min(min(each.n) for each in found))
 
 
-def _worst(ps: Sequence[float | None], of: Callable[[list[float]], float]) -> float | None:
+def _of_all(ps: Sequence[float | None], of: Callable[[list[float]], float]) -> float | None:
+    """One p of several tests; None where one of them has none."""
     known = [p for p in ps if p is not None]
     return of(known) if len(known) == len(ps) else None
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.comparisons import names_of, tested
-from softshare.evidence.claims.finding import Finding, UnansweredError, chance_of, decided, span
+from softshare.evidence.claims.finding import Finding, UnansweredError, span
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.lines import Line, judged_line
 from softshare.evidence.shown import number
@@ -47,26 +47,22 @@ def judge_below(claim: Claim, runs: ClaimRuns) -> Finding:
     line, whose = _line(claim, runs, "setting", "row"), claim.test["quoted_row"]
     quoted = _quoted(claim, runs, line)
     found = one_sample(line.evidence.errors)
-    verdict, p, contrary = decided(found.p_less(quoted), found.p_more(quoted), runs.alpha)
     said = {
         Verdict.REPRODUCED: "is below",
         Verdict.NOT_REPRODUCED: "is above",
         Verdict.INCONCLUSIVE: "cannot be told from",
-    }[verdict]
-    told = f"{span(found.interval)}; {found.how}; one-sided {chance_of(verdict, p, contrary)}"
-    return Finding(
-        verdict=verdict,
-        sentence=f"{number(found.difference)} % {said} {quoted:g} % of {whose} ({told})",
+    }
+    ours, told = number(found.difference), f"{span(found.interval)}; {found.how}"
+    finding = tested(
+        found,
+        (found.p_less(quoted), found.p_more(quoted)),
+        runs.alpha,
+        lambda verdict, p: f"{ours} % {said[verdict]} {quoted:g} % of {whose} ({told}; one-sided {p})",
         test=f"one-sided t-test of a mean against {quoted:g}, {found.how}",
-        n=found.n[0],
-        estimate=found.difference,
         unit=UNIT,
-        interval=found.interval,
         bound=quoted,
-        p=p,
-        p_contrary=contrary,
-        notes=line.notes,
     )
+    return replace(finding, notes=line.notes)
 
 
 def judge_near(claim: Claim, runs: ClaimRuns) -> Finding:
