@@ -28,6 +28,7 @@ _KINDS = (
     ("synthesis", r"Synthesis"),
     ("optimiser", r"^Optimizer|_fused_sgd|_fused_adam"),
     ("convolution", r"convolution|mkldnn_conv|conv2d"),
+    ("batch norm, activation", r"NormRelu"),
     ("batch norm", r"batch_norm"),
     ("activation, addition, pooling", r"relu|threshold|aten::add_?$|pool|aten::mean"),
     ("casts and copies", r"copy_|aten::to$|_to_copy|contiguous|clone|zero_|fill_"),

@@ -19,6 +19,8 @@ from softshare.training.device import autocast, compiled, resolve_precision
 from softshare.training.recorded_step import RecordedStep
 
 _CPU = torch.device("cpu")
+# In each order. One step over another spreads by 3 % or so here: a median to half a percent takes a hundred of them.
+_SECONDS = 90
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def bench_steps(name: str, rounds: int) -> Iterator[Measured]:
     shape, batch = model_and_batch(name)
     plain, shared = f"wrn-{shape}", (f"swrn-{shape}", f"swrn-{shape}-2")
     make = {kind: partial(training_step, kind, batch) for kind in (plain, *shared)}
-    seconds = alternate_fairly(make, math.ceil(rounds / 2), at_least_seconds=30)
+    seconds = alternate_fairly(make, math.ceil(rounds / 2), at_least_seconds=_SECONDS)
     precision = resolve_precision("auto", torch.device("cpu"))  # bf16 where the hardware has it
     for model in shared:
         ratios = paired_ratios(seconds[model], seconds[plain])

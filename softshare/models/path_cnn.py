@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from softshare.errors import UserError, did_you_mean
+from softshare.models.native_norm import norm_relu
 from softshare.sharing import banks, share
 from softshare.sharing.initialise import he_normal_
 
@@ -33,8 +34,10 @@ class PathLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, H, W]."""
-        y = self.norm(self.conv(x))
-        return self.relu(y.add_(x)) if self.skip == "before-relu" else x + self.relu(y)
+        y = self.conv(x)
+        if self.skip == "before-relu":
+            return self.relu(self.norm(y).add_(x))
+        return norm_relu(self.norm, self.relu, y, x)
 
     def extra_repr(self) -> str:
         """Where the skip joins, as `print(model)` shows it."""

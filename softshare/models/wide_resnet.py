@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from softshare.models.native_norm import norm_relu
 from softshare.sharing import share
 from softshare.sharing.initialise import he_normal_
 
@@ -24,10 +25,10 @@ class WideBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in, H, W] -> [N, out, H / stride, W / stride]."""
-        active = self.relu(self.norm1(x))
+        active = norm_relu(self.norm1, self.relu, x)
         skip = x if self.shortcut is None else self.shortcut(active)
         y = self.conv1(active)
-        y = self.conv2(self.dropout(self.relu(self.norm2(y))))
+        y = self.conv2(self.dropout(norm_relu(self.norm2, self.relu, y)))
         return y.add_(skip)
 
 
@@ -61,7 +62,7 @@ class WideResNet(nn.Module):
         """Images [N, 3, H, W] -> scores [N, classes]."""
         x = self.stem(images)
         x = self.stage3(self.stage2(self.stage1(x)))
-        return self.classifier(self.pool(self.relu(self.norm(x))).flatten(1))
+        return self.classifier(self.pool(norm_relu(self.norm, self.relu, x)).flatten(1))
 
 
 def shared_group(name: str, module: nn.Module) -> str | None:

@@ -66,7 +66,7 @@ def test_each_stage_is_folded_alone_too(run, folded):
         trained = load_trained(run, None, None, torch.device("cpu"))
         tied = softshare.tie(trained.model, 0.8, groups=[stage])
         assert cost["parameters"] == sum(parameter.numel() for parameter in tied.parameters())
-        wrong = mistakes(tied, trained.test_loader(), "fp32")
+        wrong = mistakes(tied, trained.test_loader(), described["precision"])
         assert cost["error_after"] == pytest.approx(100 * float(wrong.mean()))
 
 
