@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from softshare.compiled import address, library_beside
-from softshare.sharing.capturing import has_memory, is_transformed
+from softshare.sharing.capturing import has_memory, is_captured, is_transformed
 
 _TYPES = {torch.float32: 0, torch.bfloat16: 1}
 # Below this many numbers a thread's start costs more than it saves.
@@ -47,6 +47,8 @@ def norm_relu(norm: nn.BatchNorm2d, relu: nn.ReLU, x: Tensor, skipped: Tensor | 
 
 
 def _serves(norm: nn.BatchNorm2d, relu: nn.ReLU, x: Tensor, skipped: Tensor | None) -> bool:
+    if is_captured():  # first: a graph would break at what is asked next
+        return False
     others = [x] if skipped is None else [x, skipped]
     return (
         norm.training
