@@ -61,5 +61,5 @@ def test_the_readme_tells_the_slower_start_as_it_is(claims):
 def test_the_cost_of_a_step_is_told_as_it_is(page, claims):
     (cost,) = (claim for claim in claims if claim["kind"] == "cost")
     ratio, low, high = (float(cost[key]) for key in ("estimate", "interval_low", "interval_high"))
-    assert cost["verdict"] == "inconclusive"
+    assert cost["verdict"] == "reproduced"
     assert f"{ratio:.2f}" in page.read_text() and f"(95 % interval {low:.2f} to {high:.2f}" in page.read_text()

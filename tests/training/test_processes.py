@@ -33,7 +33,7 @@ def launch(folder, processes, *more):
     if processes > 1:
         command += ["torch.distributed.run", f"--nproc-per-node={processes}", f"--master-port={free_port()}", "-m"]
     return subprocess.Popen(
-        [*command, "softshare", *TRAIN, "--threads", "1", "--quiet", *more],
+        [*command, "softshare", *TRAIN, "--threads", "1", "--precision", "fp32", "--quiet", *more],
         cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
