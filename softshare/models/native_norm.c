@@ -5,7 +5,7 @@
  * repeated to the width of a block. Types: 0 = float, 1 = bfloat16.
  *
  * A channel's activation is x * scale + shift with scale = weight / deviation and shift = bias - mean * scale; what is
- * not above 0 becomes 0 in the forward, and has no gradient. It is computed in the same way in the backward, which so
+ * at or below 0 becomes 0 in the forward, and has no gradient. It is computed in the same way in the backward, which so
  * needs no mask.
  */
 #include <math.h>
@@ -15,8 +15,11 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
-/* Sums are taken in float over so many blocks at most, and from there in double. */
+/* Sums are taken in float over four times so many blocks at most, and from there in double. */
 #define FLUSH 64
+/* Rows, spread over all, whose mean is taken off before squares are summed: else a variance that is small beside the
+ * mean would be lost. */
+#define PIVOTS 32
 
 INLINE float load(const void *from, long n, int type) {
   if (type == 0) return ((const float *)from)[n];
@@ -174,7 +177,9 @@ int softshare_norm_forward(const void *x, const void *skipped, int type, long ro
   }
   float *pivots = many + (long)threads * 2 * wide, *scales = pivots + wide, *shifts = scales + wide;
   float *pivot = shifts + wide;
-  for (long c = 0; c < channels; c++) pivot[c] = load(x, c, type);
+  const long sampled = rows < PIVOTS ? rows : PIVOTS;
+  for (long row = 0; row < sampled; row++)
+    for (long c = 0; c < channels; c++) pivot[c] += load(x, rows / sampled * row * channels + c, type) / sampled;
   repeat(pivot, channels, wide, pivots);
 #pragma omp parallel num_threads(threads)
   {

@@ -11,9 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_legacy_batchedtensor
+from torch.autograd import forward_ad
+from torch.nn.modules.module import _has_any_global_hook
 
 from softshare.compiled import address, library_beside
-from softshare.sharing.capturing import has_memory, is_captured, is_transformed
+from softshare.sharing.capturing import has_memory, is_captured, is_plain, is_transformed
 
 _TYPES = {torch.float32: 0, torch.bfloat16: 1}
 # Below this many numbers a thread's start costs more than it saves.
@@ -24,8 +27,7 @@ library = library_beside(__file__, ("-O3", "-march=native", "-fopenmp", "-ffp-co
 def norm_relu(norm: nn.BatchNorm2d, relu: nn.ReLU, x: Tensor, skipped: Tensor | None = None) -> Tensor:
     """relu(norm(x)), and what is skipped added to it where there is such.
 
-    In training on a CPU, in channels_last, it is computed at once: from a mean and a variance summed in double, rounded
-    to the type of x at the end alone.
+    In training on a CPU, in channels_last, it is computed at once, and rounded to the type of x at the end alone.
 
     Args:
         norm: Its running mean and variance are brought up to date as its own forward does.
@@ -47,22 +49,30 @@ def norm_relu(norm: nn.BatchNorm2d, relu: nn.ReLU, x: Tensor, skipped: Tensor | 
 
 
 def _serves(norm: nn.BatchNorm2d, relu: nn.ReLU, x: Tensor, skipped: Tensor | None) -> bool:
-    if is_captured():  # first: a graph would break at what is asked next
+    # First whether x may be asked anything: a graph that is captured would break, a tensor that is none would refuse.
+    if is_captured() or is_transformed() or forward_ad._current_level >= 0:
         return False
     others = [x] if skipped is None else [x, skipped]
     return (
-        norm.training
-        and type(norm) is nn.BatchNorm2d
-        and type(relu) is nn.ReLU
-        and norm.affine
-        and not _hooked(norm)
-        and not _hooked(relu)
-        and norm.weight.dtype == torch.float32
+        all(is_plain(each, x) and has_memory(each, x) for each in others)
+        and norm.training
+        and _is_as_made(norm, nn.BatchNorm2d)
+        and _is_as_made(relu, nn.ReLU)
+        and _has_all_buffers(norm) == norm.track_running_stats
         and all(_is_taken(each) and each.dtype == x.dtype and each.shape == x.shape for each in others)
-        and has_memory(x, norm.weight)
-        and not is_transformed()
+        and all(_is_a_row(each, x.shape[1]) for each in (norm.weight, norm.bias))
         and library() is not None
     )
+
+
+def _is_as_made(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module does what its kind does, and nobody listens."""
+    own = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return type(module) is kind and not any(own) and not _has_any_global_hook() and "forward" not in vars(module)
+
+
+def _has_all_buffers(norm: nn.BatchNorm2d) -> bool:
+    return all(each is not None for each in (norm.running_mean, norm.running_var, norm.num_batches_tracked))
 
 
 def _is_taken(x: Tensor) -> bool:
@@ -75,9 +85,14 @@ def _is_taken(x: Tensor) -> bool:
     )
 
 
-def _hooked(module: nn.Module) -> bool:
-    return bool(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+def _is_a_row(parameter: Tensor | None, channels: int) -> bool:
+    return (
+        parameter is not None
+        and has_memory(parameter, parameter)
+        and parameter.device.type == "cpu"
+        and parameter.dtype == torch.float32
+        and parameter.shape == (channels,)
+        and parameter.is_contiguous()
     )
 
 
@@ -102,7 +117,7 @@ class _NormRelu(torch.autograd.Function):
         code = library()
         assert code is not None
         channels = x.shape[1]
-        moments = torch.empty(4, channels)  # mean, variance, scale, shift
+        moments = x.new_empty(4, channels, dtype=torch.float32)  # mean, variance, scale, shift
         y = torch.empty_like(x)
         failed = code.softshare_norm_forward(
             address(x), None if skipped is None else address(skipped), _TYPES[x.dtype],
@@ -120,14 +135,18 @@ class _NormRelu(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, _: Any) -> tuple[Tensor | None, ...]:
         x, weight, bias, moments = ctx.saved_tensors
         through = gradient if ctx.skips else None
-        if torch.is_grad_enabled():  # a second derivative is wanted: operations that have one
-            y = nn.functional.batch_norm(x, None, None, weight, bias, True, 0.0, ctx.eps).relu()
-            wanted = [each for each in (x, weight, bias) if each.requires_grad]
-            found = iter(torch.autograd.grad(y, wanted, gradient, create_graph=True))
-            return (*(next(found) if each.requires_grad else None for each in (x, weight, bias)), through, None)
+        if (
+            torch.is_grad_enabled()
+            or is_transformed()
+            or is_legacy_batchedtensor(gradient)
+            or not has_memory(gradient, x)
+        ):
+            return (*_gradients_by_torch(ctx, (x, weight, bias), gradient), through, None)
         code = library()
         assert code is not None
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        # What was saved may come back in another layout, from hooks that keep it elsewhere.
+        x, gradient = (each.contiguous(memory_format=torch.channels_last) for each in (x, gradient))
+        moments = moments.contiguous()
         for_x, for_weight, for_bias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(bias)
         channels = x.shape[1]
         failed = code.softshare_norm_backward(
@@ -138,3 +157,19 @@ class _NormRelu(torch.autograd.Function):
         if failed:
             raise MemoryError("no memory for the sums of a batch norm's gradients")
         return for_x, for_weight, for_bias, through, None
+
+
+def _gradients_by_torch(ctx: Any, tensors: tuple[Tensor, ...], gradient: Tensor) -> list[Tensor | None]:
+    """The same gradients by operations that have a derivative and can be transformed."""
+    wanted = ctx.needs_input_grad[:3]
+    found: list[Tensor | None] = [None] * 3
+    if not any(wanted):
+        return found
+    keep = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Aliases: else what x was computed from would be gone through as well.
+        x, weight, bias = aliases = [each.view_as(each) for each in tensors]
+        y = nn.functional.batch_norm(x, None, None, weight, bias, True, 0.0, ctx.eps).relu()
+    chosen = [alias for alias, asked in zip(aliases, wanted, strict=True) if asked]
+    values = iter(torch.autograd.grad(y, chosen, gradient, create_graph=keep))
+    return [next(values) if asked else None for asked in wanted]
