@@ -60,8 +60,7 @@ def evaluate(
         with autocast(loader.device, precision):
             scores = network(images)
         scores = scores.float()
-        ranked = scores.topk(min(5, scores.shape[1]), dim=1).indices  # [B, 5]
-        hits = ranked == labels[:, None]
+        hits = _best(scores) == labels[:, None]  # [B, 5]
         loss = nn.functional.cross_entropy(scores, labels, reduction="sum")
         wrong = (~hits[:, 0]).sum()
         missed = (~hits.any(dim=1)).sum()
@@ -87,8 +86,16 @@ def mistakes(model: nn.Module, loader: Loader, precision: str) -> np.ndarray:
     for images, labels in loader.epoch(0):
         with autocast(loader.device, precision):
             scores = model(images)
-        wrong.append(scores.argmax(1) != labels)
+        wrong.append(_best(scores.float())[:, 0] != labels)
         finite.append(scores.isfinite().all())
     if not torch.stack(finite).all():
         raise UserError("the scores of test images are no numbers", remedy="does model.safetensors hold NaN?")
     return torch.cat(wrong).cpu().numpy()
+
+
+def _best(scores: Tensor) -> Tensor:
+    """The five classes of the highest scores, or all of fewer: [B, C] of fp32 -> [B, 5].
+
+    In bf16 the two highest are often the same number; which then counts must be the same wherever errors are counted.
+    """
+    return scores.topk(min(5, scores.shape[1]), dim=1).indices
