@@ -198,8 +198,8 @@ int softshare_norm_forward(const void *x, const void *skipped, int type, long ro
         const double off = totals[c] / rows, spread = totals[channels + c] / rows - off * off;
         mean[c] = (float)(pivot[c] + off);
         variance[c] = spread < 0 ? 0 : (float)spread;
-        scale[c] = (float)((weight ? weight[c] : 1) / sqrt(variance[c] + eps));
-        shift[c] = (bias ? bias[c] : 0) - mean[c] * scale[c];
+        scale[c] = (float)(weight[c] / sqrt(variance[c] + eps));
+        shift[c] = bias[c] - mean[c] * scale[c];
       }
       repeat(scale, channels, wide, scales);
       repeat(shift, channels, wide, shifts);
