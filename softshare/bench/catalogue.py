@@ -13,7 +13,7 @@ from softshare.bench.inference import bench_inference, bench_start_from_weights
 from softshare.bench.loading import bench_beton, bench_loading, bench_waiting
 from softshare.bench.measure import Measured
 from softshare.bench.paths import bench_path_data, bench_path_evaluation, bench_path_step, bench_path_throughput
-from softshare.bench.peak import bench_peak
+from softshare.bench.peak import bench_peak, bench_product
 from softshare.bench.photographs import bench_photographs
 from softshare.bench.report import bench_report
 from softshare.bench.step_parts import bench_parts
@@ -86,6 +86,7 @@ BENCHES = (
     Bench("throughput.swrn-28-2-2.batch128", bench_throughput),
     Bench("compiled.wrn-28-1.batch128", bench_compiled, long=True),
     Bench("compiled.wrn-28-2.batch128", bench_compiled, long=True),
+    Bench("peak.product", bench_product),
     Bench("peak.wrn-28-1.batch128", bench_peak),
     Bench("peak.wrn-28-2.batch128", bench_peak),
     Bench("peak.wrn-28-10.batch16", bench_peak),

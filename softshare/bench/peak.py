@@ -29,6 +29,23 @@ def bench_peak(name: str, rounds: int) -> Iterator[Measured]:
     yield median(name, shares, f"of the peak ({precision})")
 
 
+def bench_product(name: str, rounds: int) -> Iterator[Measured]:
+    """How many times faster a matrix product of side 2048 is in this CPU's precision than in fp32, and both speeds.
+
+    It is what a network that is all convolutions could gain at most from precision, were it at the peak in both.
+    """
+    device = torch.device("cpu")
+    precision = resolve_precision("auto", device)
+    functions: dict[str, Callable[[], object]] = {
+        "auto": matrix_product(SIDE, precision, device),
+        "fp32": matrix_product(SIDE, "fp32", device),
+    }
+    seconds = alternate(functions, rounds, at_least_seconds=_SECONDS)
+    yield median(name, paired_ratios(seconds["fp32"], seconds["auto"]), f"ratio ({precision})")
+    for kind, taken in seconds.items():
+        yield median(f"{name}.{kind}", [2 * SIDE**3 / each / 1e9 for each in taken], "GFLOP/s")
+
+
 def shares_of_peak(flops: int, side: int, steps: list[float], products: list[float]) -> list[float]:
     """Operations a second of a step over those of a product, by the seconds that as many of both took in turn."""
     return [flops / (2 * side**3) * each for each in paired_ratios(products, steps)]

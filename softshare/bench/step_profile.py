@@ -35,7 +35,7 @@ _KINDS = (
     ("matrix products", r"aten::(add)?mm|linear|matmul"),
     ("loss", r"softmax|nll_loss|cross_entropy"),
 )
-_STEPS = 3
+_STEPS = 5
 _LARGEST_BATCH = 65_536
 
 
@@ -91,10 +91,11 @@ def profile_step(model: str, batch: int, out: Path, rounds: int = 7) -> StepProf
     functions: dict[str, Callable[[], object]] = {"step": step, "product": matrix_product(SIDE, precision, device)}
     seconds = alternate(functions, rounds)
     trace = out / f"profile-{model}-batch{batch}.json"
-    as_one = partial(record_function, "Synthesis")
-    with profile(activities=[ProfilerActivity.CPU]) as profiler, watched_synthesis(as_one):
-        for _ in range(_STEPS):
-            step()
+    times: dict[str, float] = defaultdict(float)
+    for _ in range(_STEPS):
+        profiler = _profiled(step)
+        for event in profiler.key_averages():
+            times[event.key] += event.self_cpu_time_total
     with written_whole(trace) as temporary:
         profiler.export_chrome_trace(str(temporary))
     found = StepProfile(
@@ -104,10 +105,20 @@ def profile_step(model: str, batch: int, out: Path, rounds: int = 7) -> StepProf
         statistics.median(seconds["step"]),
         flops,
         2 * SIDE**3 / statistics.median(seconds["product"]),
-        shares_of({event.key: event.self_cpu_time_total for event in profiler.key_averages()}),
+        shares_of(times),
     )
     write_text(trace.with_suffix(".md"), describe_profile(found) + "\n")
     return found
+
+
+def _profiled(step: Callable[[], object]) -> profile:
+    # One step a profile, after one that is none: what the profiler keeps of each operation lies between the tensors
+    # that are freed, and those of a next step would have to take fresh memory, whose first touch is dear.
+    step()
+    as_one = partial(record_function, "Synthesis")
+    with profile(activities=[ProfilerActivity.CPU]) as profiler, watched_synthesis(as_one):
+        step()
+    return profiler
 
 
 def shares_of(times: dict[str, float]) -> dict[str, float]:

@@ -108,3 +108,21 @@ def test_share_of_the_peak_is_operations_over_operations(monkeypatch):
     monkeypatch.setattr(peak, "alternate", lambda *asked, **how: {"step": [1.0, 2.0, 4.0], "product": [2.0] * 3})
     (row,) = peak.bench_peak("peak.wrn-28-1.batch128", 5)
     assert (row.name, row.value, row.low, row.high) == ("peak.wrn-28-1.batch128", 0.25, 0.1875, 0.375)
+
+
+def test_what_precision_gains_a_product(monkeypatch):
+    monkeypatch.setattr(peak, "resolve_precision", lambda name, device: "bf16")
+    monkeypatch.setattr(peak, "matrix_product", lambda side, precision, device: precision)
+    asked = {}
+    second = 2 * peak.SIDE**3 / 1e9  # of a product at 1 GFLOP/s
+
+    def alternate(functions, *_, **__):
+        asked.update(functions)
+        return {"auto": [second / 4, second / 5, second / 6], "fp32": [second, second, second / 2]}
+
+    monkeypatch.setattr(peak, "alternate", alternate)
+    ratio, auto, fp32 = peak.bench_product("peak.product", 5)
+    assert asked == {"auto": "bf16", "fp32": "fp32"}
+    assert (ratio.name, ratio.unit, ratio.value) == ("peak.product", "ratio (bf16)", 4)
+    assert (auto.name, auto.unit, auto.value) == ("peak.product.auto", "GFLOP/s", pytest.approx(5))
+    assert (fp32.name, fp32.value) == ("peak.product.fp32", pytest.approx(1))
