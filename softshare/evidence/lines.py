@@ -136,6 +136,5 @@ def _unlike_the_paper(found: CellEvidence, row: PaperRow, paper: PaperTable) -> 
             if record.settings.get(key) != value:
                 notes.append(f"trained with {key} {record.settings.get(key)} in place of the paper's {value}")
         notes += [f"data: {note}" for note in record.manifest.get("dataset", {}).get("notes", ())]
-        if "JPEG" in (source := record.manifest.get("dataset", {}).get("source", "")):
-            notes.append(f"lossy images in place of the original pixels: {source}")
+        notes += [record.lossy] if record.lossy else []
     return list(dict.fromkeys(notes))

@@ -28,11 +28,11 @@ _COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b")
 
 
 def draw_paths(title: str, rows: Sequence[PathRow]) -> Figure:
-    """Examples on top, the training curves below them, a heat map of extrapolation for each network at the foot.
+    """The training curves on top, a heat map of extrapolation for each network below them, examples at the foot.
 
     Args:
         title: Of the figure.
-        rows: The networks, each with a colour of its own; those without runs are listed at the foot.
+        rows: The networks, each with a colour of its own; those without runs are listed below all.
     """
     shown = [row for row in rows if row.scores]
     notes = [line for row in rows for line in _notes(row)]
@@ -47,14 +47,13 @@ def draw_paths(title: str, rows: Sequence[PathRow]) -> Figure:
     figure = Figure(figsize=(width, _HEADLINE + examples_height + drawn_height + _LINE * (len(notes) + 1)))
     top = figure.get_size_inches()[1] - _HEADLINE
     write(figure, width / 2, top + _HEADLINE / 2, title, 9)
-    if phases:
-        _draw_examples(figure, predictions, shown[0].windows, top)
-        top -= examples_height
     if shown:
         _draw_curves(axis(figure, _LABEL, top - _TITLE - _CURVES, width - _LABEL - 0.3, _CURVES), rows)
-        top -= _TITLE + _CURVES + _TITLE
-        write(figure, width / 2, top - 0.1, "Extrapolation: F1 at the end of each phase, on all phases", 8)
-        _draw_matrices(figure, shown, top - _TITLE)
+        below = top - _TITLE - _CURVES - _TITLE
+        write(figure, width / 2, below - 0.1, "Extrapolation: F1 at the end of each phase, on all phases", 8)
+        _draw_matrices(figure, shown, below - _TITLE)
+    if phases:
+        _draw_examples(figure, predictions, shown[0].windows, top - drawn_height)
     for index, note in enumerate(notes):
         write(figure, width / 2, _LINE * (len(notes) - index), note, 6)
     return figure

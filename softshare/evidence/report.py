@@ -151,7 +151,7 @@ def _where(complete: list[Record]) -> dict[str, str]:
         "Threads": answers(lambda record: record.manifest.get("threads")),
         "Precision": answers(lambda record: record.manifest.get("precision")),
         "Loader": answers(lambda record: record.manifest.get("loader")),
-        "Data": answers(lambda record: _dataset(record.manifest["dataset"])),
+        "Data": answers(_dataset),
         "Code": answers(_codes),
         "Versions": "; ".join(versions) or "not run",
     }
@@ -161,10 +161,12 @@ def _version(package: str, record: Record) -> object:
     return record.manifest["versions"].get(package)
 
 
-def _dataset(dataset: dict[str, Any]) -> str:
+def _dataset(record: Record) -> str:
+    dataset = record.manifest["dataset"]
     if dataset.get("seed") is not None:
         return f"{dataset.get('name')} (drawn with each run's seed)"
-    return f"{dataset.get('name')} (SHA-256 {str(dataset.get('fingerprint'))[:12]})"
+    lossy = f"; {record.lossy}" if record.lossy else ""
+    return f"{dataset.get('name')} (SHA-256 {str(dataset.get('fingerprint'))[:12]}{lossy})"
 
 
 def _codes(record: Record) -> str:

@@ -75,6 +75,12 @@ class Record:
         return {key: value for key, value in self.manifest["settings"].items() if key != "seed"}
 
     @property
+    def lossy(self) -> str | None:
+        """What is said of images that are not the original pixels; None where they are, or are none."""
+        source = self.manifest.get("dataset", {}).get("source") or ""
+        return f"lossy images in place of the original pixels: {source}" if "JPEG" in source else None
+
+    @property
     def stretches(self) -> tuple[Code, ...]:
         """The code of each stretch that it was trained in: one, and a further one wherever code or torch changed."""
         return tuple(_code(stretch) for stretch in self.manifest.get("stretches") or [self.manifest])

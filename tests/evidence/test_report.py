@@ -67,6 +67,8 @@ def test_links_follow_the_reports_place(quick_results: Path, quick_plan: Plan) -
 def test_nothing_ran(tmp_path: Path, paper_plan: Plan) -> None:
     text = report_of(paper_plan, tmp_path)
     assert "0 complete of 51 planned; 51 not run, 0 unusable" in text
+    listed = text.split("## Runs that are not there")[1].split("##")[0].strip().splitlines()
+    assert len(listed) == 51 and listed[0] == f"- `{paper_plan.runs[0]}`"
     assert "| Wall time | not run |" in text and "| Device | not run |" in text
     assert "| not run | 10 |" in text and "Not drawn." in text
     assert not re.search(r"\bnan\b", text) and "None\n" not in text.replace("None.\n", "")
@@ -78,6 +80,13 @@ def test_a_bad_run_is_listed(quick_results: Path, quick_plan: Plan) -> None:
     text = report_of(quick_plan, quick_results)
     assert "10 complete of 11 planned; 0 not run, 1 unusable" in text
     assert f"- `{run}`: metrics.json is not JSON: truncated?" in text
+
+
+def test_lossy_images_are_named_where_the_data_are(make_run: MakeRun, quick_plan: Plan, tmp_path: Path) -> None:
+    dataset = {"name": "cifar10", "source": "class folders (JPEG)", "fingerprint": "f" * 64}
+    make_run(quick_plan.runs[0], 3.0, "quick", manifest={"dataset": dataset})
+    told = "cifar10 (SHA-256 ffffffffffff; lossy images in place of the original pixels: class folders (JPEG))"
+    assert f"| Data | {told} |" in report_of(quick_plan, tmp_path)
 
 
 def test_mixed_machines_are_all_named(make_run: MakeRun, quick_plan: Plan, tmp_path: Path) -> None:

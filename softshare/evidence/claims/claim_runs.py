@@ -179,8 +179,7 @@ class ClaimRuns:
         for one, other in itertools.pairwise(cells):
             notes += cautions_between(one, other)
         for cell in cells:
-            sources = {str(record.manifest["dataset"].get("source")) for record in cell.complete}
-            notes += [f"lossy images in place of the original pixels: {each}" for each in sources if "JPEG" in each]
+            notes += [record.lossy for record in cell.complete if record.lossy]
         return tuple(dict.fromkeys(notes))
 
     def _expected(self, found: CellEvidence) -> list[Record]:
