@@ -12,7 +12,8 @@ LEGENDS = {
     "estimated anew on training images.",
     "paths": "On top mean F1 over seeds, the band one standard deviation; then F1 at the end of each phase on all "
     "phases, of which those right of the diagonal were not trained; at the foot the first test example of each phase "
-    "(queries blue, obstacles red, points on a shortest path white) and what the networks of one seed predict at the end.",
+    "(queries blue, obstacles red, points on a shortest path white) and what the networks of one seed predict at the "
+    "end.",
     "parameters": "Means over seeds, of three or more with their 95 % t intervals. At the paper's scale its own "
     "numbers stand beside, hollow.",
 }
