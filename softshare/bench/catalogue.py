@@ -12,6 +12,7 @@ from softshare.bench.gpu import bench_gpu_compiled, bench_gpu_recorded, bench_gp
 from softshare.bench.inference import bench_inference, bench_start_from_weights
 from softshare.bench.loading import bench_beton, bench_loading, bench_waiting
 from softshare.bench.measure import Measured
+from softshare.bench.memory import bench_training_memory
 from softshare.bench.paths import bench_path_data, bench_path_evaluation, bench_path_step, bench_path_throughput
 from softshare.bench.peak import bench_peak, bench_product
 from softshare.bench.photographs import bench_photographs
@@ -67,6 +68,7 @@ BENCHES = (
     Bench("loading.beton", bench_beton),
     Bench("loading.photographs", bench_photographs),
     Bench("memory.swrn-28-10.batch16", bench_memory),
+    Bench("memory.training.wrn-28-2.batch128", bench_training_memory),
     Bench("inference.swrn-28-2.batch128", bench_inference),
     Bench("inference.swrn-28-10.batch16", bench_inference),
     Bench("share.svd.wrn-28-10", bench_start_from_weights),

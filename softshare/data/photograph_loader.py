@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from softshare.cores import usable_cores
 from softshare.data.loaders import WHOLE, Part, require_images_for_all
 from softshare.data.loading_processes import with_processes
 from softshare.data.orders import epoch_order
@@ -34,9 +35,8 @@ def default_workers() -> int:
 
     Where `torchrun` started several processes on this machine, each takes its share of the cores.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    return min(max(1, cores // max(1, int(beside) if beside.isdecimal() else 1)), _MOST_WORKERS)
+    return min(max(1, usable_cores() // max(1, int(beside) if beside.isdecimal() else 1)), _MOST_WORKERS)
 
 
 def workers_of(asked: int | None) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from softshare.cores import usable_cores
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root, write_json, write_text
 from softshare.forecast.budget import Piece, buy, parse_budget
@@ -81,7 +81,7 @@ def _units(arguments: argparse.Namespace, speed: Speed, widest: int) -> int:
             value=arguments.gpus,
             remedy="give as many or more, or fewer with --gpus-per-run (default: gpus of config/config.yaml)",
         )
-    return arguments.gpus or arguments.cores or (widest if speed.on_gpu else os.cpu_count() or 1)
+    return arguments.gpus or arguments.cores or (widest if speed.on_gpu else usable_cores())
 
 
 def _gpus_per_run(told: Sequence[str], plan: Plan, speed: Speed) -> dict[str, int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import statistics
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 
+from softshare.cores import usable_cores
 from softshare.data.images import ImageSet
 from softshare.data.shortest_paths import make_shortest_paths
 from softshare.errors import UserError
@@ -173,7 +173,7 @@ def _before(device: torch.device, steps: int) -> int:
 
 def _set_threads(work: Workload, device: torch.device) -> None:
     if device.type == "cpu":
-        torch.set_num_threads(min(work.threads, os.cpu_count() or 1))
+        torch.set_num_threads(min(work.threads, usable_cores()))
 
 
 def _goes_on(times: list[tuple[float, float]], gone: float, fair: float, most: float) -> bool:

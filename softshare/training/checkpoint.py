@@ -49,6 +49,23 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | No
     Raises:
         UserError: It is truncated, altered, forged, or of another run; the first setting that differs is named.
     """
+    content = _read(path)
+    if content is not None:
+        require_same_run(content["identity"], identity, path)
+    return content
+
+
+def identity_of(path: Path) -> dict[str, Any] | None:
+    """The identity of the run that left a checkpoint; None where there is none.
+
+    Raises:
+        UserError: It is truncated, altered or forged.
+    """
+    content = _read(path)
+    return None if content is None else content["identity"]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
         raw = plain_file(path, LARGEST_WEIGHTS).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -67,7 +84,6 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | No
         raise UserError("the checkpoint cannot be read", file=path, remedy=REMEDY) from error
     if not isinstance(content, dict) or not isinstance(content.get("identity"), dict):
         raise UserError("the checkpoint tells no run", file=path, remedy=REMEDY)
-    require_same_run(content["identity"], identity, path)
     return content
 
 

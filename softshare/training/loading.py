@@ -187,7 +187,7 @@ class _Loading:
             numbers = torch.arange(len(labels)) if chosen is None else chosen
             first = 0 if split == "train" else len(self.images.train_labels)  # the file holds one after the other
             return FfcvLoader(self.file, first + numbers.numpy(), **settings)
-        if chosen is not None:
+        if chosen is not None and not torch.equal(chosen, torch.arange(len(labels))):  # all of them: no copy
             images, labels = images[chosen], labels[chosen]
         if self.loader == "torchvision":
             return WorkerLoader(images, labels, workers=torch.get_num_threads(), **settings)

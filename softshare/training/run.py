@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from softshare.cores import usable_cores
 from softshare.data.ffcv_photographs import decoding_of
 from softshare.data.images import load_images
 from softshare.data.photograph_loader import workers_of
@@ -24,6 +25,7 @@ from softshare.training.curves import require_tensorboard
 from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision, use_precision
 from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
+from softshare.training.fitting_loader import with_fitting_loader
 from softshare.training.job import Job
 from softshare.training.loading import Images, default_beton, resolve_loader, resolve_photograph_loader
 from softshare.training.path_engine import train_paths
@@ -87,7 +89,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         workers=workers_of(arguments.workers),
         loader=loader,
         beton=beton,
-        decoding=_decoding(loader, arguments.dataset, beton),
+        decoding="" if _by_auto(arguments) else _decoding(loader, arguments.dataset, beton),
     )
     with together(processes, device):
         told = _train(job, arguments)
@@ -112,6 +114,11 @@ def _loader(arguments: argparse.Namespace, device: torch.device, beton: Path) ->
     return resolve_loader(named or os.environ.get("SOFTSHARE_LOADER") or "auto", device, beton)
 
 
+def _by_auto(arguments: argparse.Namespace) -> bool:
+    """Whether nobody named a loader or FFCV's file."""
+    return (arguments.loader or os.environ.get("SOFTSHARE_LOADER") or "auto") == "auto" and arguments.beton is None
+
+
 def _decoding(loader: str, dataset: str, beton: Path) -> str:
     """What tells pixels of photographs out of FFCV's file from those of the originals."""
     return decoding_of(beton) if loader == "ffcv" and dataset in PHOTOGRAPHS else ""
@@ -125,6 +132,10 @@ def _train(job: Job, arguments: argparse.Namespace) -> str:
         told = f"test F1 {scores} at the end of each phase"
     else:
         images = _images(job, arguments)
+        if _by_auto(arguments):
+            job, why = with_fitting_loader(job, images, arguments.out)
+            if why and job.processes.first:
+                print(why)
         metrics = train(job, images, arguments.out, progress=not arguments.quiet)
         told = f"test error {metrics['test']['error']:.2f} % on {metrics['test']['images']} images"
     return f"{arguments.out}: {told} after {metrics['epochs']} epochs"
@@ -240,6 +251,8 @@ def prepare(device_name: str, threads: int | None) -> torch.device:
         if not 1 <= threads <= _MOST_THREADS:
             raise UserError(f"must be from 1 to {_MOST_THREADS:,}", key="threads", value=threads)
         torch.set_num_threads(threads)
+    elif torch.get_num_threads() > usable_cores():
+        torch.set_num_threads(usable_cores())  # torch asks for a machine's cores, not for a container's share of them
     keep_freed_memory()
     device = resolve_device(device_name)
     if device.type == "cuda" and device.index is not None:  # else what pins memory would hold some of the first GPU's

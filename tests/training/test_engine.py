@@ -13,7 +13,7 @@ from softshare.errors import UserError
 from softshare.models import create_model
 from softshare.models.weights import load_weights
 from softshare.training import engine, resumable
-from softshare.training.engine import train
+from softshare.training.engine import start_training, train
 
 FILES = ["history.csv", "manifest.json", "metrics.json", "model.safetensors", "similarity.npz"]
 
@@ -51,6 +51,15 @@ def test_similarity_is_stored_at_the_epochs_asked_for(with_settings, images, tmp
     state = final.state_dict()["stage2.1.conv1.template_bank.coefficients"]
     assert np.array_equal(stored["stage2/coefficients"][-1], state.numpy())
     assert stored["stage2/weights"].shape == (3, 4, 4) and stored["stage2/chance"].shape == (2,)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_all_parameters_are_updated_by_one_operation_and_in_channels_last(with_settings, images, tmp_path, optimizer):
+    training = start_training(with_settings(optimizer=optimizer), images, tmp_path)
+    assert training.optimizer.defaults["fused"] is True
+    assert type(training.optimizer).__name__.lower() == optimizer
+    weight = training.model.stage2[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
 
 
 def test_a_plain_network_has_an_empty_similarity_file(job, images, tmp_path):

@@ -1,0 +1,64 @@
+"""What `auto` chose before the data were seen, held against them: FFCV loads where its file is theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from softshare.data.beton import read_facts
+from softshare.data.ffcv_file import require_ffcv
+from softshare.data.ffcv_photographs import decoding_of
+from softshare.data.photographs import PhotographSet
+from softshare.errors import UserError
+from softshare.files import read_json
+from softshare.training.checkpoint import CHECKPOINT, identity_of
+from softshare.training.job import Job
+from softshare.training.loading import Images
+
+
+def with_fitting_loader(job: Job[Any], images: Images, out: Path) -> tuple[Job[Any], str]:
+    """A job whose loader nobody named, with one that its images can be loaded by.
+
+    FFCV gives way where it cannot be imported, where its file holds another set (of a trial on some photographs: the
+    whole one) or tells too little, and where the run was begun on photographs that were decoded otherwise.
+
+    Args:
+        job: Its loader is what `auto` chose.
+        images: What it trains on.
+        out: The run's folder.
+
+    Returns:
+        The job, and a line that says why FFCV does not load; empty where it does, or was not chosen.
+
+    Raises:
+        UserError: What lies in `out` cannot be read.
+    """
+    if job.loader != "ffcv":
+        return job, ""
+    photographs = isinstance(images, PhotographSet)
+    try:
+        require_ffcv()
+        facts = read_facts(job.beton)
+        decoding = decoding_of(job.beton) if photographs else ""
+    except UserError as error:
+        return _without_ffcv(job, photographs, str(error))
+    if (facts["dataset"], facts["fingerprint"]) != (job.dataset, images.fingerprint):
+        return _without_ffcv(job, photographs, f"{job.beton} holds other images than this run's")
+    if photographs and _decoding_begun_with(out) not in (None, decoding):
+        return _without_ffcv(job, photographs, f"{out} was begun with photographs decoded otherwise")
+    return dataclasses.replace(job, decoding=decoding), ""
+
+
+def _without_ffcv(job: Job[Any], photographs: bool, why: str) -> tuple[Job[Any], str]:
+    other = "torchvision" if photographs else "tensor"
+    return dataclasses.replace(job, loader=other, decoding=""), f"loader: {other}, not ffcv: {why}"
+
+
+def _decoding_begun_with(out: Path) -> str | None:
+    """How the photographs of the run in a folder were decoded; None where there is no run."""
+    identity = identity_of(out / CHECKPOINT)
+    if identity is None and (out / "manifest.json").is_file():
+        manifest = read_json(out / "manifest.json")
+        identity = manifest.get("identity") if isinstance(manifest, dict) else None
+    return str(identity.get("decoding", "")) if isinstance(identity, dict) else None
