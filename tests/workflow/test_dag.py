@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import importlib.util
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from softshare.data.beton import read_beton
+from softshare.data.images import load_images
 from softshare.plan import load_plan
 
 ROOT = Path(__file__).parent.parent.parent
@@ -48,6 +51,27 @@ def test_ffcv_s_file_is_made_where_it_is_loaded_and_no_input_of_a_run(snakemake,
     inputs = re.findall(r"^    input: (.*)", result.stdout + result.stderr, re.M)
     made = [line for line in inputs if ".beton" in line]
     assert made and all("report.md" in line for line in made)  # the rule `all` alone asks for it
+
+
+def test_how_photographs_are_stored_is_asked_for(snakemake):
+    asked = ["-n", "-p", "results/data/imagenet.beton", "--nolock", "--config", "scale=paper", "loader=ffcv"]
+    result = snakemake(*asked, "photograph_file={side: 400, jpeg_share: 0.5, jpeg_quality: 80}")
+    assert result.returncode == 0, result.stderr
+    assert "data write imagenet --cache results/data/cache --quiet --side 400 --jpeg-share 0.5 --jpeg-quality 80" in (
+        result.stdout + result.stderr
+    )
+    result = snakemake(*asked, "photograph_file={side: 400, jpeg_share: 1.5, jpeg_quality: 90}")
+    assert result.returncode != 0 and "config.yaml: photograph_file.jpeg_share" in result.stdout + result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ffcv") is None, reason="FFCV is not installed (make ffcv)")
+def test_ffcv_s_file_is_written_and_checked(project, snakemake):
+    made = snakemake("results/data/digits.beton", "--config", "loader=ffcv", folder=project)
+    assert made.returncode == 0, made.stdout + made.stderr
+    images = load_images("digits", cache=project / "results/data/cache")
+    written = read_beton(project / "results/data/digits.beton", "digits", images.fingerprint)
+    assert written.labels.tolist() == [*images.train_labels.tolist(), *images.test_labels.tolist()]
 
 
 def test_an_experiment_with_nothing_to_run_is_still_built(snakemake, planned):

@@ -134,6 +134,14 @@ def data_memory(wildcards):
     return 48000 if wildcards.dataset in PHOTOGRAPHS else 4000
 
 
+def stored_photographs(wildcards):
+    """How FFCV's file holds photographs; images of CIFAR's size are held as they are."""
+    if wildcards.dataset not in PHOTOGRAPHS:
+        return ""
+    stored = config["photograph_file"]
+    return " ".join(f"--{key.replace('_', '-')} {stored[key]}" for key in stored)
+
+
 def disk_of(wildcards):
     """Megabytes that a training may take of its node's disk.
 

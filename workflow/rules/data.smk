@@ -48,7 +48,9 @@ if WITH_FFCV:
             disk_mb=lambda wildcards: (
                 160000 if wildcards.dataset in PHOTOGRAPHS else 4000
             ),
+        params:
+            stored=stored_photographs,
         shell:
             "{{ python -m softshare data check {wildcards.dataset:q} --cache results/data/cache --out {output[0]:q} &&"
-            " python -m softshare data write {wildcards.dataset:q} --cache results/data/cache --quiet"
+            " python -m softshare data write {wildcards.dataset:q} --cache results/data/cache --quiet {params.stored}"
             " --out {output.beton:q}; }} > {log:q} 2>&1"
