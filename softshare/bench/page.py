@@ -27,7 +27,7 @@ def bench_page(table: pd.DataFrame, machine: dict[str, Any], bounds: dict[str, s
     lines = [
         "# Bench",
         "",
-        f"{machine['device']}; {machine['threads']} threads, {machine['precision']}; "
+        f"{machine['device']}{_size(machine)}; {machine['threads']} threads, {machine['precision']}; "
         f"{'no GPU' if machine.get('gpu') is None else machine['gpu']}; {machine['finished']}, commit {commit}; "
         f"{machine['minutes']:.1f} minutes.",
         f"{counts.get('yes', 0)} bounds hold, {counts.get('no', 0)} are missed"
@@ -45,6 +45,11 @@ def bench_page(table: pd.DataFrame, machine: dict[str, Any], bounds: dict[str, s
     if absent:
         lines += ["", f"Not measured: {', '.join(absent)}."]
     return "\n".join(lines) + "\n"
+
+
+def _size(machine: dict[str, Any]) -> str:
+    """Cores and memory, which older manifests do not tell."""
+    return f", {machine['cores']} cores, {machine['memory_gib']} GiB" if "cores" in machine else ""
 
 
 def _rows(table: pd.DataFrame) -> str:

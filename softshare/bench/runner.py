@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import operator
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -16,6 +18,7 @@ from tabulate import tabulate
 from softshare.bench.catalogue import BENCHES, Bench
 from softshare.bench.measure import Measured
 from softshare.bench.page import bench_page
+from softshare.cores import usable_cores
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root, write_json, write_text
 from softshare.schemas import read_yaml
@@ -29,6 +32,8 @@ def run_benches(
     out: Path, only: list[str] | None = None, rounds: int | None = None, *, everything: bool = False
 ) -> pd.DataFrame:
     """Measures, prints each row as it comes, and writes `bench.csv`, `bench.md` and `manifest.json`.
+
+    They are written anew after each bench, so that one that is broken off leaves what it had measured.
 
     Args:
         out: The folder to write to.
@@ -48,8 +53,8 @@ def run_benches(
         raise UserError("a median needs at least 5 rounds", key="rounds", value=rounds)
     chosen = _chosen(only, everything)
     keep_freed_memory()
-    began = time.monotonic()
-    rows = []
+    began, told = time.monotonic(), _machine(rounds)
+    rows: list[dict[str, object]] = []
     for bench in chosen:
         for measured in bench.measure(bench.name, rounds):
             row = _row(measured, settings["bounds"])
@@ -59,26 +64,32 @@ def run_benches(
             )
             rows.append(row)
         gc.collect()  # loaders end their processes, which takes half a minute where FFCV's thread is the one to do it
-    table = pd.DataFrame(rows)
-    write_text(out / "bench.csv", table.to_csv(index=False, lineterminator="\n"))
+        table = pd.DataFrame(rows)
+        minutes = round((time.monotonic() - began) / 60, 2)
+        machine = told | {"minutes": minutes, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+        write_text(out / "bench.csv", table.to_csv(index=False, lineterminator="\n"))
+        write_json(out / "manifest.json", machine)
+        write_text(out / "bench.md", bench_page(table, machine, settings["bounds"]))
+    print(tabulate(rows, headers="keys", tablefmt="github"))
+    print(f"{told['device']}, {told['threads']} threads, {told['precision']}; written to {out / 'bench.csv'}")
+    if only is None and not everything:
+        print(f"left out, for they take long (--all): {', '.join(each.name for each in BENCHES if each.long)}")
+    return table
+
+
+def _machine(rounds: int) -> dict[str, Any]:
+    """What measures, and the code that is measured: as it is now, before anything else is done."""
     device = torch.device("cpu")
-    machine = {
+    return {
         "device": describe_device(device),
+        "cores": usable_cores(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "threads": torch.get_num_threads(),
         "precision": resolve_precision("auto", device),
         "gpu": describe_device(torch.device("cuda")) if torch.cuda.is_available() else None,
         "rounds": rounds,
-        "minutes": round((time.monotonic() - began) / 60, 2),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **provenance(),
     }
-    write_json(out / "manifest.json", machine)
-    write_text(out / "bench.md", bench_page(table, machine, settings["bounds"]))
-    print(tabulate(rows, headers="keys", tablefmt="github"))
-    print(f"{machine['device']}, {machine['threads']} threads, {machine['precision']}; written to {out / 'bench.csv'}")
-    if only is None and not everything:
-        print(f"left out, for they take long (--all): {', '.join(each.name for each in BENCHES if each.long)}")
-    return table
 
 
 def _chosen(only: list[str] | None, everything: bool) -> list[Bench]:

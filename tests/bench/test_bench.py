@@ -89,6 +89,19 @@ def test_rows_are_held_against_their_bounds(tmp_path, monkeypatch):
     assert "Not measured: dry-run.paper.seconds" in page  # what was not run is said
 
 
+def test_one_that_is_broken_off_leaves_what_it_had_measured(tmp_path, monkeypatch):
+    def broken(asked, rounds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "BENCHES", (bench_of("synthesis", {".a": 3.0}), Bench("paths", broken)))
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_benches(tmp_path)
+    assert [row["name"] for row in csv.DictReader((tmp_path / "bench.csv").open())] == ["synthesis.a"]
+    machine = json.loads((tmp_path / "manifest.json").read_text())
+    assert machine["cores"] >= 1 and machine["memory_gib"] > 0 and machine["minutes"] >= 0
+    assert f"{machine['cores']} cores, {machine['memory_gib']} GiB; " in (tmp_path / "bench.md").read_text()
+
+
 def test_every_bound_belongs_to_one_bench():
     bounds = yaml.safe_load((project_root() / "config/bench.yaml").read_text())["bounds"]
     assert {name: len([bench for bench in BENCHES if bench.makes(name)]) for name in bounds} == dict.fromkeys(bounds, 1)
