@@ -11,7 +11,14 @@ import torch
 
 from softshare.data.ilsvrc import PhotographFacts, ilsvrc_facts
 from softshare.data.images import place_of
-from softshare.data.photograph_checks import KeptChecks, check_complete, check_known, find_damaged
+from softshare.data.photograph_checks import (
+    Damage,
+    KeptChecks,
+    check_complete,
+    check_known,
+    find_damaged,
+    tried_again,
+)
 from softshare.data.photograph_sources import TRAIN, VALIDATION, Found, Labelled, find_photographs
 from softshare.data.photographs import Photographs, PhotographSet, fingerprint_of
 from softshare.errors import UserError, did_you_mean
@@ -39,7 +46,7 @@ def load_photographs(
         name: `imagenet`, or `folder` for any other set in class folders.
         path: See `find_photographs` and, where it is None, `place_of`.
         limit: Photographs of each split, for trials; 0 = all. ImageNet may then be incomplete.
-        allow_damaged: Leave out what cannot be decoded in place of refusing the set.
+        allow_damaged: Leave out what cannot be read or decoded in place of refusing the set.
         cache: Folder in which to keep what was found damaged; None keeps nothing.
         workers: Processes that decode.
         progress: Whether to show a progress bar on a terminal.
@@ -63,15 +70,17 @@ def load_photographs(
     if limit:
         notes += [f"limited to {limit:,} photographs a split: {_told(splits)}"]
         splits = {split: part.spread(limit) for split, part in splits.items()}
-    fingerprint = fingerprint_of(splits[TRAIN], splits[VALIDATION], classes)
-    damaged = _damaged(splits, KeptChecks(cache, fingerprint), workers, progress)
+    as_found, fingerprint = _fingerprints(splits, classes)
+    damaged = _damaged(splits, KeptChecks(cache, as_found), workers, progress)
     lost = tuple(splits[split].where(row) for split, rows in damaged.items() for row in rows)
     if lost:
         if not allow_damaged:
             raise _refusal(splits, damaged, len(lost))
         splits = {split: _without(part, damaged[split]) for split, part in splits.items()}
+        unreadable = any(damage.unreadable for rows in damaged.values() for damage in rows.values())
+        notes += [f"{len(lost):,} photographs that cannot be {'read or ' * unreadable}decoded are left out"]
+    if lost or fingerprint is None:
         fingerprint = fingerprint_of(splits[TRAIN], splits[VALIDATION], classes)
-        notes += [f"{len(lost):,} photographs that cannot be decoded are left out"]
     for split, part in splits.items():
         if not len(part):
             raise UserError(f"holds no {split} photographs that can be used", file=path)
@@ -148,25 +157,36 @@ def _held_out(split: Photographs) -> np.ndarray:
     return chosen
 
 
+def _fingerprints(splits: dict[str, Photographs], classes: tuple[str, ...]) -> tuple[str, str | None]:
+    """That of the set whatever is damaged in it, and that of the set; None where a file cannot be read."""
+    train, validation = splits[TRAIN], splits[VALIDATION]
+    try:
+        fingerprint = fingerprint_of(train, validation, classes)
+    except UserError:
+        return fingerprint_of(train, validation, classes, allow_unreadable=True), None
+    return fingerprint, fingerprint
+
+
 def _damaged(
     splits: dict[str, Photographs], kept: KeptChecks, workers: int, progress: bool
-) -> dict[str, dict[int, str]]:
+) -> dict[str, dict[int, Damage]]:
     found = kept.read()
-    if found is None:
-        found = {split: find_damaged(part, workers, progress) for split, part in splits.items()}
-        kept.write(found)
+    if found is not None:
+        return {split: tried_again(part, found[split]) for split, part in splits.items()}
+    found = {split: find_damaged(part, workers, progress) for split, part in splits.items()}
+    kept.write(found)
     return found
 
 
-def _refusal(splits: dict[str, Photographs], damaged: dict[str, dict[int, str]], count: int) -> UserError:
+def _refusal(splits: dict[str, Photographs], damaged: dict[str, dict[int, Damage]], count: int) -> UserError:
     """Names the first damaged photograph, and counts the others."""
-    split, row, why = next((split, row, why) for split, rows in damaged.items() for row, why in rows.items())
+    split, row, damage = next((split, row, each) for split, rows in damaged.items() for row, each in rows.items())
     others = f", nor can {count - 1:,} more" if count > 1 else ""
     remedy = "mend the set, or leave them out with --allow-damaged, which lists them in the manifest"
-    return UserError(f"cannot be decoded ({why}){others}", file=splits[split].where(row), remedy=remedy)
+    return UserError(f"{damage.problem}{others}", file=splits[split].where(row), remedy=remedy)
 
 
-def _without(split: Photographs, damaged: dict[int, str]) -> Photographs:
+def _without(split: Photographs, damaged: dict[int, Damage]) -> Photographs:
     return split.select([row for row in range(len(split)) if row not in damaged]) if damaged else split
 
 

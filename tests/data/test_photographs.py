@@ -1,6 +1,7 @@
 """Photographs on disk: every form that they may lie in is one set, and every bad one is refused by name."""
 
 import io
+import os
 import platform
 import shutil
 import tarfile
@@ -12,6 +13,7 @@ from scipy.io import savemat
 
 from softshare.data import archives
 from softshare.data.ilsvrc import TRAIN_TAR, VALIDATION_TAR, ilsvrc_facts
+from softshare.data.photograph_files import FolderStore
 from softshare.data.photograph_sets import load_photographs
 from softshare.errors import UserError
 
@@ -162,6 +164,60 @@ def test_damaged_photographs_are_named_counted_and_left_out_if_allowed(
     monkeypatch.undo()
     monkeypatch.setattr("softshare.data.photograph_sets.ilsvrc_facts", lambda: three_synsets)
     assert load_photographs("imagenet", tree, allow_damaged=True, cache=cache).damaged == rest.damaged
+
+
+def test_unreadable_photographs_are_named_counted_and_left_out_if_allowed(photograph_tree, three_synsets, tmp_path):
+    tree, cache = photograph_tree(tmp_path / "tree"), tmp_path / "cache"
+    whole = load_photographs("imagenet", tree).fingerprint
+    gone, pipe = (tree / "train" / "n00000002" / f"n00000002_{number}.JPEG" for number in (1, 3))
+    kept = gone.read_bytes()
+    for file in (gone, pipe):
+        file.write_bytes(b"no photograph")
+    without = load_photographs("imagenet", tree, allow_damaged=True)
+    for file in (gone, pipe):
+        file.unlink()
+    gone.symlink_to("nowhere")
+    os.mkfifo(pipe)
+    for _ in ("found", "found in the cache"):
+        with pytest.raises(UserError) as error:
+            load_photographs("imagenet", tree, cache=cache)
+        assert str(error.value).startswith(f"{gone}: cannot be read (No such file or directory), nor can 1 more; mend")
+        rest = load_photographs("imagenet", tree, allow_damaged=True, cache=cache)
+        assert rest.damaged == (str(gone), str(pipe)) and rest.fingerprint == without.fingerprint
+        assert rest.notes == ("2 photographs that cannot be read or decoded are left out",)
+    for file in (gone, pipe):
+        file.unlink()
+    gone.write_bytes(kept)
+    shutil.copy(tree / "train" / "n00000002" / "n00000002_0.JPEG", pipe)
+    mended = load_photographs("imagenet", tree, cache=cache)
+    assert not mended.damaged and len(mended.train) == 12 and mended.fingerprint != whole
+
+
+def test_what_could_not_be_read_is_tried_again_though_the_check_is_kept(
+    photograph_tree, three_synsets, tmp_path, monkeypatch
+):
+    tree, cache = photograph_tree(tmp_path / "tree"), tmp_path / "cache"
+    whole = load_photographs("imagenet", tree).fingerprint
+    cut, closed = (tree / "train" / "n00000002" / f"n00000002_{number}.JPEG" for number in (1, 3))
+    sound, read = cut.read_bytes(), FolderStore.read
+
+    def closed_to_us(self, index):
+        if self.where(index) == str(closed):
+            raise UserError("cannot be read (Permission denied)", file=closed)
+        return read(self, index)
+
+    for hashed_whole in (1_000, 1):  # the closed file is among those of the fingerprint, or not
+        monkeypatch.setattr("softshare.data.photographs._HASHED_WHOLE", hashed_whole)
+        cut.write_bytes(b"no photograph")
+        with monkeypatch.context() as patch:
+            patch.setattr(FolderStore, "read", closed_to_us)
+            for _ in ("found", "found in the cache"):
+                rest = load_photographs("imagenet", tree, allow_damaged=True, cache=cache)
+                assert rest.damaged == (str(cut), str(closed))
+        assert load_photographs("imagenet", tree, allow_damaged=True, cache=cache).damaged == (str(cut),)
+        cut.write_bytes(sound)
+        opened = load_photographs("imagenet", tree, cache=cache)
+        assert not opened.damaged and (hashed_whole == 1 or opened.fingerprint == whole)
 
 
 def test_processes_find_the_same_damage(photograph_tree, three_synsets, tmp_path):
