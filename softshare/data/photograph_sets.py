@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from softshare.data.ilsvrc import PhotographFacts, ilsvrc_facts
+from softshare.data.ilsvrc_checks import check_ilsvrc
 from softshare.data.images import place_of
 from softshare.data.photograph_checks import (
     Damage,
@@ -65,6 +66,7 @@ def load_photographs(
     _require_text(found, path)
     classes = _classes(found, facts, path)
     if facts and not limit:
+        check_ilsvrc(facts, found.splits, path)
         check_complete(facts, {split: part.labels for split, part in found.splits.items()}, path)
     splits, notes = _splits(found, classes, limit, path)
     if limit:

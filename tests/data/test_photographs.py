@@ -7,9 +7,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from scipy.io import savemat
 
 from softshare.data import archives
 from softshare.data.ilsvrc import TRAIN_TAR, VALIDATION_TAR, ilsvrc_facts
@@ -24,8 +22,8 @@ def packed(folder: Path, archive: Path, below="."):
     return archive
 
 
-def distributed(tree: Path, root: Path, synsets) -> Path:
-    """The tree as ILSVRC 2012 is distributed: a tar of tars, a flat tar, and the kit with numbers of its own."""
+def distributed(tree: Path, root: Path, synsets, write_kit) -> Path:
+    """The tree as ILSVRC 2012 is distributed: a tar of tars, a flat tar, and the kit."""
     root.mkdir()
     with tarfile.open(root / TRAIN_TAR, "w") as outer:
         for folder in sorted((tree / "train").iterdir()):
@@ -41,23 +39,14 @@ def distributed(tree: Path, root: Path, synsets) -> Path:
     with tarfile.open(root / VALIDATION_TAR, "w") as flat:
         for file in files:
             flat.add(file, file.name)
-    kit = root / "kit" / "ILSVRC2012_devkit_t12" / "data"
-    kit.mkdir(parents=True)
-    # Its numbers are not the order of the labels.
-    numbers = {synset: number for number, synset in enumerate(reversed(synsets), 1)}
-    table = np.zeros(len(synsets), [("ILSVRC2012_ID", object), ("WNID", object), ("words", object)])
-    for row, (synset, number) in enumerate(numbers.items()):
-        table[row] = (float(number), synset, "a word")
-    savemat(kit / "meta.mat", {"synsets": table[:, None]})
-    truth = "".join(f"{numbers[file.parent.name]}\n" for file in files)
-    (kit / "ILSVRC2012_validation_ground_truth.txt").write_text(truth)
+    write_kit(root / "kit", synsets, [file.parent.name for file in files])
     packed(root / "kit", root / "ILSVRC2012_devkit_t12.tar.gz")
     shutil.rmtree(root / "kit")
     return root
 
 
 @pytest.mark.long
-def test_every_form_is_the_same_set(photograph_tree, three_synsets, tmp_path):
+def test_every_form_is_the_same_set(photograph_tree, three_synsets, write_kit, tmp_path):
     tree = photograph_tree(tmp_path / "tree")
     whole = load_photographs("imagenet", tree)
     assert whole.classes == three_synsets.classes and not whole.notes
@@ -65,7 +54,7 @@ def test_every_form_is_the_same_set(photograph_tree, three_synsets, tmp_path):
     forms = [
         packed(tree, tmp_path / "set.tar"),
         packed(tree, tmp_path / "set.tar.gz", "below/another"[:5]),
-        distributed(tree, tmp_path / "distributed", three_synsets.classes),
+        distributed(tree, tmp_path / "distributed", three_synsets.classes, write_kit),
     ]
     flat = tmp_path / "flat"
     shutil.copytree(tree / "train", flat / "train")
@@ -284,7 +273,7 @@ def _is_cut_short_and_compressed(tree):
 BAD = {
     _lacks_a_class: r"has no train photographs of 1 of 3 classes \(n00000002\); is it incomplete",
     _lacks_a_photograph: "has 11 train photographs, not 12; is it incomplete",
-    _has_one_too_many: "has 7 validation photographs, not 6; are there others",
+    _has_one_too_many: "has 3 validation photographs of n00000002, not 2; are there others",
     _has_a_wrong_synset: "tree: 'n00000020': unknown class; did you mean 'n0000000",
     _has_no_validation: "has no validation photographs of 3 of 3 classes",
     _has_no_training: "holds no photographs to train on",
@@ -315,8 +304,8 @@ def test_a_place_that_the_environment_names_and_is_not_there_is_told_with_the_ma
 
 
 @pytest.mark.parametrize("spoil", ["a tar inside", "the kit", "a number beyond the kit"])
-def test_ilsvrc_s_archives_damaged(spoil, photograph_tree, three_synsets, tmp_path):
-    root = distributed(photograph_tree(tmp_path / "tree"), tmp_path / "distributed", three_synsets.classes)
+def test_ilsvrc_s_archives_damaged(spoil, photograph_tree, three_synsets, write_kit, tmp_path):
+    root = distributed(photograph_tree(tmp_path / "tree"), tmp_path / "distributed", three_synsets.classes, write_kit)
     kit = root / "ILSVRC2012_devkit_t12.tar.gz"
     if spoil == "a tar inside":
         content = bytearray((root / TRAIN_TAR).read_bytes())
