@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ import torch
 from softshare.data.ilsvrc import PhotographFacts, ilsvrc_facts
 from softshare.data.ilsvrc_checks import check_ilsvrc
 from softshare.data.images import place_of
+from softshare.data.loaders import WHOLE, Part
 from softshare.data.photograph_checks import (
     Damage,
     KeptChecks,
@@ -28,6 +31,9 @@ from softshare.names import PHOTOGRAPHS
 # Of the photographs of each class, where a set has no validation split.
 HELD_OUT = 0.1
 
+# By split and number, what is wrong with a photograph.
+_Damaged = dict[str, dict[int, Damage]]
+
 
 def load_photographs(
     name: str,
@@ -38,10 +44,13 @@ def load_photographs(
     cache: Path | None = None,
     workers: int = 0,
     progress: bool = False,
+    part: Part = WHOLE,
+    gather: Callable[[Any], list[Any]] = lambda value: [value],
 ) -> PhotographSet:
     """Finds a set of photographs and checks it: names, counts, and that every file decodes.
 
-    The decoding of all files is done once for a set whose check is kept in `cache`.
+    The decoding of all files is done once for a set whose check is kept in `cache`. Of several processes that need the
+    set at once, each decodes its part of them.
 
     Args:
         name: `imagenet`, or `folder` for any other set in class folders.
@@ -51,9 +60,12 @@ def load_photographs(
         cache: Folder in which to keep what was found damaged; None keeps nothing.
         workers: Processes that decode.
         progress: Whether to show a progress bar on a terminal.
+        part: What this process checks.
+        gather: Gives what each of these processes gave.
 
     Raises:
         UserError: An unknown name, or photographs that are missing, of unknown classes or damaged; it names the file.
+            Or another process found another set.
     """
     if name not in PHOTOGRAPHS:
         raise UserError("unknown dataset", key="dataset", value=name, remedy=did_you_mean(name, PHOTOGRAPHS))
@@ -73,7 +85,15 @@ def load_photographs(
         notes += [f"limited to {limit:,} photographs a split: {_told(splits)}"]
         splits = {split: part.spread(limit) for split, part in splits.items()}
     as_found, fingerprint = _fingerprints(splits, classes)
-    damaged = _damaged(splits, KeptChecks(cache, as_found), workers, progress)
+    kept = KeptChecks(cache, as_found)
+    told = gather((as_found, kept.read()))
+    if len({fingerprint for fingerprint, _ in told}) > 1:
+        remedy = "all of them need the same photographs, and leave to read them"
+        raise UserError("is not the same set for all processes of the run", file=path, remedy=remedy)
+    before = next((found for _, found in told if found is not None), None)
+    damaged = _together(gather(_damaged(splits, before, part, workers, progress)))
+    if before is None and part.index == 0:
+        kept.write(damaged)
     lost = tuple(splits[split].where(row) for split, rows in damaged.items() for row in rows)
     if lost:
         if not allow_damaged:
@@ -83,8 +103,8 @@ def load_photographs(
         notes += [f"{len(lost):,} photographs that cannot be {'read or ' * unreadable}decoded are left out"]
     if lost or fingerprint is None:
         fingerprint = fingerprint_of(splits[TRAIN], splits[VALIDATION], classes)
-    for split, part in splits.items():
-        if not len(part):
+    for split, photographs in splits.items():
+        if not len(photographs):
             raise UserError(f"holds no {split} photographs that can be used", file=path)
     train, validation = splits[TRAIN], splits[VALIDATION]
     return PhotographSet(name, train, validation, classes, found.form, fingerprint, tuple(notes), lost)
@@ -170,17 +190,30 @@ def _fingerprints(splits: dict[str, Photographs], classes: tuple[str, ...]) -> t
 
 
 def _damaged(
-    splits: dict[str, Photographs], kept: KeptChecks, workers: int, progress: bool
-) -> dict[str, dict[int, Damage]]:
-    found = kept.read()
-    if found is not None:
-        return {split: tried_again(part, found[split]) for split, part in splits.items()}
-    found = {split: find_damaged(part, workers, progress) for split, part in splits.items()}
-    kept.write(found)
+    splits: dict[str, Photographs], before: _Damaged | None, part: Part, workers: int, progress: bool
+) -> _Damaged:
+    """What is damaged in a part of the photographs; of what was found before, all that still is."""
+    if before is not None:
+        return {split: tried_again(photographs, before[split]) for split, photographs in splits.items()}
+    damaged = {}
+    for split, photographs in splits.items():
+        rows = range(len(photographs))[part.within(0, len(photographs))]
+        found = find_damaged(photographs.select(rows), workers, progress)
+        damaged[split] = {rows[place]: damage for place, damage in found.items()}
+    return damaged
+
+
+def _together(parts: list[_Damaged]) -> _Damaged:
+    """What all processes found, in the order of the photographs."""
+    found: _Damaged = {split: {} for split in parts[0]}
+    for split, rows in found.items():
+        for part in parts:
+            rows |= part[split]
+        found[split] = dict(sorted(rows.items()))
     return found
 
 
-def _refusal(splits: dict[str, Photographs], damaged: dict[str, dict[int, Damage]], count: int) -> UserError:
+def _refusal(splits: dict[str, Photographs], damaged: _Damaged, count: int) -> UserError:
     """Names the first damaged photograph, and counts the others."""
     split, row, damage = next((split, row, each) for split, rows in damaged.items() for row, each in rows.items())
     others = f", nor can {count - 1:,} more" if count > 1 else ""
