@@ -37,7 +37,10 @@ def add_photograph_options(parser: argparse.ArgumentParser) -> None:
         "--limit", type=int, metavar="N", help="use N photographs of each split, for trials (default: all)"
     )
     parser.add_argument(
-        "--allow-damaged", action="store_true", default=None, help="leave out photographs that cannot be decoded"
+        "--allow-damaged",
+        action="store_true",
+        default=None,
+        help="leave out photographs that cannot be read or decoded",
     )
     parser.add_argument("--workers", type=int, help="processes that decode photographs (default: cores, at most 16)")
 

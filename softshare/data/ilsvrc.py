@@ -40,8 +40,41 @@ def ilsvrc_facts() -> PhotographFacts:
     return PhotographFacts(tuple(sorted(ImageNetInfo("imagenet-1k").label_names())), train=1_281_167, validation=50_000)
 
 
+@dataclass(frozen=True)
+class DevelopmentKit:
+    """What ILSVRC 2012's development kit tells.
+
+    Attributes:
+        source: Where it lies.
+        validation: The synset of each validation photograph, by its number from 1.
+        train: Training photographs of each synset; empty where it tells none.
+    """
+
+    source: Path
+    validation: list[str]
+    train: dict[str, int]
+
+
 def validation_synsets(folder: Path) -> list[str]:
     """The synset of each validation photograph, by its number from 1, as the development kit tells it.
+
+    Args:
+        folder: See `development_kit`.
+
+    Raises:
+        UserError: There is no kit, or it is damaged.
+    """
+    if kit := development_kit(folder):
+        return kit.validation
+    raise UserError(
+        "the validation photographs lie flat, and nothing tells their classes",
+        file=folder,
+        remedy=f"put {_DEVKIT}.tar.gz there, or sort them into val/<synset>/",
+    )
+
+
+def development_kit(folder: Path) -> DevelopmentKit | None:
+    """Reads the development kit; None where there is none.
 
     The validation photographs come in one flat archive. Their labels stand in the kit as numbers of its own, which
     its table of synsets turns into WordNet ids.
@@ -50,22 +83,27 @@ def validation_synsets(folder: Path) -> list[str]:
         folder: Where `ILSVRC2012_devkit_t12.tar.gz` lies, or that folder unpacked.
 
     Raises:
-        UserError: There is no kit, or it is damaged.
+        UserError: It is damaged.
     """
+    found = _devkit(folder)
+    if found is None:
+        return None
     from scipy.io import loadmat  # slow to import, and few runs need it
 
-    source, truth, meta = _devkit(folder)
+    source, truth, meta = found
     try:
         table: Any = loadmat(io.BytesIO(meta), squeeze_me=True, variable_names=["synsets"])["synsets"]
         synsets = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in table}
-        return [synsets[int(line)] for line in truth.decode("ascii").split()]
+        counted = "num_train_images" in table.dtype.names
+        train = {str(row["WNID"]): int(row["num_train_images"]) for row in table} if counted else {}
+        return DevelopmentKit(source, [synsets[int(line)] for line in truth.decode("ascii").split()], train)
     except Exception as error:  # a damaged .mat file fails in any way there is
         reason = " ".join(f"{type(error).__name__} {error}".split())
         raise UserError(f"the labels cannot be read ({reason})", file=source, remedy="is it truncated?") from error
 
 
-def _devkit(folder: Path) -> tuple[Path, bytes, bytes]:
-    """Where the kit lies, its ground truth, its table of synsets."""
+def _devkit(folder: Path) -> tuple[Path, bytes, bytes] | None:
+    """Where the kit lies, its ground truth, its table of synsets; None where there is none."""
     for root in (folder / _DEVKIT, folder):
         if (root / _TRUTH).is_file() and (root / _META).is_file():
             files = read_folder(root, (_TRUTH, _META), lambda name: True)
@@ -78,8 +116,4 @@ def _devkit(folder: Path) -> tuple[Path, bytes, bytes]:
             if missing:
                 raise UserError(f"holds no {missing[0]}", file=archive, remedy="is it the kit of tasks 1 and 2?")
             return archive, found[Path(_TRUTH).name], found[Path(_META).name]
-    raise UserError(
-        "the validation photographs lie flat, and nothing tells their classes",
-        file=folder,
-        remedy=f"put {_DEVKIT}.tar.gz there, or sort them into val/<synset>/",
-    )
+    return None

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import PIL
 from PIL import Image
@@ -19,6 +20,18 @@ from softshare.errors import UserError, did_you_mean
 from softshare.files import read_json, write_json
 
 _CHUNK = 64
+
+
+class Damage(NamedTuple):
+    """What is wrong with a photograph.
+
+    Attributes:
+        problem: In words, such as `cannot be decoded (unknown format)`.
+        unreadable: Whether its bytes could not be read: they may be sound, and be read another time.
+    """
+
+    problem: str
+    unreadable: bool
 
 
 def check_complete(facts: PhotographFacts, splits: dict[str, list[str]], source: Path) -> None:
@@ -59,19 +72,27 @@ def check_known(classes: tuple[str, ...], labels: list[str], source: Path) -> No
         raise UserError("unknown class", file=source, value=label, remedy=remedy)
 
 
-def find_damaged(split: Photographs, workers: int = 0, progress: bool = False) -> dict[int, str]:
-    """Decodes every photograph of a split.
+def find_damaged(split: Photographs, workers: int = 0, progress: bool = False) -> dict[int, Damage]:
+    """Reads and decodes every photograph of a split.
 
     Returns:
-        By their numbers, those that cannot be decoded, and why.
+        By their numbers, those that cannot be read or decoded, and why.
     """
     chunks = DataLoader(_Chunks(split), batch_size=None, num_workers=workers)
-    found: dict[int, str] = {}
+    found: dict[int, Damage] = {}
     with tqdm(total=len(split), unit="img", desc="checking", leave=False, disable=not progress or None) as bar:
         for part in chunks:
             found |= part
             bar.update(_CHUNK)
     return found
+
+
+def tried_again(split: Photographs, found: dict[int, Damage]) -> dict[int, Damage]:
+    """What is still wrong of what was found before: those that could not be read are read and decoded once more."""
+    rows = [row for row, damage in found.items() if damage.unreadable]
+    now = find_damaged(split.select(rows)) if rows else {}
+    still = {rows[place]: damage for place, damage in now.items()}
+    return {row: still.get(row, damage) for row, damage in found.items() if row in still or not damage.unreadable}
 
 
 class KeptChecks:
@@ -86,19 +107,20 @@ class KeptChecks:
         key = hashlib.sha256(f"{fingerprint} {PIL.__version__}".encode()).hexdigest()
         self.file = folder / f"damaged-{key[:16]}.json" if folder else None
 
-    def read(self) -> dict[str, dict[int, str]] | None:
+    def read(self) -> dict[str, dict[int, Damage]] | None:
         """By split, what was found before; None if nothing is kept."""
         if self.file is None or not self.file.is_file():
             return None
         try:
             kept = read_json(self.file)
             return {
-                split: {int(row): str(why) for row, why in kept[split].items()} for split in ("train", "validation")
+                split: {int(row): Damage(str(problem), bool(unread)) for row, (problem, unread) in kept[split].items()}
+                for split in ("train", "validation")
             }
         except (UserError, KeyError, TypeError, ValueError, AttributeError):
             return None
 
-    def write(self, found: dict[str, dict[int, str]]) -> None:
+    def write(self, found: dict[str, dict[int, Damage]]) -> None:
         """Keeps what was found.
 
         Raises:
@@ -115,15 +137,22 @@ class _Chunks(Dataset):
     def __len__(self) -> int:
         return -(-len(self.split) // _CHUNK)
 
-    def __getitem__(self, chunk: int) -> dict[int, str]:
+    def __getitem__(self, chunk: int) -> dict[int, Damage]:
         if chunk >= len(self):
             raise IndexError
         return dict(self._damaged(range(chunk * _CHUNK, min(len(self.split), (chunk + 1) * _CHUNK))))
 
-    def _damaged(self, rows: range) -> Iterator[tuple[int, str]]:
+    def _damaged(self, rows: range) -> Iterator[tuple[int, Damage]]:
         for row in rows:
             try:
-                decoded(self.split.read(row))
+                content = self.split.read(row)
+            except UserError as error:
+                where = " ".join(self.split.where(row).split())
+                yield row, Damage(str(error).removeprefix(f"{where}: "), True)
+                continue
+            try:
+                decoded(content)
             except Exception as error:  # a damaged image fails in any way there is
                 reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-                yield row, " ".join(reason.split()) or type(error).__name__
+                reason = " ".join(reason.split()) or type(error).__name__
+                yield row, Damage(f"cannot be decoded ({reason})", False)

@@ -25,7 +25,7 @@ class Store(Protocol):
         """
 
     def sizes(self) -> np.ndarray:
-        """Bytes of each, int64 [N]."""
+        """Bytes of each, int64 [N]; -1 where nobody can tell."""
 
     def where(self, index: int) -> str:
         """How a file is called in a message."""
@@ -54,8 +54,8 @@ class FolderStore:
         for index in range(len(self.paths)):
             try:
                 sizes[index] = (self.root / self.paths[index]).stat().st_size
-            except OSError as error:
-                raise UserError(f"cannot be read ({error.strerror or error})", file=self.where(index)) from error
+            except OSError:
+                sizes[index] = -1
         return sizes
 
     def where(self, index: int) -> str:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import torch
 
 from softshare.data.ilsvrc import PhotographFacts, ilsvrc_facts
+from softshare.data.ilsvrc_checks import check_ilsvrc
 from softshare.data.images import place_of
-from softshare.data.photograph_checks import KeptChecks, check_complete, check_known, find_damaged
+from softshare.data.loaders import WHOLE, Part
+from softshare.data.photograph_checks import (
+    Damage,
+    KeptChecks,
+    check_complete,
+    check_known,
+    find_damaged,
+    tried_again,
+)
 from softshare.data.photograph_sources import TRAIN, VALIDATION, Found, Labelled, find_photographs
 from softshare.data.photographs import Photographs, PhotographSet, fingerprint_of
 from softshare.errors import UserError, did_you_mean
@@ -19,6 +30,9 @@ from softshare.names import PHOTOGRAPHS
 
 # Of the photographs of each class, where a set has no validation split.
 HELD_OUT = 0.1
+
+# By split and number, what is wrong with a photograph.
+_Damaged = dict[str, dict[int, Damage]]
 
 
 def load_photographs(
@@ -30,22 +44,28 @@ def load_photographs(
     cache: Path | None = None,
     workers: int = 0,
     progress: bool = False,
+    part: Part = WHOLE,
+    gather: Callable[[Any], list[Any]] = lambda value: [value],
 ) -> PhotographSet:
     """Finds a set of photographs and checks it: names, counts, and that every file decodes.
 
-    The decoding of all files is done once for a set whose check is kept in `cache`.
+    The decoding of all files is done once for a set whose check is kept in `cache`. Of several processes that need the
+    set at once, each decodes its part of them.
 
     Args:
         name: `imagenet`, or `folder` for any other set in class folders.
         path: See `find_photographs` and, where it is None, `place_of`.
         limit: Photographs of each split, for trials; 0 = all. ImageNet may then be incomplete.
-        allow_damaged: Leave out what cannot be decoded in place of refusing the set.
+        allow_damaged: Leave out what cannot be read or decoded in place of refusing the set.
         cache: Folder in which to keep what was found damaged; None keeps nothing.
         workers: Processes that decode.
         progress: Whether to show a progress bar on a terminal.
+        part: What this process checks.
+        gather: Gives what each of these processes gave.
 
     Raises:
         UserError: An unknown name, or photographs that are missing, of unknown classes or damaged; it names the file.
+            Or another process found another set.
     """
     if name not in PHOTOGRAPHS:
         raise UserError("unknown dataset", key="dataset", value=name, remedy=did_you_mean(name, PHOTOGRAPHS))
@@ -58,22 +78,33 @@ def load_photographs(
     _require_text(found, path)
     classes = _classes(found, facts, path)
     if facts and not limit:
+        check_ilsvrc(facts, found.splits, path)
         check_complete(facts, {split: part.labels for split, part in found.splits.items()}, path)
     splits, notes = _splits(found, classes, limit, path)
     if limit:
         notes += [f"limited to {limit:,} photographs a split: {_told(splits)}"]
         splits = {split: part.spread(limit) for split, part in splits.items()}
-    fingerprint = fingerprint_of(splits[TRAIN], splits[VALIDATION], classes)
-    damaged = _damaged(splits, KeptChecks(cache, fingerprint), workers, progress)
+    as_found, fingerprint = _fingerprints(splits, classes)
+    kept = KeptChecks(cache, as_found)
+    told = gather((as_found, kept.read()))
+    if len({fingerprint for fingerprint, _ in told}) > 1:
+        remedy = "all of them need the same photographs, and leave to read them"
+        raise UserError("is not the same set for all processes of the run", file=path, remedy=remedy)
+    before = next((found for _, found in told if found is not None), None)
+    damaged = _together(gather(_damaged(splits, before, part, workers, progress)))
+    if before is None and part.index == 0:
+        kept.write(damaged)
     lost = tuple(splits[split].where(row) for split, rows in damaged.items() for row in rows)
     if lost:
         if not allow_damaged:
             raise _refusal(splits, damaged, len(lost))
         splits = {split: _without(part, damaged[split]) for split, part in splits.items()}
+        unreadable = any(damage.unreadable for rows in damaged.values() for damage in rows.values())
+        notes += [f"{len(lost):,} photographs that cannot be {'read or ' * unreadable}decoded are left out"]
+    if lost or fingerprint is None:
         fingerprint = fingerprint_of(splits[TRAIN], splits[VALIDATION], classes)
-        notes += [f"{len(lost):,} photographs that cannot be decoded are left out"]
-    for split, part in splits.items():
-        if not len(part):
+    for split, photographs in splits.items():
+        if not len(photographs):
             raise UserError(f"holds no {split} photographs that can be used", file=path)
     train, validation = splits[TRAIN], splits[VALIDATION]
     return PhotographSet(name, train, validation, classes, found.form, fingerprint, tuple(notes), lost)
@@ -148,25 +179,49 @@ def _held_out(split: Photographs) -> np.ndarray:
     return chosen
 
 
+def _fingerprints(splits: dict[str, Photographs], classes: tuple[str, ...]) -> tuple[str, str | None]:
+    """That of the set whatever is damaged in it, and that of the set; None where a file cannot be read."""
+    train, validation = splits[TRAIN], splits[VALIDATION]
+    try:
+        fingerprint = fingerprint_of(train, validation, classes)
+    except UserError:
+        return fingerprint_of(train, validation, classes, allow_unreadable=True), None
+    return fingerprint, fingerprint
+
+
 def _damaged(
-    splits: dict[str, Photographs], kept: KeptChecks, workers: int, progress: bool
-) -> dict[str, dict[int, str]]:
-    found = kept.read()
-    if found is None:
-        found = {split: find_damaged(part, workers, progress) for split, part in splits.items()}
-        kept.write(found)
+    splits: dict[str, Photographs], before: _Damaged | None, part: Part, workers: int, progress: bool
+) -> _Damaged:
+    """What is damaged in a part of the photographs; of what was found before, all that still is."""
+    if before is not None:
+        return {split: tried_again(photographs, before[split]) for split, photographs in splits.items()}
+    damaged = {}
+    for split, photographs in splits.items():
+        rows = range(len(photographs))[part.within(0, len(photographs))]
+        found = find_damaged(photographs.select(rows), workers, progress)
+        damaged[split] = {rows[place]: damage for place, damage in found.items()}
+    return damaged
+
+
+def _together(parts: list[_Damaged]) -> _Damaged:
+    """What all processes found, in the order of the photographs."""
+    found: _Damaged = {split: {} for split in parts[0]}
+    for split, rows in found.items():
+        for part in parts:
+            rows |= part[split]
+        found[split] = dict(sorted(rows.items()))
     return found
 
 
-def _refusal(splits: dict[str, Photographs], damaged: dict[str, dict[int, str]], count: int) -> UserError:
+def _refusal(splits: dict[str, Photographs], damaged: _Damaged, count: int) -> UserError:
     """Names the first damaged photograph, and counts the others."""
-    split, row, why = next((split, row, why) for split, rows in damaged.items() for row, why in rows.items())
+    split, row, damage = next((split, row, each) for split, rows in damaged.items() for row, each in rows.items())
     others = f", nor can {count - 1:,} more" if count > 1 else ""
     remedy = "mend the set, or leave them out with --allow-damaged, which lists them in the manifest"
-    return UserError(f"cannot be decoded ({why}){others}", file=splits[split].where(row), remedy=remedy)
+    return UserError(f"{damage.problem}{others}", file=splits[split].where(row), remedy=remedy)
 
 
-def _without(split: Photographs, damaged: dict[int, str]) -> Photographs:
+def _without(split: Photographs, damaged: dict[int, Damage]) -> Photographs:
     return split.select([row for row in range(len(split)) if row not in damaged]) if damaged else split
 
 

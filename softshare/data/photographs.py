@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from softshare.data.photograph_files import Store, TarStore
+from softshare.errors import UserError
 
 # So many of each split have their bytes in the fingerprint, evenly spread.
 _HASHED_WHOLE = 1_000
@@ -73,7 +74,7 @@ class PhotographSet:
         source: Where the photographs came from and in what form, in one line.
         fingerprint: SHA-256, see `fingerprint_of`.
         notes: What sets it apart from the whole set, such as a limit; empty where nothing does.
-        damaged: Paths of those left out because they cannot be decoded.
+        damaged: Paths of those left out because they cannot be read or decoded.
     """
 
     name: str
@@ -86,12 +87,20 @@ class PhotographSet:
     damaged: tuple[str, ...] = ()
 
 
-def fingerprint_of(train: Photographs, validation: Photographs, classes: Sequence[str]) -> str:
+def fingerprint_of(
+    train: Photographs, validation: Photographs, classes: Sequence[str], *, allow_unreadable: bool = False
+) -> str:
     """SHA-256 over the classes, and over label, file name and size in bytes of every photograph.
 
     Reading all of ImageNet for it would take as long as an epoch. Sizes tell nearly as much: photographs that were
     scaled, encoded anew or cut short differ in them. What sizes cannot tell, bytes of the same number, is looked for
     in up to 1,000 files of each split, hashed whole. How the set is packed, and where it lies, is no part of it.
+
+    Args:
+        train: What is trained on.
+        validation: What error is measured on.
+        classes: Names of the classes.
+        allow_unreadable: Take into it that a file cannot be read. No set that is used has such a fingerprint.
 
     Raises:
         UserError: A file cannot be read.
@@ -99,10 +108,18 @@ def fingerprint_of(train: Photographs, validation: Photographs, classes: Sequenc
     digest = hashlib.sha256("\n".join(classes).encode())
     for split in (train, validation):
         digest.update(f"\n{len(split)}\n".encode())
-        for path, label, size in zip(split.paths, split.labels.tolist(), split.store.sizes().tolist(), strict=True):
+        sizes = split.store.sizes().tolist()
+        for row, (path, label, size) in enumerate(zip(split.paths, split.labels.tolist(), sizes, strict=True)):
+            if size < 0 and not allow_unreadable:
+                size = len(split.read(row))  # which tells why it cannot be
             digest.update(f"{label}/{PurePosixPath(path).name} {size}\n".encode())
         for index in _spread(len(split), _HASHED_WHOLE):
-            digest.update(split.read(int(index)))
+            try:
+                digest.update(split.read(int(index)))
+            except UserError:
+                if not allow_unreadable:
+                    raise
+                digest.update(b"unreadable\n")
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -59,6 +60,13 @@ class Processes:
         if self.count > 1:
             distributed.all_reduce(values)
         return values
+
+    def gather(self, value: Any) -> list[Any]:
+        """What each process gives, in the order of their numbers: something small, for it is pickled."""
+        given: list[Any] = [value] * self.count
+        if self.count > 1:
+            distributed.all_gather_object(given, value)
+        return given
 
     def wait(self) -> None:
         """Waits until all are here: what the first wrote is then there for all."""

@@ -153,6 +153,8 @@ def _images(job: Job, arguments: argparse.Namespace) -> Images:
         cache=arguments.cache,
         workers=job.workers,
         progress=job.processes.first and not arguments.quiet,
+        part=job.processes.part,
+        gather=job.processes.gather,
     )
     if job.processes.first:
         _tell(photographs)

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from softshare.data.catalogue import FACTS
 
@@ -84,6 +85,27 @@ def packed(folder: Path, archive: Path, below: str = ".") -> Path:
 @pytest.fixture
 def pack():
     return packed
+
+
+@pytest.fixture
+def write_kit():
+    """Writes ILSVRC 2012's development kit, whose numbers are not the order of the labels."""
+
+    def written(root: Path, synsets, truth, train=None) -> Path:
+        folder = root / "ILSVRC2012_devkit_t12"
+        (folder / "data").mkdir(parents=True)
+        numbers = {synset: number for number, synset in enumerate(reversed(synsets), 1)}
+        fields = ["ILSVRC2012_ID", "WNID", "words"] + ["num_train_images"] * (train is not None)
+        table = np.zeros(len(synsets), [(name, object) for name in fields])
+        for row, (synset, number) in enumerate(numbers.items()):
+            counted = () if train is None else (float(train[synset]),)
+            table[row] = (float(number), synset, "a word", *counted)
+        savemat(folder / "data" / "meta.mat", {"synsets": table[:, None]})
+        lines = "".join(f"{numbers[synset]}\n" for synset in truth)
+        (folder / "data" / "ILSVRC2012_validation_ground_truth.txt").write_text(lines)
+        return folder
+
+    return written
 
 
 @pytest.fixture

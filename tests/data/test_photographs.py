@@ -1,17 +1,17 @@
 """Photographs on disk: every form that they may lie in is one set, and every bad one is refused by name."""
 
 import io
+import os
 import platform
 import shutil
 import tarfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from scipy.io import savemat
 
 from softshare.data import archives
 from softshare.data.ilsvrc import TRAIN_TAR, VALIDATION_TAR, ilsvrc_facts
+from softshare.data.photograph_files import FolderStore
 from softshare.data.photograph_sets import load_photographs
 from softshare.errors import UserError
 
@@ -22,8 +22,8 @@ def packed(folder: Path, archive: Path, below="."):
     return archive
 
 
-def distributed(tree: Path, root: Path, synsets) -> Path:
-    """The tree as ILSVRC 2012 is distributed: a tar of tars, a flat tar, and the kit with numbers of its own."""
+def distributed(tree: Path, root: Path, synsets, write_kit) -> Path:
+    """The tree as ILSVRC 2012 is distributed: a tar of tars, a flat tar, and the kit."""
     root.mkdir()
     with tarfile.open(root / TRAIN_TAR, "w") as outer:
         for folder in sorted((tree / "train").iterdir()):
@@ -39,23 +39,14 @@ def distributed(tree: Path, root: Path, synsets) -> Path:
     with tarfile.open(root / VALIDATION_TAR, "w") as flat:
         for file in files:
             flat.add(file, file.name)
-    kit = root / "kit" / "ILSVRC2012_devkit_t12" / "data"
-    kit.mkdir(parents=True)
-    # Its numbers are not the order of the labels.
-    numbers = {synset: number for number, synset in enumerate(reversed(synsets), 1)}
-    table = np.zeros(len(synsets), [("ILSVRC2012_ID", object), ("WNID", object), ("words", object)])
-    for row, (synset, number) in enumerate(numbers.items()):
-        table[row] = (float(number), synset, "a word")
-    savemat(kit / "meta.mat", {"synsets": table[:, None]})
-    truth = "".join(f"{numbers[file.parent.name]}\n" for file in files)
-    (kit / "ILSVRC2012_validation_ground_truth.txt").write_text(truth)
+    write_kit(root / "kit", synsets, [file.parent.name for file in files])
     packed(root / "kit", root / "ILSVRC2012_devkit_t12.tar.gz")
     shutil.rmtree(root / "kit")
     return root
 
 
 @pytest.mark.long
-def test_every_form_is_the_same_set(photograph_tree, three_synsets, tmp_path):
+def test_every_form_is_the_same_set(photograph_tree, three_synsets, write_kit, tmp_path):
     tree = photograph_tree(tmp_path / "tree")
     whole = load_photographs("imagenet", tree)
     assert whole.classes == three_synsets.classes and not whole.notes
@@ -63,7 +54,7 @@ def test_every_form_is_the_same_set(photograph_tree, three_synsets, tmp_path):
     forms = [
         packed(tree, tmp_path / "set.tar"),
         packed(tree, tmp_path / "set.tar.gz", "below/another"[:5]),
-        distributed(tree, tmp_path / "distributed", three_synsets.classes),
+        distributed(tree, tmp_path / "distributed", three_synsets.classes, write_kit),
     ]
     flat = tmp_path / "flat"
     shutil.copytree(tree / "train", flat / "train")
@@ -164,6 +155,60 @@ def test_damaged_photographs_are_named_counted_and_left_out_if_allowed(
     assert load_photographs("imagenet", tree, allow_damaged=True, cache=cache).damaged == rest.damaged
 
 
+def test_unreadable_photographs_are_named_counted_and_left_out_if_allowed(photograph_tree, three_synsets, tmp_path):
+    tree, cache = photograph_tree(tmp_path / "tree"), tmp_path / "cache"
+    whole = load_photographs("imagenet", tree).fingerprint
+    gone, pipe = (tree / "train" / "n00000002" / f"n00000002_{number}.JPEG" for number in (1, 3))
+    kept = gone.read_bytes()
+    for file in (gone, pipe):
+        file.write_bytes(b"no photograph")
+    without = load_photographs("imagenet", tree, allow_damaged=True)
+    for file in (gone, pipe):
+        file.unlink()
+    gone.symlink_to("nowhere")
+    os.mkfifo(pipe)
+    for _ in ("found", "found in the cache"):
+        with pytest.raises(UserError) as error:
+            load_photographs("imagenet", tree, cache=cache)
+        assert str(error.value).startswith(f"{gone}: cannot be read (No such file or directory), nor can 1 more; mend")
+        rest = load_photographs("imagenet", tree, allow_damaged=True, cache=cache)
+        assert rest.damaged == (str(gone), str(pipe)) and rest.fingerprint == without.fingerprint
+        assert rest.notes == ("2 photographs that cannot be read or decoded are left out",)
+    for file in (gone, pipe):
+        file.unlink()
+    gone.write_bytes(kept)
+    shutil.copy(tree / "train" / "n00000002" / "n00000002_0.JPEG", pipe)
+    mended = load_photographs("imagenet", tree, cache=cache)
+    assert not mended.damaged and len(mended.train) == 12 and mended.fingerprint != whole
+
+
+def test_what_could_not_be_read_is_tried_again_though_the_check_is_kept(
+    photograph_tree, three_synsets, tmp_path, monkeypatch
+):
+    tree, cache = photograph_tree(tmp_path / "tree"), tmp_path / "cache"
+    whole = load_photographs("imagenet", tree).fingerprint
+    cut, closed = (tree / "train" / "n00000002" / f"n00000002_{number}.JPEG" for number in (1, 3))
+    sound, read = cut.read_bytes(), FolderStore.read
+
+    def closed_to_us(self, index):
+        if self.where(index) == str(closed):
+            raise UserError("cannot be read (Permission denied)", file=closed)
+        return read(self, index)
+
+    for hashed_whole in (1_000, 1):  # the closed file is among those of the fingerprint, or not
+        monkeypatch.setattr("softshare.data.photographs._HASHED_WHOLE", hashed_whole)
+        cut.write_bytes(b"no photograph")
+        with monkeypatch.context() as patch:
+            patch.setattr(FolderStore, "read", closed_to_us)
+            for _ in ("found", "found in the cache"):
+                rest = load_photographs("imagenet", tree, allow_damaged=True, cache=cache)
+                assert rest.damaged == (str(cut), str(closed))
+        assert load_photographs("imagenet", tree, allow_damaged=True, cache=cache).damaged == (str(cut),)
+        cut.write_bytes(sound)
+        opened = load_photographs("imagenet", tree, cache=cache)
+        assert not opened.damaged and (hashed_whole == 1 or opened.fingerprint == whole)
+
+
 def test_processes_find_the_same_damage(photograph_tree, three_synsets, tmp_path):
     tree = photograph_tree(tmp_path / "tree")
     (tree / "val" / "n00000003" / "ILSVRC2012_val_00000003.JPEG").write_bytes(b"no photograph")
@@ -228,7 +273,7 @@ def _is_cut_short_and_compressed(tree):
 BAD = {
     _lacks_a_class: r"has no train photographs of 1 of 3 classes \(n00000002\); is it incomplete",
     _lacks_a_photograph: "has 11 train photographs, not 12; is it incomplete",
-    _has_one_too_many: "has 7 validation photographs, not 6; are there others",
+    _has_one_too_many: "has 3 validation photographs of n00000002, not 2; are there others",
     _has_a_wrong_synset: "tree: 'n00000020': unknown class; did you mean 'n0000000",
     _has_no_validation: "has no validation photographs of 3 of 3 classes",
     _has_no_training: "holds no photographs to train on",
@@ -259,8 +304,8 @@ def test_a_place_that_the_environment_names_and_is_not_there_is_told_with_the_ma
 
 
 @pytest.mark.parametrize("spoil", ["a tar inside", "the kit", "a number beyond the kit"])
-def test_ilsvrc_s_archives_damaged(spoil, photograph_tree, three_synsets, tmp_path):
-    root = distributed(photograph_tree(tmp_path / "tree"), tmp_path / "distributed", three_synsets.classes)
+def test_ilsvrc_s_archives_damaged(spoil, photograph_tree, three_synsets, write_kit, tmp_path):
+    root = distributed(photograph_tree(tmp_path / "tree"), tmp_path / "distributed", three_synsets.classes, write_kit)
     kit = root / "ILSVRC2012_devkit_t12.tar.gz"
     if spoil == "a tar inside":
         content = bytearray((root / TRAIN_TAR).read_bytes())

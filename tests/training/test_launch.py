@@ -47,6 +47,18 @@ def until_it_trains(process, folder):
 
 
 @pytest.mark.slow
+def test_a_photograph_that_one_of_two_finds_damaged_ends_both(tmp_path, photograph_tree):
+    tree = photograph_tree(tmp_path / "tree")
+    file = sorted((tree / "train").rglob("*.JPEG"))[1]  # the second process's
+    file.write_bytes(b"no photograph")
+    photographs = ["--dataset", "folder", "--data", "tree", "--cache", "cache", "--workers", "0"]
+    code, out, err = ended(start(tmp_path, *photographs))
+    assert code == 2 and out == "" and err.startswith("softshare: error: ") and err.count("\n") == 1, err
+    assert f"{file.relative_to(tmp_path)}: cannot be decoded (unknown format); mend" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
 def test_two_processes_train_one_run(tmp_path):
     code, out, err = ended(start(tmp_path, "--epochs", "1"))
     assert code == 0 and out.count("test error") == 1 and err == ""

@@ -1,8 +1,10 @@
 """A run on photographs: its folder, the same bits for any number of processes and after a kill, and what it is told."""
 
 import dataclasses
+import io
 import json
 import shutil
+import tarfile
 
 import pytest
 import torch
@@ -132,3 +134,26 @@ def test_what_does_not_fit_is_refused_in_one_line(tree, recipe_file, three_synse
         error = capsys.readouterr().err
         assert wanted in error and error.count("\n") == 1, error
         assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+@pytest.mark.long
+def test_the_shared_network_of_table_3_is_trained_on_an_archive(encoded, tmp_path, capsys):
+    """SWRN 50-2 with the outputs and the classes of ImageNet; small photographs of two of these."""
+    archive = tmp_path / "few.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for seed, synset in enumerate(("n01440764", "n01601694")):
+            member = tarfile.TarInfo(f"few/{synset}/{synset}_1.JPEG")
+            content = encoded(seed, (70, 80))
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    recipe = tmp_path / "few.yaml"
+    settings = SMALL | {"epochs": 1, "batch_size": 2, "crop": 64, "resize": 64}
+    recipe.write_text(yaml.safe_dump({"extends": "imagenet", "task": "photographs", "settings": settings}))
+    given = ("--limit", "2", "--workers", "0", "--precision", "fp32")
+    assert command(archive, recipe, tmp_path / "run", *given, model="swrn-50-2") == 0
+    assert "errors are measured on the training photographs themselves" in capsys.readouterr().out
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["model"] == "swrn-50-2" and metrics["parameters"] == 68_883_422
+    test = metrics["test"]
+    assert test["images"] == 2 and {test["error"], test["top5_error"]} <= {0.0, 50.0, 100.0}
+    assert test["top5_error"] <= test["error"] and test["loss"] > 0

@@ -118,13 +118,16 @@ def test_two_processes_come_to_what_one_comes_to_on_photographs(photograph_tree,
     """12 photographs in batches of 5, 9 to test on: no batch, and no test, is even for two."""
     tree = photograph_tree(tmp_path / "tree", validation=3)
     (tmp_path / "small.yaml").write_text(PHOTOGRAPHS)
-    asked = ["--dataset", "folder", "--data", "tree", "--cache", "cache", "--recipe", "small.yaml", "--workers", "1"]
+    asked = ["--dataset", "folder", "--data", "tree", "--recipe", "small.yaml", "--workers", "1"]
     for processes, more in ((1, ()), (2, ("--batch-norm", "synchronised"))):
-        code, _, err = train(tmp_path, processes, *asked, *more, "--out", str(processes))
+        kept = ["--cache", f"cache-{processes}"]
+        code, _, err = train(tmp_path, processes, *asked, *kept, *more, "--out", str(processes))
         assert code == 0, err
     one, two = tmp_path / "1", tmp_path / "2"
     assert len(list(tree.glob("val/*/*"))) == 9
     require_same_training(one, two, images=9)
+    names = [[file.name for file in (tmp_path / f"cache-{each}").iterdir()] for each in (1, 2)]
+    assert len(names[0]) == 1 and names[0] == names[1]  # what was found is kept alike
 
 
 @pytest.mark.slow
