@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ SAMPLE = np.dtype([("image", IMAGE), ("label", "<i8")], align=True)
 ALLOCATION = np.dtype([("sample", "<u8"), ("pointer", "<u8"), ("size", "<u8")])
 SAMPLES_START = HEADER.itemsize + len(FIELDS) * FIELD.itemsize
 SMALLEST_PAGE = 1 << 21
+_PART = 1 << 22  # bytes that are read at once for the SHA-256
 _FACTS: dict[str, type] = {
     "format_version": int, "dataset": str, "fingerprint": str, "train": int, "test": int, "classes": list,
     "bytes": int, "sha256": str,
@@ -141,8 +143,13 @@ def read_structure(path: Path, facts: dict[str, Any]) -> Beton:
     return Beton(path, facts, samples, sizes)
 
 
-def sha256(path: Path, progress: bool = False) -> str:
+def sha256(path: Path, progress: bool = False, still_here: Callable[[], object] = lambda: None) -> str:
     """SHA-256 of a file, with a progress bar on a terminal if it is a large one.
+
+    Args:
+        path: The file.
+        progress: Whether to show the bar.
+        still_here: Called after each part that was read: of a large file all of them take longer than time limits.
 
     Raises:
         UserError: It cannot be read.
@@ -153,9 +160,10 @@ def sha256(path: Path, progress: bool = False) -> str:
         silent = not progress or size < 1 << 32
         with path.open("rb") as file, tqdm(total=size, unit="B", unit_scale=True, desc=f"checking {path.name}",
                                            leave=False, disable=silent or None) as bar:  # fmt: skip
-            while chunk := file.read(1 << 22):
+            while chunk := file.read(_PART):
                 digest.update(chunk)
                 bar.update(len(chunk))
+                still_here()
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror or error})", file=path) from error
     return digest.hexdigest()

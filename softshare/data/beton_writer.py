@@ -29,7 +29,7 @@ from softshare.data.beton import (
     sha256,
 )
 from softshare.data.beton_images import Images, PixelImages, StoredImage
-from softshare.data.own_process import Report, in_own_process
+from softshare.data.own_process import LIMIT, Report, in_own_process
 from softshare.errors import UserError
 from softshare.files import remove_leftovers, require_writable, write_json, written_whole
 from softshare.lock import locked
@@ -76,7 +76,7 @@ class Content:
 
 
 def write_beton(
-    path: Path, content: Content, *, limit: float = 600.0, threads: int = 2, progress: bool = True
+    path: Path, content: Content, *, limit: float = LIMIT, threads: int = 2, progress: bool = True
 ) -> dict[str, Any]:
     """Writes a file and `<file>.json` in a process of its own, and checks what lies there.
 
@@ -126,7 +126,7 @@ def _write_and_check(report: Report, file: Path, content: Content, threads: int)
                 "classes": list(content.classes),
                 **content.train.settings(),
                 "bytes": file.stat().st_size,
-                "sha256": sha256(file),
+                "sha256": sha256(file, still_here=lambda: report(0)),
             }
             _compare(file, facts, content, report, pool)
     except OSError as error:

@@ -7,6 +7,7 @@ own are drawn from generators that no seed makes repeatable.
 from __future__ import annotations
 
 import importlib.util
+import math
 import queue
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +16,10 @@ import numpy as np
 import torch
 
 from softshare.data.beton import Beton
+from softshare.data.own_process import LIMIT
 from softshare.errors import UserError
 
-_REMEDY = "pip install 'softshare[ffcv]', with its Debian packages (README, Set up); or another loader"
+_REMEDY = "make ffcv (README, Loaders); or another loader"
 # Once FFCV's thread has decoded nothing for so many seconds, look whether it is still there.
 _LOOK_AFTER = 5.0
 # Batches decoded ahead; each takes memory, and a fourth never helped.
@@ -101,7 +103,7 @@ class FfcvFile:
             uint8 [B, H, W, 3]: a view of memory that is used again, good until the next is asked for.
 
         Raises:
-            UserError: FFCV's thread ended before its work did.
+            UserError: FFCV's thread ended before its work did, or decoded nothing within the limit.
         """
         from ffcv.loader.epoch_iterator import EpochIterator
 
@@ -117,7 +119,8 @@ class FfcvFile:
             batches.close()  # else its thread stays
 
     def _next(self, batches: Any) -> Any:
-        while True:
+        # Counted, not timed: a job that a scheduler suspends for hours has not hung.
+        for _ in range(math.ceil(LIMIT / _LOOK_AFTER)):
             try:
                 return batches.output_queue.get(timeout=_LOOK_AFTER)
             except queue.Empty:
@@ -126,3 +129,5 @@ class FfcvFile:
                     raise UserError(
                         "FFCV stopped in the middle of an epoch", file=self.beton.path, remedy="its traceback is above"
                     ) from None
+        remedy = "does the disk answer? or another loader"
+        raise UserError(f"FFCV decoded nothing within {LIMIT:g} s", file=self.beton.path, remedy=remedy)

@@ -63,12 +63,16 @@ class Copy:
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def __call__(self, values: Tensor) -> Tensor:
-        """The values on the device; their memory may be written to as soon as this returns."""
+        """The values on the device, for the current stream; their memory may be written to as soon as this returns."""
         if self.stream is None:
             return values.to(self.device)
-        # A stream of its own: waiting for the copy must not wait for the step before it.
+        # Only from pinned memory does a copy go on by itself. Torch lends such memory anew when the copy has ended.
+        staged = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        staged.copy_(values)
+        now = torch.cuda.current_stream(self.device)
+        # A stream of its own: the copy need not wait for the step before it.
         with torch.cuda.stream(self.stream):
-            copied = values.to(self.device, non_blocking=True)
-        self.stream.synchronize()
-        copied.record_stream(torch.cuda.current_stream(self.device))
+            copied = staged.to(self.device, non_blocking=True)
+        now.wait_stream(self.stream)
+        copied.record_stream(now)
         return copied

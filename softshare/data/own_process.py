@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,9 @@ from tqdm import tqdm
 from softshare.errors import UserError
 
 Report = Callable[[int], None]
+
+# Seconds in which whoever reads or writes images must get on, where nobody says otherwise. A busy disk gets on.
+LIMIT = 600.0
 
 # Seconds in which a process that was told to end at the same time ends those that work for it.
 _STAYS = 10
@@ -33,7 +37,8 @@ def in_own_process(
         arguments: What it is given besides; they are pickled.
         total: What the counts it reports add up to.
         label: Stands before the progress bar, and in errors.
-        limit: Seconds that it may take to get on: from its start or one report to the next, or to its end.
+        limit: Seconds that it may take to get on: to take the work, and from there or one report to the next, or to its
+            end.
         progress: Whether to show the bar.
 
     Returns:
@@ -50,15 +55,11 @@ def in_own_process(
         process.start()
         theirs.close()
         # Not with the start, which waits for ever where a process dies before it has read a long message.
-        ours.send((work, arguments))
+        _send(ours, (work, arguments), label, limit)
         with tqdm(total=total, unit="img", desc=label, leave=False, disable=not progress or None) as bar:
             while True:
                 if not ours.poll(limit):
-                    raise UserError(
-                        f"no progress within {limit:g} s",
-                        key=label,
-                        remedy="is the disk slow or full? see --time-limit",
-                    )
+                    raise _no_progress(label, limit)
                 kind, value = ours.recv()
                 if kind != "progress":
                     break
@@ -78,6 +79,21 @@ def in_own_process(
             process.kill()
             process.join()
         ours.close()
+
+
+def _send(connection: Connection, message: object, label: str, limit: float) -> None:
+    """Sends what may be longer than a pipe holds, and then waits for whoever is to read it."""
+    sender = ThreadPoolExecutor(1)
+    sending = sender.submit(connection.send, message)
+    sender.shutdown(wait=False)  # its thread ends once the process that it waits for is killed
+    try:
+        sending.result(limit)
+    except TimeoutError:
+        raise _no_progress(label, limit) from None
+
+
+def _no_progress(label: str, limit: float) -> UserError:
+    return UserError(f"no progress within {limit:g} s", key=label, remedy="is the disk slow or full? see --time-limit")
 
 
 def leave_signals(_: int = 0) -> None:

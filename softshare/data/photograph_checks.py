@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import PIL
+import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from softshare.data.ilsvrc import PhotographFacts
+from softshare.data.loading_processes import loaded, with_processes
 from softshare.data.photograph_decoding import decoded
 from softshare.data.photographs import Photographs
 from softshare.errors import UserError, did_you_mean
@@ -77,11 +79,15 @@ def find_damaged(split: Photographs, workers: int = 0, progress: bool = False) -
 
     Returns:
         By their numbers, those that cannot be read or decoded, and why.
+
+    Raises:
+        UserError: As of `loaded`.
     """
-    chunks = DataLoader(_Chunks(split), batch_size=None, num_workers=workers)
+    chunks = _Chunks(split)
+    loader = with_processes(chunks, range(len(chunks)), workers, torch.device("cpu"))
     found: dict[int, Damage] = {}
     with tqdm(total=len(split), unit="img", desc="checking", leave=False, disable=not progress or None) as bar:
-        for part in chunks:
+        for part in loaded(loader):
             found |= part
             bar.update(_CHUNK)
     return found

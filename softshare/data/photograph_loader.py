@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from softshare.cores import usable_cores
 from softshare.data.loaders import WHOLE, Part, require_images_for_all
-from softshare.data.loading_processes import with_processes
+from softshare.data.loading_processes import loaded, with_processes
 from softshare.data.orders import epoch_order
 from softshare.data.photograph_augment import PhotographAugmentation, centred, chances, crop_boxes, cropped
 from softshare.data.photograph_colours import augment_colours, byte_sums, normalise_photographs
@@ -188,7 +188,7 @@ class PhotographLoader:
         One epoch is read at a time; another one begun ends it.
 
         Raises:
-            UserError: A photograph cannot be read or decoded, or a worker process died.
+            UserError: A photograph cannot be read or decoded, or as of `loaded`.
         """
         crops = self.crops(epoch)
         for batch, pixels in enumerate(self._decoded(crops)):
@@ -215,17 +215,7 @@ class PhotographLoader:
             work = _Batches(copy.copy(self))
             self._processes = with_processes(work, _Epoch(len(crops)), workers, self.device)
         self._processes.sampler.number = crops.epoch  # type: ignore[attr-defined]
-        batches = iter(self._processes)
-        while True:
-            try:
-                batch = next(batches, None)
-            except RuntimeError as error:
-                self._processes = None
-                problem = f"a process that decodes died ({error})"
-                remedy = "fewer --workers (0 = none), more memory, or a larger /dev/shm"
-                raise UserError(problem, key="workers", value=self.workers, remedy=remedy) from error
-            if batch is None:
-                return
+        for batch in loaded(self._processes):
             if isinstance(batch, UserError):
                 raise batch
             yield batch

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from softshare.data.loaders import AugmentingLoader, require_as_many
-from softshare.data.loading_processes import with_processes
+from softshare.data.loading_processes import loaded, with_processes
 
 
 class WorkerLoader(AugmentingLoader):
@@ -40,10 +40,14 @@ class WorkerLoader(AugmentingLoader):
         self._loader = with_processes(_Batches(images, labels), self._sampler, workers, self.device)
 
     def decoded(self, order: Tensor | None, batches: list[slice]) -> Iterator[tuple[Tensor, Tensor]]:
-        """As of `AugmentingLoader`."""
+        """As of `AugmentingLoader`.
+
+        Raises:
+            UserError: As of `loaded`.
+        """
         order = torch.arange(self.count) if order is None else order
         self._sampler.batches = [order[batch] for batch in batches]
-        for images, labels in self._loader:
+        for images, labels in loaded(self._loader):
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -117,10 +118,28 @@ class TestFfcv:
             monkeypatch.setattr(file._loader, "code", None)
             list(file.decoded(np.arange(5), 2))
 
+    def test_a_hang_in_its_thread_ends_in_one_line(self, file, monkeypatch):
+        released = threading.Event()
+
+        def hangs(**_):
+            released.wait()
+            return ()
+
+        monkeypatch.setattr("softshare.data.ffcv_file._LOOK_AFTER", 0.2)
+        monkeypatch.setattr("softshare.data.ffcv_file.LIMIT", 1.0)
+        monkeypatch.setattr(file._loader, "code", ([(hangs, ())], ()))
+        try:
+            with pytest.raises(UserError, match=r"cifar10\.beton: FFCV decoded nothing within 1 s; does the disk"):
+                list(file.decoded(np.arange(2), 2))
+        finally:
+            released.set()
+
 
 def test_without_ffcv_asking_for_it_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "ffcv", None)
-    with pytest.raises(UserError, match=r"loader: 'ffcv': FFCV cannot be imported .*; pip install") as caught:
+    with pytest.raises(
+        UserError, match=r"loader: 'ffcv': FFCV cannot be imported .*; make ffcv \(README, Loaders\)"
+    ) as caught:
         require_ffcv()
     assert "\n" not in str(caught.value)
 

@@ -86,6 +86,28 @@ def test_a_program_that_a_process_would_run_anew_is_told_so_however_much_it_hand
     assert re.search(r"work: its process died with exit code 1; .*__main__", done.stderr)
 
 
+HANGS = """
+import operator
+import time
+
+from softshare.data.own_process import in_own_process
+
+if __name__ != "__main__":
+    time.sleep(3600)  # in its process, before it takes its work
+
+in_own_process(operator.call, len, bytes(10**7), total=1, label="work", limit=1.0, progress=False)
+"""
+
+
+def test_a_process_that_never_takes_its_work_is_given_up_however_much_it_is_handed(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(HANGS)
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("UserError: work: no progress within 1 s; is the disk slow or full? "
+                                                 "see --time-limit")  # fmt: skip
+
+
 def left_to_itself(ready, stays):
     own_process._STAYS = stays
     leave_signals()

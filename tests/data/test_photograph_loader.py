@@ -99,7 +99,7 @@ def test_its_processes_end_with_its_last_use(train):
 
 def test_a_process_that_dies_is_told_of(train, monkeypatch):
     monkeypatch.setattr("softshare.data.photograph_loader.decoded", lambda content: __import__("os")._exit(1))
-    with pytest.raises(UserError, match=r"workers: 1: a process that decodes died .*fewer --workers"):
+    with pytest.raises(UserError, match=r"workers: 1: a process that loads failed .*fewer --workers"):
         list(loader(train, workers=1).epoch(0))
 
 

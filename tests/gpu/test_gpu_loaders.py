@@ -9,6 +9,7 @@ import torch
 
 from softshare.data.augment import Augmentation
 from softshare.data.ffcv_file import ffcv_is_installed
+from softshare.data.ffcv_loader import Copy
 from softshare.data.loaders import TensorLoader
 from softshare.data.photograph_augment import PhotographAugmentation
 from softshare.data.photograph_loader import PhotographLoader
@@ -63,6 +64,20 @@ def test_photographs(gpu, photograph_tree, three_synsets, tmp_path, resize):
         PhotographLoader(photographs, device=gpu, workers=2, **settings),
         PhotographLoader(photographs, workers=0, **settings),
     )
+
+
+def test_what_is_copied_may_be_written_over_at_once(gpu):
+    copy, memory = Copy(torch.device("cuda")), torch.empty(64, 224, 224, 3, dtype=torch.uint8)
+    busy = torch.randn(4096, 4096, device=gpu)
+    found = []
+    for number in range(40):
+        memory.fill_(number)
+        for _ in range(5):
+            busy = busy @ busy / 64
+        found.append(copy(memory))
+        memory.fill_(255)
+    for number, values in enumerate(found):
+        assert bool((values == number).all())
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from softshare.data.beton_writer import Content, write_beton
 from softshare.data.ffcv_file import ffcv_is_installed
 from softshare.errors import UserError
 from softshare.training import loading
-from softshare.training.engine import train
+from softshare.training.engine import _Training, train
 from softshare.training.loading import resolve_loader
 
 CPU = torch.device("cpu")
@@ -29,9 +29,40 @@ def write(path, images):
 
 
 def trained(job, images, out, **changes):
+    """What training ends with, in a folder where it may have begun."""
     train(dataclasses.replace(job, **changes), images, out, progress=False)
     assert json.loads((out / "manifest.json").read_text())["loader"] == changes.get("loader", "tensor")
     return {name: (out / name).read_bytes() for name in ("model.safetensors", "metrics.json", "similarity.npz")}
+
+
+def begun(job, images, out, **changes):
+    """A folder as it is after one epoch and a kill."""
+    training = _Training(dataclasses.replace(job, **changes), images, out)
+    training.run_epoch(0, progress=False)
+    training.save()
+    assert not (out / "metrics.json").exists()
+    return out
+
+
+@pytest.fixture
+def epochs(monkeypatch):
+    """The epochs that are trained, counted from 0, as they are."""
+    run_epoch, seen = _Training.run_epoch, []
+    monkeypatch.setattr(
+        _Training, "run_epoch", lambda self, epoch, progress: (seen.append(epoch), run_epoch(self, epoch, progress))
+    )
+    return seen
+
+
+@pytest.mark.parametrize("before, after", [("tensor", "torchvision"), ("torchvision", "tensor")])
+def test_a_run_goes_on_to_the_same_bits_where_another_loader_stopped(
+    with_settings, images, tmp_path, epochs, before, after
+):
+    job = with_settings(epochs=2, validation=0.1)
+    expected = trained(job, images, tmp_path / "whole")
+    out = begun(job, images, tmp_path / "stopped", loader=before)
+    assert trained(job, images, out, loader=after) == expected
+    assert epochs == [0, 1, 0, 1]  # the whole run, then what each loader gave
 
 
 def test_worker_processes_train_to_the_same_bits(with_settings, images, tmp_path):
@@ -42,13 +73,14 @@ def test_worker_processes_train_to_the_same_bits(with_settings, images, tmp_path
 
 @pytest.mark.skipif(not ffcv_is_installed(), reason="FFCV is not installed (make ffcv)")
 @pytest.mark.slow
-def test_ffcv_trains_to_the_same_bits_and_goes_on_where_another_loader_stopped(with_settings, images, tmp_path):
+def test_ffcv_trains_to_the_same_bits_and_goes_on_where_another_loader_stopped(with_settings, images, tmp_path, epochs):
     job = with_settings(epochs=2, validation=0.1)
     beton = write(tmp_path / "digits.beton", images)
     expected = trained(job, images, tmp_path / "tensor")
     assert trained(job, images, tmp_path / "ffcv", loader="ffcv", beton=beton) == expected
-    again = dataclasses.replace(job, loader="ffcv", beton=beton)
-    assert train(again, images, tmp_path / "tensor", progress=False)["epochs"] == 2  # complete: no other identity
+    out = begun(job, images, tmp_path / "stopped")
+    assert trained(job, images, out, loader="ffcv", beton=beton) == expected
+    assert epochs == [0, 1, 0, 1, 0, 1]  # two whole runs, then what each loader gave
 
 
 def test_a_file_of_other_data_is_refused_before_anything_is_written(job, images, tmp_path, monkeypatch):
