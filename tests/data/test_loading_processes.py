@@ -12,7 +12,7 @@ import torch
 
 from softshare.data import loading_processes, worker_loader
 from softshare.data.photograph_augment import PhotographAugmentation
-from softshare.data.photograph_checks import find_damaged
+from softshare.data.photograph_checks import Damage, find_damaged
 from softshare.data.photograph_loader import PhotographLoader
 from softshare.data.worker_loader import WorkerLoader
 from softshare.errors import UserError
@@ -47,6 +47,9 @@ class Photographs:
 
     def __init__(self, read):
         self.read = lambda index: read()
+
+    def where(self, index):
+        return f"photograph {index}"
 
     def __len__(self):
         return 8
@@ -145,5 +148,5 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
 def test_a_process_that_checks_leaves_signals_to_this_one():
     seen = find_damaged(Photographs(lambda: signal.getsignal(signal.SIGINT)), workers=1)
     assert len(seen) == 8  # a number is no photograph
-    kept = Photographs(lambda: (_ for _ in ()).throw(ValueError(signal.getsignal(signal.SIGINT).name)))
-    assert find_damaged(kept, workers=1)[0] == "SIG_IGN"
+    kept = Photographs(lambda: (_ for _ in ()).throw(UserError(signal.getsignal(signal.SIGINT).name)))
+    assert find_damaged(kept, workers=1)[0] == Damage("SIG_IGN", unreadable=True)
