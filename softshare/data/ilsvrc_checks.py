@@ -35,8 +35,7 @@ def check_ilsvrc(facts: PhotographFacts, splits: Mapping[str, Labelled], path: P
         problem = f"tells the classes of {len(kit.validation):,} validation photographs, not of {facts.validation:,}"
         raise UserError(problem, file=kit.source, remedy="is it the kit of ILSVRC 2012?")
     if TRAIN in splits:
-        named = {row: name[1] for row, name in _names(splits[TRAIN], _TRAIN_NAME).items()}
-        _require_places(splits[TRAIN], named, "its name")
+        _require_places(splits[TRAIN], _named(splits[TRAIN], _TRAIN_NAME), "its name")
         # Not trusted unless it adds up: what else it may count is not documented.
         if kit and sum(kit.train.get(name, 0) for name in facts.classes) == facts.train:
             _require_counts(TRAIN, splits[TRAIN], kit.train, path)
@@ -48,8 +47,8 @@ def check_ilsvrc(facts: PhotographFacts, splits: Mapping[str, Labelled], path: P
 
 def _check_validation(facts: PhotographFacts, part: Labelled, kit: DevelopmentKit | None) -> None:
     row_of: dict[int, int] = {}
-    for row, name in _names(part, _VALIDATION_NAME).items():
-        number, where = int(name[1]), part.index.store.where(row)
+    for row, name in _named(part, _VALIDATION_NAME).items():
+        number, where = int(name), part.index.store.where(row)
         if not 1 <= number <= facts.validation:
             raise UserError(
                 f"ILSVRC 2012's validation photographs have numbers from 1 to {facts.validation:,}", file=where
@@ -63,10 +62,10 @@ def _check_validation(facts: PhotographFacts, part: Labelled, kit: DevelopmentKi
         _require_places(part, told, "the development kit")
 
 
-def _names(part: Labelled, pattern: re.Pattern[str]) -> dict[int, re.Match[str]]:
-    """By their rows in the index, the names that follow a pattern."""
+def _named(part: Labelled, pattern: re.Pattern[str]) -> dict[int, str]:
+    """By their rows in the index, what the names tell that follow a pattern: its group."""
     stems = ((row, part.index.paths[row].rpartition("/")[2].rpartition(".")[0]) for row in part.rows)
-    return {row: found for row, stem in stems if (found := pattern.fullmatch(stem))}
+    return {row: found[1] for row, stem in stems if (found := pattern.fullmatch(stem))}
 
 
 def _require_places(part: Labelled, told: Mapping[int, str], by: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import signal
 import threading
 import weakref
@@ -22,6 +23,9 @@ from softshare.data.own_process import LIMIT, leave_signals
 from softshare.errors import UserError
 
 _REMEDY = "does the disk answer? else more memory, a larger /dev/shm, fewer --workers (0 = none) or another --loader"
+
+# Once nothing has come for so many seconds, look whether the processes are still there.
+_LOOK_AFTER = 5.0
 
 
 def with_processes(batches: Dataset, sampler: Sampler | Sized, workers: int, device: torch.device) -> DataLoader[Any]:
@@ -64,14 +68,35 @@ def loaded(loader: DataLoader[Any]) -> Iterator[Any]:
         yield from loader
         return
     with _in_one_line(loader):
-        batches = iter(loader)
+        batches = _begun(loader)
         _watch(loader.num_workers)
     while True:
         with _in_one_line(loader):
-            batch = next(batches, None)
+            batch = _next(batches)
         if batch is None:
             return
         yield batch
+
+
+def _begun(loader: DataLoader[Any]) -> Any:
+    # What takes up the processes of the epoch before cannot be asked twice: it has the whole limit.
+    if (kept := getattr(loader, "_iterator", None)) is not None:
+        kept._timeout = loader.timeout
+    batches: Any = iter(loader)
+    # Torch looks whether they are alive each time that it has waited so long.
+    batches._timeout = min(_LOOK_AFTER, LIMIT)
+    return batches
+
+
+def _next(batches: Any) -> Any:
+    # Counted, not timed: a job that a scheduler suspends for hours has not hung.
+    for _ in range(math.ceil(LIMIT / _LOOK_AFTER)):
+        try:
+            return next(batches, None)
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader timed out"):
+                raise
+    raise RuntimeError(f"nothing came within {LIMIT:g} s")
 
 
 @contextlib.contextmanager

@@ -93,10 +93,12 @@ def find_damaged(split: Photographs, workers: int = 0, progress: bool = False) -
     return found
 
 
-def tried_again(split: Photographs, found: dict[int, Damage]) -> dict[int, Damage]:
+def tried_again(
+    split: Photographs, found: dict[int, Damage], workers: int = 0, progress: bool = False
+) -> dict[int, Damage]:
     """What is still wrong of what was found before: those that could not be read are read and decoded once more."""
     rows = [row for row, damage in found.items() if damage.unreadable]
-    now = find_damaged(split.select(rows)) if rows else {}
+    now = find_damaged(split.select(rows), workers, progress) if rows else {}
     still = {rows[place]: damage for place, damage in now.items()}
     return {row: still.get(row, damage) for row, damage in found.items() if row in still or not damage.unreadable}
 

@@ -92,7 +92,7 @@ def load_photographs(
         raise UserError("is not the same set for all processes of the run", file=path, remedy=remedy)
     before = next((found for _, found in told if found is not None), None)
     damaged = _together(gather(_damaged(splits, before, part, workers, progress)))
-    if before is None and part.index == 0:
+    if before != damaged and part.index == 0:
         kept.write(damaged)
     lost = tuple(splits[split].where(row) for split, rows in damaged.items() for row in rows)
     if lost:
@@ -192,11 +192,16 @@ def _fingerprints(splits: dict[str, Photographs], classes: tuple[str, ...]) -> t
 def _damaged(
     splits: dict[str, Photographs], before: _Damaged | None, part: Part, workers: int, progress: bool
 ) -> _Damaged:
-    """What is damaged in a part of the photographs; of what was found before, all that still is."""
-    if before is not None:
-        return {split: tried_again(photographs, before[split]) for split, photographs in splits.items()}
+    """What is damaged in a part of the photographs; of what was found before, what still is.
+
+    Where nodes have copies of their own, each is looked at in part: damage in the rest of a copy shows in training.
+    """
     damaged = {}
     for split, photographs in splits.items():
+        if before is not None:
+            mine = dict(list(before[split].items())[part.within(0, len(before[split]))])
+            damaged[split] = tried_again(photographs, mine, workers, progress)
+            continue
         rows = range(len(photographs))[part.within(0, len(photographs))]
         found = find_damaged(photographs.select(rows), workers, progress)
         damaged[split] = {rows[place]: damage for place, damage in found.items()}
@@ -216,7 +221,8 @@ def _together(parts: list[_Damaged]) -> _Damaged:
 def _refusal(splits: dict[str, Photographs], damaged: _Damaged, count: int) -> UserError:
     """Names the first damaged photograph, and counts the others."""
     split, row, damage = next((split, row, each) for split, rows in damaged.items() for row, each in rows.items())
-    others = f", nor can {count - 1:,} more" if count > 1 else ""
+    more = ", nor can {:,} more" if damage.problem.startswith("cannot be ") else ", and {:,} more are damaged"
+    others = more.format(count - 1) if count > 1 else ""
     remedy = "mend the set, or leave them out with --allow-damaged, which lists them in the manifest"
     return UserError(f"{damage.problem}{others}", file=splits[split].where(row), remedy=remedy)
 

@@ -25,7 +25,7 @@ from softshare.training.curves import require_tensorboard
 from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision, use_precision
 from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
-from softshare.training.fitting_loader import with_fitting_loader
+from softshare.training.fitting_loader import require_same_pixels, with_fitting_loader
 from softshare.training.job import Job
 from softshare.training.loading import Images, default_beton, resolve_loader, resolve_photograph_loader
 from softshare.training.path_engine import train_paths
@@ -136,6 +136,7 @@ def _train(job: Job, arguments: argparse.Namespace) -> str:
             job, why = with_fitting_loader(job, images, arguments.out)
             if why and job.processes.first:
                 print(why)
+        require_same_pixels(job)
         metrics = train(job, images, arguments.out, progress=not arguments.quiet)
         told = f"test error {metrics['test']['error']:.2f} % on {metrics['test']['images']} images"
     return f"{arguments.out}: {told} after {metrics['epochs']} epochs"
@@ -253,7 +254,7 @@ def prepare(device_name: str, threads: int | None) -> torch.device:
         if not 1 <= threads <= _MOST_THREADS:
             raise UserError(f"must be from 1 to {_MOST_THREADS:,}", key="threads", value=threads)
         torch.set_num_threads(threads)
-    elif torch.get_num_threads() > usable_cores():
+    elif "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > usable_cores():
         torch.set_num_threads(usable_cores())  # torch asks for a machine's cores, not for a container's share of them
     keep_freed_memory()
     device = resolve_device(device_name)

@@ -16,7 +16,7 @@ from softshare.errors import UserError
 from softshare.files import write_json
 from softshare.training import fitting_loader, run
 from softshare.training.checkpoint import CHECKPOINT, save_checkpoint
-from softshare.training.fitting_loader import with_fitting_loader
+from softshare.training.fitting_loader import require_same_pixels, with_fitting_loader
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_file_of_other_images_gives_way(chosen, images, tmp_path):
     other = dataclasses.replace(images, fingerprint="1" * 64)
     job, why = with_fitting_loader(chosen, other, tmp_path / "run")
     assert job == dataclasses.replace(chosen, loader="tensor")
-    assert why == f"loader: tensor, not ffcv: {chosen.beton} holds other images than this run's"
+    assert why == f"loader: tensor, not ffcv: {chosen.beton}: holds other images than this run's"
 
 
 def test_what_cannot_be_imported_gives_way(chosen, images, tmp_path, monkeypatch):
@@ -98,7 +98,40 @@ def test_a_run_goes_on_with_the_pixels_that_it_began_with(chosen, photographs, t
     assert with_fitting_loader(chosen, photographs, out) == (job, "")
     leave({"seed": 0})  # of the original files
     job, why = with_fitting_loader(chosen, photographs, out)
-    assert (job.loader, job.decoding) == ("torchvision", "") and "decoded otherwise" in why
+    assert (job.loader, job.decoding) == ("torchvision", "") and "on the photographs themselves" in why
+
+
+def test_a_run_of_ffcv_s_pixels_goes_on_with_no_others(chosen, photographs, tmp_path, monkeypatch):
+    told(chosen.beton, side=500, jpeg_share=1.0, jpeg_quality=90)
+    out = tmp_path / "run"
+    out.mkdir()
+    save_checkpoint(out / CHECKPOINT, {"identity": {"decoding": "FFCV, side 500, JPEG share 1.0, JPEG quality 90"}})
+    other = dataclasses.replace(photographs, fingerprint="1" * 64)
+    with pytest.raises(UserError, match=r"digits\.beton: holds other images"):
+        with_fitting_loader(chosen, other, out)
+
+    def refuse():
+        raise UserError("FFCV cannot be imported", key="loader", value="ffcv", remedy="make ffcv")
+
+    monkeypatch.setattr(fitting_loader, "require_ffcv", refuse)
+    with pytest.raises(UserError, match="make ffcv"):
+        with_fitting_loader(chosen, photographs, out)
+
+
+def test_all_processes_of_a_run_load_the_same_pixels(job):
+    class Two:
+        def __init__(self, other):
+            self.other = other
+
+        def gather(self, value):
+            return [value, self.other]
+
+    own, other = "torchvision (the files themselves)", "ffcv (FFCV, side 500)"
+    of_photographs = dataclasses.replace(job, dataset="imagenet", loader="torchvision")
+    require_same_pixels(dataclasses.replace(of_photographs, processes=Two(own)))
+    require_same_pixels(dataclasses.replace(job, processes=Two(other)))  # in memory all loaders give the same bits
+    with pytest.raises(UserError, match=r"loader: \['ffcv \(FFCV, side 500\)', 'torchvision .*other pixels"):
+        require_same_pixels(dataclasses.replace(of_photographs, processes=Two(other)))
 
 
 def test_a_run_says_so_and_trains(tmp_path, monkeypatch, capsys):
