@@ -63,9 +63,12 @@ def test_at_least_one_and_no_more_than_there_are(monkeypatch, given, taken):
     assert usable_cores() == taken
 
 
-@pytest.mark.parametrize(("usable", "taken"), [(1, 1), (64, 2)])
-def test_a_run_takes_no_more_threads_than_it_has_cores(monkeypatch, usable, taken):
+@pytest.mark.parametrize(("usable", "by_environment", "taken"), [(1, None, 1), (64, None, 2), (1, "2", 2)])
+def test_a_run_takes_no_more_threads_than_it_has_cores(monkeypatch, usable, by_environment, taken):
     before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if by_environment:
+        monkeypatch.setenv("OMP_NUM_THREADS", by_environment)
     monkeypatch.setattr(run, "usable_cores", lambda: usable)
     try:
         torch.set_num_threads(2)

@@ -137,9 +137,11 @@ def data_memory(wildcards):
 def stored_photographs(wildcards):
     """How FFCV's file holds photographs; images of CIFAR's size are held as they are."""
     if wildcards.dataset not in PHOTOGRAPHS:
-        return ""
+        return []
     stored = config["photograph_file"]
-    return " ".join(f"--{key.replace('_', '-')} {stored[key]}" for key in stored)
+    return [
+        word for key in stored for word in (f"--{key.replace('_', '-')}", stored[key])
+    ]
 
 
 def disk_of(wildcards):

@@ -52,5 +52,5 @@ if WITH_FFCV:
             stored=stored_photographs,
         shell:
             "{{ python -m softshare data check {wildcards.dataset:q} --cache results/data/cache --out {output[0]:q} &&"
-            " python -m softshare data write {wildcards.dataset:q} --cache results/data/cache --quiet {params.stored}"
+            " python -m softshare data write {wildcards.dataset:q} --cache results/data/cache --quiet {params.stored:q}"
             " --out {output.beton:q}; }} > {log:q} 2>&1"
