@@ -111,12 +111,16 @@ def _loader(arguments: argparse.Namespace, device: torch.device, beton: Path) ->
         # Said of all datasets together, it is meant for those that fit into memory.
         by_environment = "torchvision" if by_environment == "tensor" else by_environment
         return resolve_photograph_loader(named or by_environment, beton)
-    return resolve_loader(named or os.environ.get("SOFTSHARE_LOADER") or "auto", device, beton)
+    return resolve_loader(_asked(arguments), device, beton)
 
 
 def _by_auto(arguments: argparse.Namespace) -> bool:
     """Whether nobody named a loader or FFCV's file."""
-    return (arguments.loader or os.environ.get("SOFTSHARE_LOADER") or "auto") == "auto" and arguments.beton is None
+    return _asked(arguments) == "auto" and arguments.beton is None
+
+
+def _asked(arguments: argparse.Namespace) -> str:
+    return arguments.loader or os.environ.get("SOFTSHARE_LOADER") or "auto"
 
 
 def _decoding(loader: str, dataset: str, beton: Path) -> str:

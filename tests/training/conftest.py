@@ -2,9 +2,12 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
+from softshare.data.beton_images import PixelImages
+from softshare.data.beton_writer import Content, write_beton
 from softshare.data.images import ImageSet
 from softshare.recipes import load_recipe
 from softshare.training.engine import Job
@@ -35,6 +38,22 @@ def images():
         flip=True,
         pad=1,
     )
+
+
+@pytest.fixture
+def write():
+    """Writes images as FFCV's file and gives its place."""
+
+    def written(path, images):
+        stored = [
+            PixelImages(np.ascontiguousarray(part.permute(0, 2, 3, 1).numpy()), 1 << 21)
+            for part in (images.train_images, images.test_images)
+        ]
+        labels = torch.cat([images.train_labels, images.test_labels]).numpy()
+        write_beton(path, Content(images.name, images.fingerprint, images.classes, *stored, labels), progress=False)
+        return path
+
+    return written
 
 
 @pytest.fixture

@@ -4,13 +4,9 @@ import dataclasses
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 from softshare.cli import main
-from softshare.data.beton_images import PixelImages
-from softshare.data.beton_writer import Content, write_beton
 from softshare.data.photographs import PhotographSet
 from softshare.errors import UserError
 from softshare.files import write_json
@@ -20,17 +16,10 @@ from softshare.training.fitting_loader import require_same_pixels, with_fitting_
 
 
 @pytest.fixture
-def beton(images, tmp_path, monkeypatch):
+def beton(images, write, tmp_path, monkeypatch):
     """FFCV's file of the images, as if FFCV were there."""
     monkeypatch.setattr(fitting_loader, "require_ffcv", lambda: None)
-    stored = [
-        PixelImages(np.ascontiguousarray(part.permute(0, 2, 3, 1).numpy()), 1 << 21)
-        for part in (images.train_images, images.test_images)
-    ]
-    labels = torch.cat([images.train_labels, images.test_labels]).numpy()
-    path = tmp_path / "digits.beton"
-    write_beton(path, Content(images.name, images.fingerprint, images.classes, *stored, labels), progress=False)
-    return path
+    return write(tmp_path / "digits.beton", images)
 
 
 def told(beton: Path, **changes: object) -> None:

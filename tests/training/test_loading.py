@@ -3,12 +3,9 @@
 import dataclasses
 import json
 
-import numpy as np
 import pytest
 import torch
 
-from softshare.data.beton_images import PixelImages
-from softshare.data.beton_writer import Content, write_beton
 from softshare.data.ffcv_file import ffcv_is_installed
 from softshare.errors import UserError
 from softshare.training import loading
@@ -16,16 +13,6 @@ from softshare.training.engine import _Training, train
 from softshare.training.loading import resolve_loader
 
 CPU = torch.device("cpu")
-
-
-def write(path, images):
-    stored = [
-        PixelImages(np.ascontiguousarray(part.permute(0, 2, 3, 1).numpy()), 1 << 21)
-        for part in (images.train_images, images.test_images)
-    ]
-    labels = torch.cat([images.train_labels, images.test_labels]).numpy()
-    write_beton(path, Content(images.name, images.fingerprint, images.classes, *stored, labels), progress=False)
-    return path
 
 
 def trained(job, images, out, **changes):
@@ -73,7 +60,9 @@ def test_worker_processes_train_to_the_same_bits(with_settings, images, tmp_path
 
 @pytest.mark.skipif(not ffcv_is_installed(), reason="FFCV is not installed (make ffcv)")
 @pytest.mark.slow
-def test_ffcv_trains_to_the_same_bits_and_goes_on_where_another_loader_stopped(with_settings, images, tmp_path, epochs):
+def test_ffcv_trains_to_the_same_bits_and_goes_on_where_another_loader_stopped(
+    with_settings, images, write, tmp_path, epochs
+):
     job = with_settings(epochs=2, validation=0.1)
     beton = write(tmp_path / "digits.beton", images)
     expected = trained(job, images, tmp_path / "tensor")
@@ -83,7 +72,7 @@ def test_ffcv_trains_to_the_same_bits_and_goes_on_where_another_loader_stopped(w
     assert epochs == [0, 1, 0, 1, 0, 1]  # two whole runs, then what each loader gave
 
 
-def test_a_file_of_other_data_is_refused_before_anything_is_written(job, images, tmp_path, monkeypatch):
+def test_a_file_of_other_data_is_refused_before_anything_is_written(job, images, write, tmp_path, monkeypatch):
     beton = write(tmp_path / "digits.beton", dataclasses.replace(images, fingerprint="1" * 64))
     with pytest.raises(UserError, match=r"digits\.beton: holds digits \(1111.*not digits \(0000"):
         train(dataclasses.replace(job, loader="ffcv", beton=beton), images, tmp_path / "run", progress=False)
