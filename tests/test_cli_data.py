@@ -26,6 +26,13 @@ def test_options_of_photographs_are_refused_where_none_are_read(action, option, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_place_for_the_digits_is_refused(tmp_path, capsys):
+    assert main(["data", "check", "digits", "--data", "mine.tar", "--out", str(tmp_path / "out")]) == 2
+    told = "softshare: error: data: 'mine.tar': the digits come with scikit-learn; leave --data out\n"
+    assert capsys.readouterr().err == told
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_dataset_that_is_none_is_what_is_told_of(tmp_path, capsys):
     for action in ("check", "write"):
         assert main(["data", action, "mnist", "--limit", "5", "--out", str(tmp_path / "out")]) == 2

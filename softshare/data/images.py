@@ -66,15 +66,18 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
 
     Args:
         name: Name of the dataset.
-        path: The archive or folder, see `place_of`. The digits need none.
+        path: The archive or folder, see `place_of`; none for the digits.
         cache: Folder in which to keep the decoded images for the next time; None keeps nothing.
 
     Raises:
-        UserError: An unknown name, or data that are missing, incomplete or damaged; it names the file.
+        UserError: An unknown name, a path for the digits, or data that are missing, incomplete or damaged; it names
+            the file.
     """
     if name not in DATASETS:
         raise UserError("unknown dataset", key="dataset", value=name, remedy=did_you_mean(name, DATASETS))
     if name == "digits":
+        if path is not None:
+            raise UserError("the digits come with scikit-learn", key="data", value=str(path), remedy="leave --data out")
         classes = tuple(str(digit) for digit in range(10))
         # A mirrored digit is none.
         return _image_set(name, *_read_digits(cache), classes, flip=False)

@@ -39,7 +39,8 @@ def index_of(source: Path) -> Index:
     """Indexes the image files of a folder or of a tar archive.
 
     Raises:
-        UserError: No such file, or an archive that cannot be read or, being compressed, is too large for memory.
+        UserError: No such file, a folder that cannot be opened, or an archive that cannot be read or, being
+            compressed, is too large for memory.
     """
     if source.is_dir():
         paths = sorted(_files_below(source))
@@ -109,7 +110,11 @@ def _add_members_of(inside: IO[bytes], label: str, before: int, members: _Member
 
 def _files_below(root: Path) -> Iterator[str]:
     """Image files at most four folders down, as paths relative to the root."""
-    for folder, folders, files in os.walk(root, followlinks=True):
+
+    def refuse(error: OSError) -> None:  # os.walk by itself passes over such a folder, and its photographs with it
+        raise UserError(f"cannot be read ({error.strerror or error})", file=Path(error.filename)) from error
+
+    for folder, folders, files in os.walk(root, onerror=refuse, followlinks=True):
         inside = Path(folder).relative_to(root).as_posix()
         folders[:] = [] if inside.count("/") >= 3 else [name for name in folders if not name.startswith(".")]
         yield from (name if inside == "." else f"{inside}/{name}" for name in files if is_image(name))

@@ -1,5 +1,6 @@
 """Photographs on disk: every form that they may lie in is one set, and every bad one is refused by name."""
 
+import errno
 import io
 import os
 import platform
@@ -180,6 +181,21 @@ def test_unreadable_photographs_are_named_counted_and_left_out_if_allowed(photog
     shutil.copy(tree / "train" / "n00000002" / "n00000002_0.JPEG", pipe)
     mended = load_photographs("imagenet", tree, cache=cache)
     assert not mended.damaged and len(mended.train) == 12 and mended.fingerprint != whole
+
+
+def test_a_folder_that_cannot_be_opened_is_named(photograph_tree, three_synsets, tmp_path, monkeypatch):
+    tree = photograph_tree(tmp_path / "tree")
+    closed, opened = tree / "train" / "n00000002", os.scandir
+
+    def closed_to_all(path="."):  # by hand, for root may open what permissions close
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path)
+
+    monkeypatch.setattr(os, "scandir", closed_to_all)
+    with pytest.raises(UserError) as error:
+        load_photographs("imagenet", tree, allow_damaged=True)
+    assert str(error.value) == f"{closed}: cannot be read (Permission denied)"
 
 
 def test_what_could_not_be_read_is_tried_again_though_the_check_is_kept(
