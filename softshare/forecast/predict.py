@@ -22,6 +22,8 @@ from softshare.schemas import read_yaml
 from softshare.training.device import keep_freed_memory
 from softshare.training.folding import parse_thresholds
 
+_STAGES = 3  # of a Wide ResNet for CIFAR, the networks that are folded
+
 
 @dataclass(frozen=True)
 class RunForecast:
@@ -152,8 +154,12 @@ def _start_seconds() -> float:
 
 
 def _folded_examples(setting: Setting) -> int:
-    """Examples that a run's folding takes, as it is and at each threshold: tested on twice, and estimated on anew."""
+    """Examples that a run's folding takes.
+
+    As it is and at each threshold it is tested on twice and estimated on anew; with one stage folded alone, once.
+    """
     settings = read_yaml(project_root() / "config" / "config.yaml", schema="config")["folding"]
     thresholds = {*parse_thresholds(settings["thresholds"]), *parse_thresholds(str(settings["threshold"]))}
     counts = image_counts(setting.dataset)
-    return (1 + len(thresholds)) * (2 * counts.test + min(int(settings["reestimate_on"]), counts.train))
+    at_thresholds = (1 + len(thresholds)) * (2 * counts.test + min(int(settings["reestimate_on"]), counts.train))
+    return at_thresholds + _STAGES * counts.test
