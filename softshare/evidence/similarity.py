@@ -77,12 +77,36 @@ def read_coefficients(file: Path) -> dict[str, tuple[np.ndarray, tuple[int, ...]
     return found
 
 
+def read_unshared(file: Path) -> dict[str, np.ndarray]:
+    """Of a network that shares nothing, how alike its layers' weights are at the end: for each group [L, L].
+
+    Raises:
+        UserError: The file is missing or damaged, or holds none, as of a network that shares and of earlier versions.
+    """
+    if not file.is_file():
+        raise UserError("is missing", file=file)
+    try:
+        with np.load(small_zip(file, LARGEST_ARRAYS), allow_pickle=False) as stored:
+            names = [str(name) for name in stored["unshared"].ravel()] if "unshared" in stored.files else []
+            found = {name: np.asarray(stored[f"unshared/{name}"], dtype=np.float64) for name in names}
+    except Exception as error:  # a damaged zip file fails in any way there is
+        raise UserError(f"cannot be used ({error})", file=file, remedy="is it truncated?") from error
+    if not found:
+        raise UserError("holds no similarity of layers that share nothing", file=file)
+    for name, matrix in found.items():
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
+            raise UserError(f"cannot be used (unshared/{name} is {matrix.shape})", file=file)
+        if not (np.isfinite(matrix).all() and matrix.min() >= -_ROUNDING and matrix.max() <= 1 + _ROUNDING):
+            raise UserError(f"cannot be used (unshared/{name} is not within 0 and 1)", file=file)
+    return {name: np.clip(matrix, 0, 1) for name, matrix in found.items()}
+
+
 def describe_run(run: Path, epoch: int | None = None) -> str:
-    """A run's layer similarity matrices at one epoch, in words and numbers.
+    """A run's layer similarity matrices at one epoch, in words and numbers; of a plain network those of its weights.
 
     Args:
         run: A run's folder.
-        epoch: A stored epoch; the last by default.
+        epoch: A stored epoch; the last by default, which alone is stored of a plain network.
 
     Raises:
         UserError: No such folder, nothing stored in it, a damaged file, or an epoch that was not stored.
@@ -91,6 +115,10 @@ def describe_run(run: Path, epoch: int | None = None) -> str:
     if not run.is_dir():
         raise UserError("no such folder", file=run)
     similarity = read_similarity(file)
+    if not similarity.groups and epoch is None and file.is_file():
+        plain = read_unshared(file).items()
+        told = "\n".join(f"\n{name}, which share nothing: weights:\n{_rows(matrix)}" for name, matrix in plain)
+        return f"epoch {similarity.epochs[-1]}\n{told}"
     if not similarity.groups:
         raise UserError("holds no similarity", file=run, remedy="does the network share, and is the run complete?")
     stored = similarity.epochs
@@ -102,9 +130,12 @@ def describe_run(run: Path, epoch: int | None = None) -> str:
     for group in similarity.groups:
         parts.append(f"\n{group.name}: chance level mean {group.chance[0]:.2f}, maximum {group.chance[1]:.2f}")
         for name, matrices in (("coefficients", group.coefficients), ("effective weights", group.weights)):
-            rows = [" ".join(f"{value:.2f}" for value in row) for row in matrices[index]]
-            parts += [f"{name}:", *(f"  {row}" for row in rows)]
+            parts += [f"{name}:", _rows(matrices[index])]
     return "\n".join(parts)
+
+
+def _rows(matrix: np.ndarray) -> str:
+    return "\n".join(f"  {' '.join(f'{value:.2f}' for value in row)}" for row in matrix)
 
 
 def cosine_similarity(coefficients: np.ndarray) -> np.ndarray:

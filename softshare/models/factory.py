@@ -5,9 +5,11 @@ from __future__ import annotations
 from torch import nn
 
 from softshare.errors import UserError
+from softshare.models import path_cnn, wide_resnet
 from softshare.models.path_cnn import PathCnn, Skip, share_path_cnn, tie_path_cnn
 from softshare.models.wide_resnet import WideResNet, share_wide_resnet
 from softshare.names import BottleneckName, PathCnnName, WideResNetName, parse_model_name
+from softshare.sharing.grouping import GroupOf
 
 
 def create_model(
@@ -48,6 +50,22 @@ def create_model(
 
         return bottleneck_wide_resnet(parsed, 1000 if num_classes is None else num_classes, coefficients)
     return _wide_resnet(parsed, 10 if num_classes is None else num_classes, dropout, coefficients)
+
+
+def paper_groups(name: str) -> GroupOf:
+    """The rule by which layers of a network share in its soft-shared form, plain or shared as it may be itself.
+
+    Raises:
+        UserError: The name does not parse.
+    """
+    parsed = parse_model_name(name)
+    if isinstance(parsed, PathCnnName):
+        return path_cnn.shared_group
+    if isinstance(parsed, BottleneckName):
+        from softshare.models.imagenet import bottleneck_group  # here, for torchvision takes a second
+
+        return bottleneck_group
+    return wide_resnet.shared_group
 
 
 def _wide_resnet(name: WideResNetName, num_classes: int, dropout: float, coefficients: str) -> nn.Module:

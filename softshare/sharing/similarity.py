@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
+from softshare.sharing.candidates import is_shared
 from softshare.sharing.convert import banks
+from softshare.sharing.grouping import GroupOf
 from softshare.sharing.shared_layer import Bank
 from softshare.sharing.synthesis import full_precision
 
@@ -93,6 +96,24 @@ def bank_similarity(bank: Bank, of: Measure = "coefficients") -> Tensor:
     inner = coefficients @ gram(bank.templates) @ coefficients.t()
     norms = inner.diagonal().clamp(min=0).sqrt()
     return (inner.abs() / (norms[:, None] * norms[None]).clamp(min=1e-30)).clamp(max=1.0)
+
+
+@torch.no_grad()
+def unshared_similarity(model: nn.Module, groups: GroupOf) -> dict[str, Tensor]:
+    """How alike the weights are of layers that share nothing, but would in the soft-shared network (Figure 2, left).
+
+    Args:
+        model: A plain network.
+        groups: Function of (name, module) that gives a convolution's group in the shared network, or None.
+
+    Returns:
+        For each group of two layers or more the matrix [L, L], in float32 on the CPU.
+    """
+    weights: dict[str, list[Tensor]] = defaultdict(list)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d) and not is_shared(module) and (group := groups(name, module)) is not None:
+            weights[str(group)].append(module.weight.detach().flatten().cpu().double())
+    return {group: similarity(torch.stack(each)).float() for group, each in weights.items() if len(each) > 1}
 
 
 def gram(templates: Tensor) -> Tensor:

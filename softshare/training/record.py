@@ -6,16 +6,19 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
 import softshare
 from softshare.files import project_root, write_text, written_whole
+from softshare.models.factory import paper_groups
 from softshare.sharing import banks, chance_similarity, layer_similarity
+from softshare.sharing.similarity import unshared_similarity
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
 
@@ -26,6 +29,7 @@ class SimilarityRecord:
     Arrays: `epochs` [E], `groups` [G] (names), and for each group `<group>/coefficients` [E, L, k],
     `<group>/weights` [E, L, L] (similarity of the effective weights), `<group>/chance` [2] (mean and maximum
     expected from the initialisation alone) and `<group>/weight_shape`. So foldings can be reckoned without the network.
+    Of a network that shares nothing, at the end: `unshared` [G] (names) and `unshared/<group>` [L, L].
     """
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
@@ -48,8 +52,8 @@ class SimilarityRecord:
             row["coefficients"].append(bank.coefficients.detach().float().cpu().tolist())
             row["weights"].append(weights[group].tolist())
 
-    def save(self, path: Path) -> None:
-        """Writes the file."""
+    def save(self, path: Path, unshared: Mapping[str, Tensor]) -> None:
+        """Writes the file; `unshared` is what `unshared_of` tells of the network."""
         arrays: dict[str, np.ndarray] = {
             "epochs": np.array(self.epochs),
             "groups": np.array(list(self.rows), str),
@@ -60,8 +64,21 @@ class SimilarityRecord:
             arrays[f"{group}/weights"] = np.array(row["weights"], np.float32)
             arrays[f"{group}/weight_shape"] = np.array(row["weight_shape"])
             arrays[f"{group}/chance"] = np.array(chance_similarity(*coefficients.shape[1:]))
+        if unshared:
+            arrays["unshared"] = np.array(list(unshared), str)
+            arrays |= {f"unshared/{group}": matrix.numpy() for group, matrix in unshared.items()}
         with written_whole(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
+
+
+def unshared_of(model: nn.Module, name: str) -> dict[str, Tensor]:
+    """Similarity of the weights that would share were the network soft-shared; of one that is, nothing.
+
+    Args:
+        model: The network.
+        name: Its name, such as `wrn-28-10`.
+    """
+    return {} if banks(model) else unshared_similarity(model, paper_groups(name))
 
 
 def save_history(path: Path, history: list[dict[str, Any]]) -> None:

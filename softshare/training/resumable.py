@@ -28,7 +28,7 @@ from softshare.training.batch_norm import synchronise_batch_norm
 from softshare.training.checkpoint import CHECKPOINT, REMEDY, load_checkpoint, save_checkpoint
 from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, use_precision
 from softshare.training.job import Job, RecipeT
-from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history
+from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history, unshared_of
 from softshare.training.recorded_step import RecordedStep
 from softshare.training.state_checks import check_state
 from softshare.training.walltime import require_epoch_fits, seconds_beside_steps, time_of_this_job
@@ -256,7 +256,7 @@ class Resumable(ABC, Generic[RecipeT]):
         if not job.processes.first:
             return metrics
         write_weights(out / "model.safetensors", self.model, job.key)
-        self.similarity.save(out / "similarity.npz")
+        self.similarity.save(out / "similarity.npz", unshared_of(self.model, job.model))
         save_history(out / "history.csv", self.history)
         manifest = {
             "identity": self.identity,

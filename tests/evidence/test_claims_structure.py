@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
 
 from softshare.evidence.claims import matrices
 from softshare.evidence.claims.matrices import off_diagonal, starts
-from softshare.evidence.claims.plain_weights import largest_similarity
 from softshare.evidence.paired import mcnemar
+from softshare.evidence.publish import publish
 from softshare.evidence.statistics import change_interval
+from softshare.plan import load_plan
 from softshare.scales import Run, Setting
 from softshare.sharing.similarity import chance_similarity
 
@@ -305,69 +305,72 @@ def test_similarities_that_cannot_be_used_are_told(
 
 @pytest.fixture
 def weights(make_run: Callable[..., Path]) -> Callable[..., None]:
-    """Makes runs of a plain network with weights: some alike or none."""
+    """Makes runs of a plain network that tell how alike their layers' weights are: one pair, or none."""
 
     def make(alike: float, seeds: int = 3) -> None:
         for seed in range(seeds):
-            folder, random = make_run(Run(Setting(*PLAIN.split("/")), seed), 4 + seed / 100), seeded(seed)
-            tensors = {"stem.weight": random.normal(size=(16, 3, 3, 3)).astype("f4")}
-            for block in range(4):
-                for conv in (1, 2):
-                    tensors[f"stage1.{block}.conv{conv}.weight"] = random.normal(size=(16, 16, 3, 3)).astype("f4")
-            first = tensors["stage1.1.conv1.weight"]
-            # Of the first block's layers nothing is asked: they never share.
-            tensors["stage1.0.conv2.weight"] = -first
-            tensors["stage1.3.conv2.weight"] = (alike * first + (1 - alike) * tensors["stage1.3.conv2.weight"]).astype(
-                "f4"
-            )
-            save_file(tensors, folder / "model.safetensors")
+            folder = make_run(Run(Setting(*PLAIN.split("/")), seed), 4 + seed / 100)
+            matrices = {f"stage{stage}": np.full((6, 6), 0.02) for stage in (1, 2, 3)}
+            matrices["stage2"][1, 4] = matrices["stage2"][4, 1] = max(alike, 0.02) - seed / 1000
+            write_unshared(folder, matrices)
 
     return make
+
+
+def write_unshared(folder: Path, matrices: dict[str, np.ndarray]) -> None:
+    for matrix in matrices.values():
+        np.fill_diagonal(matrix, 1.0)
+    arrays = {f"unshared/{name}": matrix for name, matrix in matrices.items()}
+    none: dict[str, Any] = {"epochs": np.array([200]), "groups": np.array([], str)}
+    np.savez(folder / "similarity.npz", unshared=np.array(list(matrices)), **none, **arrays)
 
 
 NONE = {"kind": "similarity-none", "setting": PLAIN, "at_most": 0.1}
 
 
-@pytest.mark.parametrize(("alike", "verdict"), [(0.0, "reproduced"), (0.13, "close"), (0.9, "not reproduced")])
+@pytest.mark.parametrize(("alike", "verdict"), [(0.05, "reproduced"), (0.13, "close"), (0.9, "not reproduced")])
 def test_layers_of_a_plain_network(
     alike: float, verdict: str, weights: Callable[..., None], judge_claim: Judge, tmp_path: Path
 ) -> None:
     weights(alike)
     found = judge_claim(NONE).finding
     assert found.verdict == verdict, found.sentence
-    file = tmp_path / "runs/cifar10/wrn-28-10/cifar/seed0/model.safetensors"
-    assert found.details["largest_by_seed"]["0"] == pytest.approx(largest_similarity(file))
+    assert found.details["largest_by_seed"] == pytest.approx({"0": alike, "1": alike - 0.001, "2": alike - 0.002})
 
 
-def test_weights_that_cannot_be_read_are_told(weights: Callable[..., None], judge_claim: Judge, tmp_path: Path) -> None:
+def test_seeds_that_tell_no_similarity_are_left_out(
+    weights: Callable[..., None], judge_claim: Judge, tmp_path: Path
+) -> None:
     weights(0.0)
     place = tmp_path / "runs/cifar10/wrn-28-10/cifar"
-    (place / "seed0" / "model.safetensors").write_bytes(b"not this")
+    (place / "seed0" / "similarity.npz").write_bytes(b"not this")
     assert judge_claim(NONE).finding.verdict == "inconclusive"
-    broken = {f"stage1.1.conv{conv}.weight": np.full((2, 2, 3, 3), np.nan, "f4") for conv in (1, 2)}
-    save_file(broken, place / "seed1" / "model.safetensors")
-    (place / "seed2" / "model.safetensors").unlink()
+    write_unshared(place / "seed1", {"stage1": np.full((2, 2), np.nan)})
+    (place / "seed2" / "similarity.npz").unlink()
     found = judge_claim(NONE).finding
-    assert found.verdict == "not run" and "holds NaN (seed 1)" in found.sentence and "\n" not in found.sentence
+    assert found.verdict == "not run" and "\n" not in found.sentence
+    assert "similarity.npz is missing (seed 2)" in found.sentence
+    assert "similarity.npz cannot be used (unshared/stage1 is not within 0 and 1) (seed 1)" in found.sentence
 
 
-@pytest.mark.attack("bad input: scales, experiments, recipes, claims, run folders, data")
-@pytest.mark.parametrize(("kind", "size"), [("BF16", 2), ("F16", 2), ("F8_E4M3", 1), ("F8_E5M2", 1), ("I32", 4)])
-def test_weights_of_another_type_are_told(
-    kind: str, size: int, make_run: Callable[..., Path], judge_claim: Judge
+def test_runs_of_earlier_versions_tell_that_nothing_was_compared(
+    make_run: Callable[..., Path], make_similarity: Callable[..., None], judge_claim: Judge
 ) -> None:
-    names = [f"stage1.1.conv{conv}.weight" for conv in (1, 2)]
-    length = 36 * size
-    head = {
-        name: {"dtype": kind, "shape": [2, 2, 3, 3], "data_offsets": [index * length, (index + 1) * length]}
-        for index, name in enumerate(names)
-    }
-    told = json.dumps(head).encode()
     for seed in range(3):
-        folder = make_run(Run(Setting(*PLAIN.split("/")), seed), 4 + seed / 100)
-        (folder / "model.safetensors").write_bytes(len(told).to_bytes(8, "little") + told + bytes(2 * length))
+        make_similarity(make_run(Run(Setting(*PLAIN.split("/")), seed), 4 + seed / 100), groups=0)
     found = judge_claim(NONE).finding
-    assert found.verdict == "not run" and "model.safetensors holds no float32 (seed 0, 1, 2)" in found.sentence
+    told = "similarity.npz holds no similarity of layers that share nothing (seed 0, 1, 2)"
+    assert found.verdict == "not run" and told in found.sentence
+
+
+def test_what_is_published_still_answers_the_claim_on_plain_layers(
+    weights: Callable[..., None], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    weights(0.05)
+    out = tmp_path_factory.mktemp("published") / "paper"
+    publish(load_plan("paper", ["table1"]), tmp_path, out)
+    verdicts = {each["id"]: each["verdict"] for each in json.loads((out / "claims.json").read_text())["claims"]}
+    assert verdicts["plain-layers-unlike"] == "reproduced"
 
 
 FOLDING = {

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from softshare.errors import UserError
+from softshare.evidence.similarity import describe_run, read_unshared
 from softshare.models import create_model
 from softshare.models.weights import load_weights
 from softshare.training import engine, resumable
@@ -62,9 +63,17 @@ def test_all_parameters_are_updated_by_one_operation_and_in_channels_last(with_s
     assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
 
 
-def test_a_plain_network_has_an_empty_similarity_file(job, images, tmp_path):
-    train(dataclasses.replace(job, model="wrn-16-1"), images, tmp_path, progress=False)
+def test_of_a_plain_network_the_similarity_of_layers_that_would_share_is_stored(job, images, tmp_path):
+    train(dataclasses.replace(job, model="wrn-22-1"), images, tmp_path, progress=False)
     assert np.load(tmp_path / "similarity.npz")["groups"].size == 0
+    found = read_unshared(tmp_path / "similarity.npz")
+    assert list(found) == ["stage1", "stage2", "stage3"]
+    weights = load_file(tmp_path / "model.safetensors")
+    first, second = (weights[f"stage2.{layer}.weight"].double().flatten() for layer in ("1.conv2", "2.conv1"))
+    expected = abs(torch.nn.functional.cosine_similarity(first, second, dim=0)).item()
+    assert found["stage2"].shape == (4, 4) and found["stage2"][1, 2] == pytest.approx(expected, abs=1e-6)
+    assert expected > 1e-4 and found["stage2"].diagonal() == pytest.approx(np.ones(4))
+    assert "stage2, which share nothing: weights:\n  1.00" in describe_run(tmp_path)
 
 
 class Killed(BaseException):
