@@ -15,6 +15,7 @@ from softshare.evidence.parameter_figures import draw_parameters, parameter_poin
 from softshare.evidence.path_figures import draw_paths
 from softshare.evidence.path_runs import curve_rows, path_rows, shown_extrapolation
 from softshare.evidence.similarity_figures import draw_similarity, similarity_blocks, similarity_rows
+from softshare.evidence.similarity_numbers import shown_similarity
 from softshare.files import write_text
 from softshare.plan import FIGURES, Plan
 
@@ -46,7 +47,7 @@ def write_figure(plan: Plan, name: str, results: Path, out_dir: Path) -> list[Pa
 
 
 def shown_numbers(evidence: Evidence, name: str, results: Path) -> list[dict[str, str]]:
-    """The numbers of a figure for a reader, a row a run or a point; none for matrices.
+    """The numbers of a figure for a reader, a row a run or a point; of matrices, one a group and epoch.
 
     Raises:
         UserError: The paper's numbers cannot be read.
@@ -58,7 +59,7 @@ def shown_numbers(evidence: Evidence, name: str, results: Path) -> list[dict[str
         return list(shown_parameters(parameter_points(evidence, experiment)))
     if experiment.kind == "paths":
         return list(shown_extrapolation(path_rows(evidence.cells[name], results)))
-    return []
+    return shown_similarity(evidence.cells[name], results, experiment.shown_at)
 
 
 def _drawn(evidence: Evidence, name: str, results: Path) -> tuple[Figure, list[dict[str, Any]]]:

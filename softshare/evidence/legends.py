@@ -4,7 +4,9 @@ from __future__ import annotations
 
 LEGENDS = {
     "similarity": "White = 1, black = 0; above each panel the mean off its diagonal. A value near 1 means something "
-    "only against the chance level beside it.",
+    "only against the chance level beside it. In numbers, of the coefficients: mean and largest similarity of two "
+    "layers of a group, both as a random start has them on average, pairs of layers close to 1, and layers left where "
+    "those alike are tied.",
     "folding": "Drawn: the first run that was folded. Left its shared layers unrolled, then their similarity, right "
     "the layers that are left, ways back in colour in the order in which they are taken (own: a layer of the stage "
     "that is not shared; at width 1 a network has a layer less than its name tells, for its first stage needs no "

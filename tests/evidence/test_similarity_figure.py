@@ -19,6 +19,7 @@ from softshare.evidence.figures import write_figure
 from softshare.evidence.gather import gather
 from softshare.evidence.similarity import Similarity, cosine_similarity, describe_run, read_similarity
 from softshare.evidence.similarity_figures import epochs_shown, similarity_blocks
+from softshare.evidence.similarity_numbers import shown_similarity
 from softshare.plan import Plan, load_plan
 from softshare.recipes import load_recipe
 from softshare.training.recipe import Recipe
@@ -191,3 +192,23 @@ def test_a_run_in_words(run_folder: Path, tmp_path: Path) -> None:
     (run_folder / "similarity.npz").unlink()
     with pytest.raises(UserError, match="holds no similarity"):
         describe_run(run_folder)
+
+
+def test_matrices_are_told_in_numbers_beside_the_error(run_folder: Path, quick_plan: Plan, tmp_path: Path) -> None:
+    cells = gather(quick_plan, tmp_path).cells["figure8"]
+    rows = shown_similarity(cells, tmp_path)
+    assert [(row["Epoch"], row["Group"]) for row in rows] == [
+        (str(epoch), f"stage{stage}") for epoch in (1, 5, 12) for stage in (1, 2, 3)
+    ]
+    first, between, last = rows[0], rows[3], rows[6]
+    assert (first["Mean"], first["Largest"], first["Pairs from 0.9"]) == ("0.00", "0.00", "0 of 6")
+    # Half the identity and half ones: rows such as (1, .5, .5, .5), whose cosine is 1.5 / 1.75.
+    assert between["Mean"] == between["Largest"] == "0.86" and between["Layers at 0.8"] == "1 of 4"
+    assert (last["Mean"], last["Pairs from 0.9"], last["Layers at 0.8"]) == ("1.00", "6 of 6", "1 of 4")
+    assert first["By chance"] == "0.27, 0.77" and first["Layers at 0.8"] == "4 of 4"
+    assert [row["Test error (%)"] for row in rows] == [""] * 6 + ["3.00"] * 3
+    assert [row["Epoch"] for row in shown_similarity(cells, tmp_path, (0.1, 1.0))] == ["1"] * 3 + ["12"] * 3
+
+
+def test_what_was_not_run_has_no_numbers(quick_plan: Plan, tmp_path: Path) -> None:
+    assert shown_similarity(gather(quick_plan, tmp_path).cells["figure8"], tmp_path) == []
