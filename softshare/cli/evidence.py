@@ -45,7 +45,9 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("reports/published"), help="folder to publish in (default: reports/published)"
     )
-    parser.add_argument("--allow-dirty", action="store_true", help="also publish runs made with uncommitted changes")
+    parser.add_argument(
+        "--allow-dirty", action="store_true", help="also publish what has uncommitted changes behind it"
+    )
     parser.set_defaults(command=_publish)
 
 
@@ -57,18 +59,38 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("second", type=Path, help="other results of the same scale, such as results/compact")
     add_plan_options(parser, scale_required=True, results=False)
     parser.add_argument("--out", type=Path, help="folder for a page, a table and a figure of the curves")
+    parser.add_argument(
+        "--publish",
+        type=Path,
+        metavar="DIR",
+        help="copy the first's runs to this folder, to be kept, and the page beside",
+    )
+    parser.add_argument(
+        "--allow-dirty", action="store_true", help="also publish what has uncommitted changes behind it"
+    )
     parser.set_defaults(command=_compare)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from softshare.evidence.side_by_side import compare, describe_comparison, write_comparison
+    from softshare.errors import UserError
+    from softshare.evidence.comparison_page import describe_comparison, write_comparison
+    from softshare.evidence.publish_comparison import publish_comparison
+    from softshare.evidence.side_by_side import compare
     from softshare.plan import load_plan
 
-    found = compare(load_plan(arguments.scale, arguments.experiments), arguments.first, arguments.second)
+    if arguments.allow_dirty and arguments.publish is None:
+        raise UserError("works only with --publish", key="allow-dirty")
+    plan = load_plan(arguments.scale, arguments.experiments)
+    found = compare(plan, arguments.first, arguments.second)
     print(describe_comparison(found))
     if arguments.out is not None:
         for file in write_comparison(found, arguments.out):
             print(file)
+    if arguments.publish is not None:
+        files = publish_comparison(
+            plan, arguments.first, arguments.second, arguments.publish, allow_dirty=arguments.allow_dirty
+        )
+        print(f"{len(files)} files in {arguments.publish}")
 
 
 def _rebuild_or_evidence(arguments: argparse.Namespace) -> None:

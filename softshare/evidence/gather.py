@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,11 @@ def mixed_between(one: CellEvidence, other: CellEvidence) -> list[str]:
     return list(_mixed([_circumstances(record) for record in (*one.complete, *other.complete)]))
 
 
+def mixed_among(records: Sequence[Record]) -> list[str]:
+    """How complete runs of one setting are not of one kind: what parts them is then not the seed alone."""
+    return [*_mixed([_facts(record) for record in records]), *_changed(records)]
+
+
 def cautions_between(one: CellEvidence, other: CellEvidence) -> list[str]:
     """How the circumstances of two cells' complete runs differ: what a comparison of the two should know."""
     records = (*one.complete, *other.complete)
@@ -131,8 +136,8 @@ def _cell(cell: Cell, records: dict[Run, Record], settings: dict[str, dict[str, 
     complete = [record for record in found if record.complete]
     wanted = settings[cell.run.recipe] if cell.run else {}
     departures = dict.fromkeys(text for record in complete for text in _departures(record, wanted))
-    mixed = (*_mixed([_facts(record) for record in complete]), *_changed(complete))
-    return CellEvidence(cell, found, tuple(departures), (*mixed, *_cautions(complete)), mixed)
+    mixed = mixed_among(complete)
+    return CellEvidence(cell, found, tuple(departures), (*mixed, *_cautions(complete)), tuple(mixed))
 
 
 def _departures(record: Record, wanted: dict[str, Any]) -> list[str]:
@@ -154,7 +159,7 @@ def _cautions(complete: list[Record]) -> Iterable[str]:
         yield f"code not recorded: seed {', '.join(unknown)}"
 
 
-def _changed(complete: list[Record]) -> Iterable[str]:
+def _changed(complete: Iterable[Record]) -> Iterable[str]:
     """Runs that were resumed with other code than they began with."""
     for record in complete:
         if len(record.codes) > 1:

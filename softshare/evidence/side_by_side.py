@@ -1,33 +1,35 @@
-"""The same runs made twice, on two machines or in two precisions: do they come to the same, and do their curves?"""
+"""The same runs made twice, on two machines or in two precisions: do they come to the same, and do their curves?
+
+A pair is judged by one rule, fixed before any pair on images was made: two runs of a network that differ in nothing but
+the seed lie apart by at most t x sd x sqrt(2) in 95 of 100, where sd is that of the network's complete seeds in the
+second folder (three or more, of one kind) and t Student's 0.975 quantile with one degree fewer than seeds. A pair is
+within that or beyond it. The rule takes a pair's difference for as noisy as that of two seeds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
-from tabulate import tabulate
 
 from softshare.errors import UserError
 from softshare.evidence.checks import UnusableError
-from softshare.evidence.drawing import axis, drawing_style, save_figure
-from softshare.evidence.gather import gather
+from softshare.evidence.gather import gather, mixed_among
 from softshare.evidence.history import column, read_history
-from softshare.evidence.markup import markdown
-from softshare.evidence.runfolder import Record, State
-from softshare.evidence.shown import signed
-from softshare.evidence.statistics import paired
-from softshare.files import write_text
+from softshare.evidence.runfolder import Code, Record, State
+from softshare.evidence.statistics import has_spread, two_sided_quantile
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import Plan
-from softshare.scales import Run
+from softshare.scales import Run, Setting
 
-_DECIMALS = 3  # of a difference
-_COLOURS = ("#1b6ca8", "#c8553d")
-_WIDTH, _HEIGHT, _GAP, _COLUMNS = 3.2, 1.8, 0.75, 3
+SIDES = ("first", "second")
+FEWEST_SEEDS = 3  # that tell a spread
+PRECISION = "precision"  # what a pair may differ in without a word
+UNTOLD = "not recorded"
+_CHANGED = "with changes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +37,54 @@ class Twice:
     """A run that both folders hold.
 
     Attributes:
-        run: Which.
+        records: What either folder holds of it.
         values: What either came to: test error in percent, or mean F1 at the ends of all phases.
         curves: The same of either by epoch.
     """
 
-    run: Run
+    records: tuple[Record, Record]
     values: tuple[float, float]
     curves: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def run(self) -> Run:
+        """Which."""
+        return self.records[0].run
+
+    @property
+    def difference(self) -> float:
+        """The second's value less the first's."""
+        return self.values[1] - self.values[0]
+
+    @property
+    def apart(self) -> dict[str, tuple[str, str]]:
+        """What the two differ in besides precision, or may differ in where it is not known; each side's answer."""
+        one, other = map(how_made, self.records)
+        unsure = [name for name in one if UNTOLD in one[name] or _CHANGED in one[name]]
+        return {
+            name: (one[name], other[name])
+            for name in one
+            if name != PRECISION and (one[name] != other[name] or name in unsure)
+        }
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far apart two runs of a network may lie that differ in nothing but the seed.
+
+    Attributes:
+        seeds: Complete ones in the second folder.
+        most: What 95 of 100 lie within; None where no spread is known.
+        unknown: Why none is; empty where one is.
+    """
+
+    seeds: int
+    most: float | None
+    unknown: str = ""
+
+    def holds(self, difference: float) -> bool | None:
+        """Whether a pair's difference is within it; None where no spread is known."""
+        return None if self.most is None else abs(difference) <= self.most
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +92,24 @@ class Comparison:
     """The runs of two folders, side by side.
 
     Attributes:
+        folders: Where they lie.
         runs: Those that both hold complete, of one training on the same data.
-        made: How the runs of either were made: device, precision, versions.
+        spreads: Of each network, what its seeds tell.
         left_out: What is not compared, in words.
     """
 
+    folders: tuple[Path, Path]
     runs: tuple[Twice, ...]
-    made: tuple[str, str]
+    spreads: dict[Setting, Spread]
     left_out: tuple[str, ...]
+
+    @property
+    def by_network(self) -> dict[Setting, list[Twice]]:
+        """The pairs of each network, by seed."""
+        found: dict[Setting, list[Twice]] = {}
+        for each in self.runs:
+            found.setdefault(each.run.setting, []).append(each)
+        return found
 
 
 def compare(plan: Plan, first: Path, second: Path) -> Comparison:
@@ -66,7 +118,7 @@ def compare(plan: Plan, first: Path, second: Path) -> Comparison:
     Args:
         plan: What was to be run.
         first: Results of its scale, such as `results/compact` or `reports/published/compact`.
-        second: Others.
+        second: Others; their seeds tell how far apart two runs may lie.
 
     Raises:
         UserError: They hold no run in common, or one that was trained otherwise or on other data.
@@ -83,118 +135,61 @@ def compare(plan: Plan, first: Path, second: Path) -> Comparison:
         one, other = (side[run] for side in sides)
         if one.settings != other.settings or one.manifest["dataset"] != other.manifest["dataset"]:
             raise UserError("is of another training, or of other data", file=second / other.folder)
-    runs = [
-        Twice(
-            run,
-            (_value(sides[0][run]), _value(sides[1][run])),
-            (_curve(first, sides[0][run]), _curve(second, sides[1][run])),
-        )
-        for run in common
-    ]
-    left_out = tuple(
-        f"{len(side) - len(common)} complete in the {name} alone"
-        for name, side in zip(("first", "second"), sides, strict=True)
-        if len(side) > len(common)
-    )
+    runs = [_twice(first, sides[0][run], second, sides[1][run]) for run in common]
+    # What the second holds besides is no part of this: the page would change whenever it is added to.
+    alone: dict[Setting, list[str]] = {}
+    for run in sides[0]:
+        if run not in sides[1]:
+            alone.setdefault(run.setting, []).append(str(run.seed))
     unusable = [
         f"{record.run} of the {name} cannot be used: {record.reason}"
-        for name, each in zip(("first", "second"), found, strict=True)
+        for name, each in zip(SIDES, found, strict=True)
         for record in each.in_state(State.UNUSABLE)
+        if name == SIDES[0] or record.run in sides[0]
     ]
-    return Comparison(
-        tuple(runs),
-        (_made(sides[0][run] for run in common), _made(sides[1][run] for run in common)),
-        (*left_out, *unusable),
-    )
+    spreads = {
+        setting: _spread([record for run, record in sides[1].items() if run.setting == setting])
+        for setting in dict.fromkeys(run.setting for run in common)
+    }
+    told = [f"{setting}, complete in the first alone: seed {', '.join(seeds)}" for setting, seeds in alone.items()]
+    return Comparison((first, second), tuple(runs), spreads, (*told, *unusable))
 
 
-def describe_comparison(found: Comparison) -> str:
-    """The comparison in Markdown: every run, and for each network the mean difference with its 95 % interval."""
-    rows = []
-    for each in found.runs:
-        values = [f"{value:.4g}" for value in each.values]
-        rows.append([markdown(run_name(each.run)), *values, signed(_difference(each), _DECIMALS)])
-    lines = [
-        "# The same runs, made twice",
-        "",
-        *(f"- {name}: {markdown(made)}" for name, made in zip(("first", "second"), found.made, strict=True)),
-        "",
-        "Mean F1 at the ends of all phases for shortest paths, else test error in percent.",
-        "",
-        tabulate(rows, headers=["run", "first", "second", "difference"], tablefmt="github", disable_numparse=True),
-        "",
-    ]
-    for name, runs in _by_network(found.runs).items():
-        differences = [_difference(each) for each in runs]
-        test = paired([each.values[1] for each in runs], [each.values[0] for each in runs])
-        between = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
-        ends = [signed(end, _DECIMALS) for end in test.interval or ()]
-        interval = f" (95 % interval {' to '.join(ends)})" if ends else ""
-        mean = signed(float(np.mean(differences)), _DECIMALS)
-        lines.append(f"- {markdown(name)}: {mean} over {between}{interval}")
-    if found.left_out:
-        lines += ["", f"Not compared: {markdown('; '.join(found.left_out))}."]
-    return "\n".join(lines) + "\n"
+def how_made(record: Record) -> dict[str, str]:
+    """How a run was made, in words, by what two runs of one training may differ in."""
+    told, stretches = record.manifest, record.manifest.get("stretches") or [{}]
+    torch = [stretch.get("torch", told["versions"].get("torch")) for stretch in stretches]
+    facts = {
+        "device": told.get("device"),
+        PRECISION: told.get("precision"),
+        "threads": told.get("threads"),
+        "torch": ", then ".join(dict.fromkeys(str(each or UNTOLD) for each in torch)),
+        "commit": ", then ".join(map(_short, record.codes)),
+        "processes": told.get("processes", 1),
+        "batch norm": told.get("batch_norm", "own"),
+        "compiled": "yes" if told.get("compile", False) else "no",
+    }
+    return {name: UNTOLD if value is None else str(value) for name, value in facts.items()}
 
 
-def write_comparison(found: Comparison, out: Path) -> list[Path]:
-    """Writes `comparison.md`, `.csv`, `.svg`, `.png` and `.pdf` into a folder.
-
-    Raises:
-        UserError: It cannot be written.
-    """
-    table = pd.DataFrame(
-        {"run": run_name(each.run), "epoch": epoch + 1, "first": one, "second": other}
-        for each in found.runs
-        for epoch, (one, other) in enumerate(zip(*each.curves, strict=True))
-    )
-    write_text(out / "comparison.md", describe_comparison(found))
-    write_text(out / "comparison.csv", table.to_csv(index=False, lineterminator="\n"))
-    with drawing_style():
-        drawn = save_figure(_drawn(found), out / "comparison")
-    return [out / "comparison.md", out / "comparison.csv", *drawn]
+def _short(code: Code) -> str:
+    return UNTOLD if code.commit is None else f"{code.commit[:12]}{f' {_CHANGED}' if code.dirty else ''}"
 
 
-def run_name(run: Run) -> str:
-    """Such as `shortest-paths/cnn-20/paths, seed 0`."""
-    return f"{_network(run)}, seed {run.seed}"
+def _twice(first: Path, one: Record, second: Path, other: Record) -> Twice:
+    return Twice((one, other), (_value(one), _value(other)), (_curve(first, one), _curve(second, other)))
 
 
-def _drawn(found: Comparison) -> Figure:
-    networks = _by_network(found.runs)
-    columns = min(_COLUMNS, len(networks))
-    rows = -(-len(networks) // columns)
-    figure = Figure(figsize=(columns * (_WIDTH + _GAP) + 0.3, rows * (_HEIGHT + _GAP) + 0.5))
-    for place, (name, runs) in enumerate(networks.items()):
-        left = 0.6 + place % columns * (_WIDTH + _GAP)
-        bottom = 0.5 + (rows - 1 - place // columns) * (_HEIGHT + _GAP)
-        axes = axis(figure, left, bottom, _WIDTH, _HEIGHT)
-        for each in runs:
-            for curve, colour, side in zip(each.curves, _COLOURS, found.made, strict=True):
-                label = side if each is runs[0] else None
-                axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, linewidth=0.8, label=label)
-        axes.set_title(name, fontsize=8)
-        axes.set_xlabel("epoch", fontsize=7)
-        axes.set_ylabel("test F1" if runs[0].run.setting.dataset == SHORTEST_PATHS else "test error (%)", fontsize=7)
-        axes.tick_params(labelsize=6)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncols=2, fontsize=6, frameon=False)
-    return figure
-
-
-def _by_network(runs: Sequence[Twice]) -> dict[str, list[Twice]]:
-    found: dict[str, list[Twice]] = {}
-    for each in runs:
-        found.setdefault(_network(each.run), []).append(each)
-    return found
-
-
-def _network(run: Run) -> str:
-    return run.folder.parent.as_posix()
-
-
-def _difference(each: Twice) -> float:
-    return each.values[1] - each.values[0]
+def _spread(seeds: Sequence[Record]) -> Spread:
+    values = [_value(record) for record in seeds]
+    if len(values) < FEWEST_SEEDS:
+        return Spread(len(values), None, f"fewer than {FEWEST_SEEDS} complete seeds in the second")
+    if mixed := mixed_among(seeds):
+        return Spread(len(values), None, f"the second's seeds are not of one kind ({'; '.join(mixed)})")
+    if not has_spread(values):
+        return Spread(len(values), None, "the second's seeds are all alike")
+    most = two_sided_quantile(len(values) - 1) * float(np.std(values, ddof=1)) * math.sqrt(2)
+    return Spread(len(values), most)
 
 
 def _value(record: Record) -> float:
@@ -211,12 +206,3 @@ def _curve(results: Path, record: Record) -> np.ndarray:
 
 def _on_paths(record: Record) -> bool:
     return record.run.setting.dataset == SHORTEST_PATHS
-
-
-def _made(records: Iterable[Record]) -> str:
-    """Device, precision and torch of some runs; each kind once."""
-    kinds = {
-        f"{record.manifest['device']}, {record.manifest['precision']}, torch {record.manifest['versions']['torch']}"
-        for record in records
-    }
-    return "; ".join(sorted(kinds))

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,47 @@ def test_uncommitted_changes_are_refused_unless_told(plan, results, tmp_path_fac
     assert publish(plan, results, out, allow_dirty=True)
 
 
+def test_a_folding_with_uncommitted_changes_is_refused_unless_told(plan, results, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    file = results / "runs" / plan.runs[1].folder / "folding" / "folding.json"
+    for text, told in (('{"dirty": true}', "True"), ('{"commit": null, "dirty": null}', "None"), ("[]", "None")):
+        file.write_text(text)
+        with pytest.raises(UserError) as refused:
+            publish(plan, results, out)
+        assert str(refused.value) == (
+            f"{file}: dirty: {told}: was made with uncommitted changes, or that is not recorded; "
+            "make it again from a clean commit, or say --allow-dirty"
+        )
+    assert not out.exists() and publish(plan, results, out, allow_dirty=True)
+    file.write_text('{"dirty": false}')
+    assert file.relative_to(results) in publish(plan, results, out)
+
+
+@pytest.mark.parametrize(
+    ("told", "value"), [('{"dirty": true}', "True"), ('{"device": "cpu"}', "None"), (None, "None")]
+)
+def test_a_bench_with_uncommitted_changes_is_refused_unless_told(told, value, plan, results, tmp_path_factory):
+    results = shutil.copytree(results, tmp_path_factory.mktemp("all") / "quick")
+    write_bench(results.parent / "bench", told)
+    out = tmp_path_factory.mktemp("published") / "quick"
+    with pytest.raises(UserError) as refused:
+        publish(plan, results, out)
+    assert str(refused.value) == (
+        f"{results.parent / 'bench' / 'manifest.json'}: dirty: {value}: was made with uncommitted changes, or that is "
+        "not recorded; make it again from a clean commit, or say --allow-dirty"
+    )
+    assert not out.exists() and Path("bench/bench.csv") in publish(plan, results, out, allow_dirty=True)
+    write_bench(results.parent / "bench")
+    assert Path("bench/manifest.json") in publish(plan, results, out)
+
+
+def write_bench(folder, manifest='{"device": "cpu", "dirty": false}'):
+    folder.mkdir(exist_ok=True)
+    (folder / "bench.csv").write_text("name,value,unit,bound,holds\nstep.swrn-28-10.batch16,1.01,ratio,,\n")
+    if manifest is not None:
+        (folder / "manifest.json").write_text(manifest)
+
+
 def test_nothing_to_publish_is_said(plan, tmp_path, tmp_path_factory, results, capsys):
     out = tmp_path_factory.mktemp("elsewhere") / "out"
     with pytest.raises(UserError, match="no complete run"):
@@ -88,8 +130,7 @@ def published(tmp_path_factory, make_run, make_similarity, tmp_path):
     (tmp_path / "runs").rename(tmp_path / "moved")
     results.mkdir()
     (tmp_path / "moved").rename(results / "runs")
-    (tmp_path / "bench").mkdir()
-    (tmp_path / "bench" / "bench.csv").write_text("name,value,unit,bound,holds\nstep.swrn-28-10.batch16,1.01,ratio,,\n")
+    write_bench(tmp_path / "bench")
     build_everything(plan, results)
     out = tmp_path_factory.mktemp("published") / "quick"
     publish(plan, results, out)
@@ -175,14 +216,14 @@ def test_the_results_are_not_published_over_themselves(place, plan, results):
 def test_of_the_bench_its_pages_alone_are_kept(plan, results, tmp_path_factory):
     bench = tmp_path_factory.mktemp("all") / "bench"
     results = shutil.copytree(results, bench.parent / "quick")
-    bench.mkdir()
-    for name in ("bench.csv", ".bench.csv.77.tmp", "id_rsa"):
+    write_bench(bench)
+    for name in (".bench.csv.77.tmp", "id_rsa"):
         (bench / name).write_text("name,value,unit,bound,holds\n")
     with (bench / "profile-wrn-28-10-batch16.json").open("wb") as file:
         file.truncate(6_000_000)
     out = tmp_path_factory.mktemp("published") / "quick"
     publish(plan, results, out)
-    assert [path.name for path in (out / "bench").iterdir()] == ["bench.csv"]
+    assert sorted(path.name for path in (out / "bench").iterdir()) == ["bench.csv", "manifest.json"]
 
 
 @pytest.mark.attack("files that are, or say they are, far too large")

@@ -1,6 +1,7 @@
-"""Pages written by hand say of claims what the published claims say."""
+"""Pages written by hand say what the published claims and comparison say; all that is published is of clean commits."""
 
 import csv
+import json
 import re
 from collections import Counter
 
@@ -63,3 +64,27 @@ def test_the_cost_of_a_step_is_told_as_it_is(page, claims):
     ratio, low, high = (float(cost[key]) for key in ("estimate", "interval_low", "interval_high"))
     assert cost["verdict"] == "reproduced"
     assert f"{ratio:.2f}" in page.read_text() and f"(95 % interval {low:.2f} to {high:.2f}" in page.read_text()
+
+
+def test_all_that_is_published_was_made_from_a_clean_commit():
+    files = [*PUBLISHED.rglob("manifest.json"), *PUBLISHED.rglob("folding.json")]
+    assert len(files) > 50
+    for file in files:
+        told = json.loads(file.read_text())
+        for each in (told, *told.get("stretches", ())):
+            assert each["dirty"] is False and re.fullmatch("[0-9a-f]{40}", each["commit"]), file
+
+
+def test_the_comparison_of_precisions_is_told_as_it_is():
+    rows = re.findall(
+        r"^\| shortest-paths/\S+, seed \d+ +\|[^|]+\|[^|]+\| ([+\N{MINUS SIGN}]\d\.\d+) +\| (within|beyond) (\S+) +\|$",
+        (PUBLISHED / "precision" / "comparison.md").read_text(),
+        re.M,
+    )
+    differences = [float(difference.replace("\N{MINUS SIGN}", "-")) for difference, _, _ in rows]
+    beyond = [(difference, most) for difference, judged, most in rows if judged == "beyond"]
+    assert len(rows) == 6 and sum(each > 0 for each in differences) == 5
+    text = " ".join((PUBLISHED / "README.md").read_text().split())
+    assert f"end up to {max(map(abs, differences)):.2f} of F1 apart" in text and "higher in five of six" in text
+    ((difference, most),) = beyond
+    assert f"one of six lies beyond (SCNN-R, seed 0: {difference} where seeds part by {most} at most)" in text
