@@ -13,6 +13,8 @@ from urllib.parse import quote
 from softshare.evidence.claims.judge import Judged, judge_claims
 from softshare.evidence.claims.writing import to_json
 from softshare.evidence.figures import shown_numbers
+from softshare.evidence.forecasts import read_forecast
+from softshare.evidence.foresight import hold, shown
 from softshare.evidence.gather import CellEvidence, Evidence, gather
 from softshare.evidence.legends import LEGENDS
 from softshare.evidence.markup import markdown
@@ -25,6 +27,7 @@ from softshare.files import write_text
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import FIGURES, Experiment, Plan
 from softshare.recipes import OF_PHOTOGRAPHS, load_recipe, task_of
+from softshare.runtimes import FORECAST
 
 # Settings that the paper leaves open, and what is known of them.
 _OPEN = {
@@ -65,7 +68,8 @@ def write_report(plan: Plan, results: Path, out: Path) -> Path:
         The Markdown file.
 
     Raises:
-        UserError: A recipe, the paper's numbers or its claims cannot be read, or the report cannot be written.
+        UserError: A recipe, the paper's numbers, its claims or the forecast cannot be read, or the report cannot be
+            written.
     """
     evidence = gather(plan, results)
     tables = [build_table(evidence, experiment.name) for experiment in plan.of_kind("table")]
@@ -91,6 +95,7 @@ def write_report(plan: Plan, results: Path, out: Path) -> Path:
         "without_number": sum(line.number is None for table in tables for line in table.lines),
         "tables": [{"title": table.experiment.title, **_table(table, results, link)} for table in tables],
         "figures": [_figure(each, evidence, results, link) for each in plan.of_kind(*FIGURES)],
+        "forecast": _forecast(evidence, results, link),
         "sources": _sources(evidence, link),
         "open_settings": _open_settings(plan),
         "always": _ALWAYS,
@@ -139,6 +144,14 @@ def _devices(complete: list[Record]) -> list[dict[str, str]]:
         }
         for (device, precision, threads, processes), records in sorted(alike.items())
     ]
+
+
+def _forecast(evidence: Evidence, results: Path, link: Callable[[Path], str]) -> dict[str, Any] | None:
+    """The scale's forecast against what its runs took; None where none was written."""
+    foretold = read_forecast(results, evidence.plan.scale.name)
+    if foretold is None:
+        return None
+    return {**shown(hold(foretold, evidence.records.values())), "file": link(Path(FORECAST))}
 
 
 def _without_runs(judged: Judged) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from softshare.errors import UserError
 from softshare.evidence.claims.judge import judge_claims
 from softshare.evidence.columns import shown
 from softshare.evidence.figures import write_figure
@@ -100,10 +101,10 @@ def test_lossy_images_are_named_where_the_data_are(make_run: MakeRun, quick_plan
 def test_mixed_machines_are_all_named(make_run: MakeRun, quick_plan: Plan, tmp_path: Path) -> None:
     one, two = quick_plan.runs[:2]
     make_run(one, 3.0, "quick")
-    changes = {"device": "cuda | H200", "commit": None, "versions": {"torch": "2.8.0"}}
+    changes = {"device": "cuda | H200", "precision": None, "commit": None, "versions": {"torch": "2.8.0"}}
     make_run(two, 3.1, "quick", manifest=changes)
     text = report_of(quick_plan, tmp_path)
-    assert [row[0] for row in devices_of(text)] == ["cpu", "cuda \\| H200"]
+    assert [row[:2] for row in devices_of(text)] == [["cpu", "fp32"], ["cuda \\| H200", "not recorded"]]
     assert "commit aaaaaaaaaaaa (clean), commit not recorded" in text
     assert "numpy 2.3.0, not recorded; torch 2.8.0, 2.9.0" in text
 
@@ -126,6 +127,41 @@ def test_hours_of_one_device_are_not_added_to_those_of_another(
     page = (tmp_path / "report.html").read_text()
     assert "<caption>Runs and time by device</caption>" in page
     assert '<th scope="row">H200, 8 processes a run</th><td>fp32</td>' in page
+
+
+def test_without_a_forecast_nothing_is_said_of_one(quick_results: Path, quick_plan: Plan) -> None:
+    text = report_of(quick_plan, quick_results)
+    assert "orecast" not in text and 'id="forecast"' not in (quick_results / "report.html").read_text()
+
+
+def test_a_forecast_stands_beside_what_the_runs_took(
+    make_run: MakeRun, make_forecast: Callable[..., Path], quick_results: Path, quick_plan: Plan
+) -> None:
+    without = report_of(quick_plan, quick_results)
+    make_forecast(quick_plan)
+    make_run(quick_plan.runs[0], 3.0, "quick", manifest={"device": "H200 | SXM"})
+    make_run(quick_plan.runs[1], 3.1, "quick", manifest={"started": "2026-11-01T13:00:00+00:00"})
+    text = report_of(quick_plan, quick_results)
+    section = text.split("## The forecast and what the runs took\n")[1].split("\n## ")[0]
+    assert "made 2026-11-20T08:00:00+00:00 at commit bbbbbbbbbbbb (clean), for cpu, fp32" in section
+    assert "| in all, every run | 9 | 7200.0 | 8100.0 | 1.12 |" in section
+    assert "\n9 of 11 runs: in all took/forecast = 1.12: within 15 %.\n" in section
+    assert "\n- not held against it: 1 run on H200 \\| SXM, fp32, 2 threads\n" in section
+    assert "\n- not held against it: 1 run started before the forecast\n" in section
+    assert "\n\n\n" not in section and "(forecast.json)" in section
+    page = (quick_results / "report.html").read_text()
+    assert '<a href="#forecast">' in page and "in all took/forecast = 1.12: within 15 %" in page
+    assert "H200 | SXM, fp32, 2 threads</li>" in page
+    (quick_results / "forecast.json").unlink()
+    for run in quick_plan.runs[:2]:
+        make_run(run, 3.0 + quick_plan.runs.index(run) / 10, "quick")
+    assert report_of(quick_plan, quick_results) == without
+
+
+def test_a_damaged_forecast_is_named(make_forecast: Callable[..., Path], quick_results: Path, quick_plan: Plan) -> None:
+    make_forecast(quick_plan, made="yesterday")
+    with pytest.raises(UserError, match=r"forecast\.json: is no forecast \(made .*'yesterday'\); delete it"):
+        report_of(quick_plan, quick_results)
 
 
 def test_rebuilt_byte_for_byte_wherever_it_lies(make_run: MakeRun, quick_results: Path, quick_plan: Plan) -> None:
