@@ -12,11 +12,13 @@ from typing import Any
 from softshare.errors import UserError
 from softshare.evidence.everything import build_everything
 from softshare.evidence.folded_runs import FOLDING
+from softshare.evidence.forecasts import read_forecast
 from softshare.evidence.gather import gather
 from softshare.evidence.runfolder import Record, State
 from softshare.files import read_json, require_writable, write_json
 from softshare.lock import locked
 from softshare.plan import Plan
+from softshare.runtimes import FORECAST
 
 # Built of the scale, and copied of each complete run; weights and checkpoints stay behind.
 OF_SCALE = ("report.md", "report.html", "claims.*", "tables/*", "figures/*")
@@ -40,7 +42,7 @@ BENCH = Path("bench")
 
 
 def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) -> list[Path]:
-    """Copies each complete run's metrics and manifest, and the bench if it was run, and builds all evidence from them.
+    """Copies each complete run's metrics and manifest, and forecast and bench where there are, and builds all evidence.
 
     So what is published says nothing that does not follow from what lies beside it, whatever was built in the results.
     What was published of the scale before is replaced, once all is there.
@@ -55,8 +57,8 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
         The files, relative to `out`.
 
     Raises:
-        UserError: No complete run; a run, a folding or a bench made with uncommitted changes; a file too large, a link
-            out of the results, or a folder that cannot be written.
+        UserError: No complete run; a run, a folding or a bench made with uncommitted changes; a damaged forecast; a file
+            too large, a link out of the results, or a folder that cannot be written.
     """
     if overlap(results, out):
         raise UserError(
@@ -67,6 +69,8 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
         raise UserError("holds no complete run: nothing to publish", file=results)
     runs = [file for record in complete for file in _files_of(record, results)] + _examples(complete, results)
     named = {file: file.relative_to(results) for file in runs}
+    if read_forecast(results, plan.scale.name) is not None:
+        named[results / FORECAST] = Path(FORECAST)
     bench = results.parent / BENCH
     named |= {bench / name: BENCH / name for name in _OF_BENCH if (bench / name).is_file()}
     for file, name in named.items():
@@ -197,7 +201,7 @@ def _replace(out: Path, marker: str, told: dict[str, Any], make: Callable[[Path]
 
 
 def _build(plan: Plan, named: dict[Path, Path], beside: Path) -> Path:
-    """Copies the files of the runs and the bench, and builds the evidence; gives its folder, below `beside`."""
+    """Copies what the evidence is built from, and builds it; gives its folder, below `beside`."""
     fresh = beside / plan.scale.name
     for file, name in named.items():
         copy = (beside if name.parent == BENCH else fresh) / name

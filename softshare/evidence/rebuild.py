@@ -9,9 +9,11 @@ from pathlib import Path
 
 from softshare.errors import UserError
 from softshare.evidence.everything import build_everything
+from softshare.evidence.forecasts import read_forecast
 from softshare.evidence.publish import BENCH, OF_SCALE, PUBLISHED, overlap, require_fit
 from softshare.files import read_json, written_whole
 from softshare.plan import load_plan
+from softshare.runtimes import FORECAST
 from softshare.schemas import check
 
 
@@ -43,8 +45,8 @@ def rebuild(published: Path, out: Path | None = None) -> Rebuilt:
         out: Where to keep what comes out; nowhere by default.
 
     Raises:
-        UserError: The folder was not made by `publish`, a configuration that it names is gone, or `out` cannot be
-            written.
+        UserError: The folder was not made by `publish`, a configuration that it names is gone, its forecast is none, or
+            `out` cannot be written.
     """
     if out is not None and overlap(published, out):
         raise UserError("is, holds or lies in what was published", file=out, key="out", remedy="name another folder")
@@ -59,6 +61,8 @@ def rebuild(published: Path, out: Path | None = None) -> Rebuilt:
                     raise UserError("is not a regular file or folder, which is all that is published", file=path)
                 require_fit(path, published.resolve())
             shutil.copytree(published / "runs", fresh / "runs")
+            if read_forecast(published, plan.scale.name) is not None:
+                shutil.copyfile(published / FORECAST, fresh / FORECAST)
             if (published / BENCH).is_dir():
                 shutil.copytree(published / BENCH, fresh.parent / BENCH.name)
             build_everything(plan, fresh)

@@ -13,11 +13,13 @@ from urllib.parse import quote
 from softshare.evidence.claims.judge import Judged, judge_claims
 from softshare.evidence.claims.writing import to_json
 from softshare.evidence.figures import shown_numbers
+from softshare.evidence.forecasts import read_forecast
+from softshare.evidence.foresight import hold, shown
 from softshare.evidence.gather import CellEvidence, Evidence, gather
 from softshare.evidence.legends import LEGENDS
 from softshare.evidence.markup import markdown
 from softshare.evidence.page import write_page
-from softshare.evidence.runfolder import Code, Record, State
+from softshare.evidence.runfolder import Record, State
 from softshare.evidence.tables import Table, build_table, to_markdown, to_pipe
 from softshare.evidence.templates import fill
 from softshare.evidence.verdict import Verdict
@@ -25,6 +27,7 @@ from softshare.files import write_text
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import FIGURES, Experiment, Plan
 from softshare.recipes import OF_PHOTOGRAPHS, load_recipe, task_of
+from softshare.runtimes import FORECAST
 
 # Settings that the paper leaves open, and what is known of them.
 _OPEN = {
@@ -65,7 +68,8 @@ def write_report(plan: Plan, results: Path, out: Path) -> Path:
         The Markdown file.
 
     Raises:
-        UserError: A recipe, the paper's numbers or its claims cannot be read, or the report cannot be written.
+        UserError: A recipe, the paper's numbers, its claims or the forecast cannot be read, or the report cannot be
+            written.
     """
     evidence = gather(plan, results)
     tables = [build_table(evidence, experiment.name) for experiment in plan.of_kind("table")]
@@ -85,12 +89,13 @@ def write_report(plan: Plan, results: Path, out: Path) -> Path:
         "absent": evidence.in_state(State.ABSENT),
         "unusable": evidence.in_state(State.UNUSABLE),
         "wall_hours": _hours(complete, "wall_seconds"),
-        "device_hours": _hours(complete, "device_seconds"),
+        "devices": _devices(complete),
         "where": _where(complete),
         "verdicts": _verdicts(tables),
         "without_number": sum(line.number is None for table in tables for line in table.lines),
         "tables": [{"title": table.experiment.title, **_table(table, results, link)} for table in tables],
         "figures": [_figure(each, evidence, results, link) for each in plan.of_kind(*FIGURES)],
+        "forecast": _forecast(evidence, results, link),
         "sources": _sources(evidence, link),
         "open_settings": _open_settings(plan),
         "always": _ALWAYS,
@@ -122,6 +127,33 @@ def _hours(complete: list[Record], key: str) -> str:
     return f"{seconds / 3600:.2f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
+def _devices(complete: list[Record]) -> list[dict[str, str]]:
+    """What ran on each device: hours of one are not those of another."""
+    alike: dict[tuple[str, ...], list[Record]] = {}
+    for record in complete:
+        told = [record.manifest.get(key) for key in ("device", "precision", "threads")]
+        made = ["not recorded" if value is None else str(value) for value in told]
+        alike.setdefault((*made, str(record.manifest.get("processes", 1))), []).append(record)
+    return [
+        {
+            "device": f"{device}, {processes} processes a run" if processes != "1" else device,
+            "precision": precision,
+            "threads": threads,
+            "runs": str(len(records)),
+            "time": _hours(records, "device_seconds"),
+        }
+        for (device, precision, threads, processes), records in sorted(alike.items())
+    ]
+
+
+def _forecast(evidence: Evidence, results: Path, link: Callable[[Path], str]) -> dict[str, Any] | None:
+    """The scale's forecast against what its runs took; None where none was written."""
+    foretold = read_forecast(results, evidence.plan.scale.name)
+    if foretold is None:
+        return None
+    return {**shown(hold(foretold, evidence.records.values())), "file": link(Path(FORECAST))}
+
+
 def _without_runs(judged: Judged) -> str:
     """How many verdicts rest on no run: on counts of parameters, simulated starts or the bench."""
     elsewhere = Counter(
@@ -138,7 +170,7 @@ def _without_runs(judged: Judged) -> str:
 
 
 def _where(complete: list[Record]) -> dict[str, str]:
-    """What the complete runs say of where they were made, each different answer once."""
+    """What the complete runs say of how they were made, each different answer once."""
 
     def answers(pick: Callable[[Record], object]) -> str:
         values = {"not recorded" if (value := pick(record)) is None else str(value) for record in complete}
@@ -147,9 +179,6 @@ def _where(complete: list[Record]) -> dict[str, str]:
     packages = sorted({name for record in complete for name in record.manifest["versions"]})
     versions = [f"{name} {answers(functools.partial(_version, name))}" for name in packages]
     return {
-        "Device": answers(lambda record: record.manifest.get("device")),
-        "Threads": answers(lambda record: record.manifest.get("threads")),
-        "Precision": answers(lambda record: record.manifest.get("precision")),
         "Loader": answers(lambda record: record.manifest.get("loader")),
         "Data": answers(_dataset),
         "Code": answers(_codes),
@@ -170,14 +199,7 @@ def _dataset(record: Record) -> str:
 
 
 def _codes(record: Record) -> str:
-    return ", then ".join(map(_code, record.stretches))
-
-
-def _code(code: Code) -> str:
-    if code.commit is None:
-        return "commit not recorded"
-    known = {True: "with uncommitted changes", False: "clean", None: "whether clean: not recorded"}
-    return f"commit {code.commit[:12]} ({known[code.dirty]})"
+    return ", then ".join(code.words for code in record.stretches)
 
 
 def _verdicts(tables: list[Table]) -> dict[str, int]:

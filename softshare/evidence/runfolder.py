@@ -38,6 +38,14 @@ class Code:
     def __str__(self) -> str:
         return f"{self.commit}{' with changes' if self.dirty else ''}"
 
+    @property
+    def words(self) -> str:
+        """The same for a reader, who is told too where nothing is recorded."""
+        if self.commit is None:
+            return "commit not recorded"
+        known = {True: "with uncommitted changes", False: "clean", None: "whether clean: not recorded"}
+        return f"commit {self.commit[:12]} ({known[self.dirty]})"
+
 
 @dataclass(frozen=True)
 class Record:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from softshare.cores import usable_cores
 from softshare.errors import UserError, did_you_mean
+from softshare.evidence.forecasts import Foretold, read_forecast
 from softshare.files import project_root, write_json, write_text
 from softshare.forecast.budget import Piece, buy, parse_budget
 from softshare.forecast.describe import as_json, describe, describe_needs, describe_purchase, describe_reality
 from softshare.forecast.power import Need, seeds_needed
 from softshare.forecast.predict import Forecast, forecast
-from softshare.forecast.reality import compare, complete_runs, earlier_forecast
+from softshare.forecast.reality import compare, complete_runs, require_replaceable
 from softshare.forecast.speed import Speed, settle
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import Plan, load_plan
@@ -32,7 +33,7 @@ def write_bill(arguments: argparse.Namespace) -> str:
 
     Raises:
         UserError: An unknown scale, experiment, device, precision, dataset or claim; fewer than one GPU; a budget that
-            buys nothing; a forecast of more experiments that would be lost.
+            buys nothing; a forecast that would be lost, of more experiments or made before runs.
     """
     plan = load_plan(arguments.scale, arguments.experiments)
     a_part = {e.name for e in plan.experiments} < {e.name for e in load_plan(arguments.scale).experiments}
@@ -43,9 +44,11 @@ def write_bill(arguments: argparse.Namespace) -> str:
     gpus_per_run = _gpus_per_run(arguments.gpus_per_run or (), plan, speed)
     units = _units(arguments, speed, max(gpus_per_run.values(), default=1))
     results = arguments.results / plan.scale.name
-    earlier = earlier_forecast(results)
-    if arguments.out and a_part and earlier:
-        _require_no_less(results, earlier[0], plan)
+    earlier = read_forecast(results, plan.scale.name)
+    if arguments.out and earlier:
+        if a_part:
+            _require_no_less(results, earlier, plan)
+        require_replaceable(plan, results, earlier)
     pieces_of = {need.claim: _pieces(need, plan, speed) for need in wanted}
     asked = arguments.claims is not None or budget is not None
     besides = [piece for pieces in pieces_of.values() if asked for piece in pieces or ()]
@@ -56,11 +59,13 @@ def write_bill(arguments: argparse.Namespace) -> str:
         parts.append(describe_needs(wanted, {claim: _hours(pieces, made) for claim, pieces in pieces_of.items()}))
     if budget is not None:
         parts.append(_bought(wanted, pieces_of, made, results, budget))
-    parts += _compared(plan, results, made, earlier)
+    content = as_json(made, units, needs)
+    if held := compare(plan, results, earlier, content):
+        parts.append(describe_reality(held))
     text = "\n".join(parts)
     if arguments.out:
         write_text(results / "forecast.md", text)
-        write_json(results / FORECAST, as_json(made, units, needs))
+        write_json(results / FORECAST, content)
         text += f"\nwritten to {results / 'forecast.md'} and {results / FORECAST}"
     return text
 
@@ -104,9 +109,9 @@ def _gpus_per_run(told: Sequence[str], plan: Plan, speed: Speed) -> dict[str, in
     return {dataset: count for dataset, count in found.items() if count > 1}
 
 
-def _require_no_less(results: Path, earlier: Mapping[str, float], plan: Plan) -> None:
+def _require_no_less(results: Path, earlier: Foretold, plan: Plan) -> None:
     """Refuses that a part of a scale takes the place of a forecast of more."""
-    lost = set(earlier) - {str(run) for run in plan.runs}
+    lost = set(earlier.runs) - {str(run) for run in plan.runs}
     if lost:
         raise UserError(
             f"tells of {len(lost)} runs that these experiments do not make",
@@ -167,14 +172,3 @@ def _bought(
 
     seconds = {piece: 0.0 if is_there(piece) else _seconds(piece, made) for piece in every}
     return describe_purchase(buy(open_claims, seconds, 3600 * budget), free, budget)
-
-
-def _compared(plan: Plan, results: Path, made: Forecast, earlier: tuple[dict[str, float], str] | None) -> list[str]:
-    """The forecast that was written before, or else this one, against the runs that are there."""
-    seconds, which = (
-        (earlier[0], f"that was written before, for {earlier[1]}")
-        if earlier
-        else ({str(row.run): row.seconds for row in made.runs.values()}, "above, made after the runs")
-    )
-    found = compare(plan, results, seconds)
-    return [describe_reality(found, which)] if found else []

@@ -8,13 +8,14 @@ from typing import Any
 
 from tabulate import tabulate
 
+from softshare.evidence.foresight import Held, shown
 from softshare.forecast.budget import Purchase
 from softshare.forecast.makespan import makespan, peak_disk
 from softshare.forecast.power import Need
 from softshare.forecast.predict import Forecast, RunForecast
-from softshare.forecast.reality import Reality
 from softshare.names import PHOTOGRAPHS
 from softshare.scales import Run
+from softshare.training.record import provenance
 
 _UNIT = {True: "GPU-hours", False: "device-hours"}
 
@@ -128,21 +129,20 @@ def describe_purchase(bought: Purchase | None, free: Sequence[str], budget_hours
     return "\n\n".join(parts) + "\n"
 
 
-def describe_reality(found: Sequence[Reality], made: str) -> str:
+def describe_reality(held: Held) -> str:
     """The forecast against what was run."""
-    rows = [
-        [str(row.setting), row.runs, f"{row.forecast:.1f}", f"{row.took:.1f}", f"{row.ratio:.2f}", row.device]
-        for row in found
-    ]
-    headers = ["run", "complete", "forecast (s)", "took (s)", "took / forecast", "ran on"]
-    forecast, took = (sum(getattr(each, kind) * each.runs for each in found) for kind in ("forecast", "took"))
-    runs = sum(each.runs for each in found)
-    rows.append(["in all, every run", f"{runs}", f"{forecast:.1f}", f"{took:.1f}", f"{took / forecast:.2f}", ""])
-    return f"## Forecast and reality\n\nOf the forecast {made}.\n\n{_table(rows, headers)}\n"
+    told = shown(held)
+    parts = ["## Forecast and reality", told["of"]]
+    if told["rows"]:
+        parts.append(_table(told["rows"], told["headings"]))
+    parts.append(told["total"])
+    if told["left_out"]:
+        parts.append("\n".join(f"- {line}" for line in told["left_out"]))
+    return "\n\n".join(parts) + "\n"
 
 
 def as_json(forecast: Forecast, units: int, needs: Iterable[Need]) -> dict[str, Any]:
-    """What is written: enough to be compared with what runs take later."""
+    """What is written: enough to be compared with what runs take later, and the code that made it."""
     speed = forecast.speed
     schedule = makespan(forecast, forecast.plan.runs, units)
     return {
@@ -161,6 +161,7 @@ def as_json(forecast: Forecast, units: int, needs: Iterable[Need]) -> dict[str, 
         "peak_disk_bytes": peak_disk(forecast, forecast.plan.runs, schedule),
         "runs": [_run(row) for row in forecast.of(forecast.plan.runs)],
         "claims": [{"claim": need.claim, "seeds": need.seeds, "why": need.why} for need in needs],
+        **provenance(),
     }
 
 

@@ -1,70 +1,43 @@
-"""The forecast against what was run: seconds forecast beside the `device_seconds` of the manifests that are there."""
+"""A forecast stands once runs were made after it: it is what they are held against."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 
 from softshare.errors import UserError
-from softshare.evidence.runfolder import read_run
-from softshare.files import read_json
+from softshare.evidence.checks import UnusableError
+from softshare.evidence.forecasts import Foretold, parse_forecast
+from softshare.evidence.foresight import Held, began_after, hold
+from softshare.evidence.gather import gather
+from softshare.evidence.runfolder import State, read_run
 from softshare.plan import Plan
 from softshare.runtimes import FORECAST
-from softshare.scales import Run, Setting
+from softshare.scales import Run
 
 
-@dataclass(frozen=True)
-class Reality:
-    """What runs of a setting took, and what was forecast.
-
-    Attributes:
-        setting: As it was run.
-        runs: Complete ones that a forecast was made for.
-        device: That they ran on; several are told apart by commas.
-        forecast: Mean seconds.
-        took: Mean seconds.
-    """
-
-    setting: Setting
-    runs: int
-    device: str
-    forecast: float
-    took: float
-
-    @property
-    def ratio(self) -> float:
-        """What it took over what was forecast."""
-        return self.took / self.forecast
-
-
-def compare(plan: Plan, results: Path, seconds: Mapping[str, float]) -> list[Reality]:
-    """Holds a forecast against the complete runs of a plan.
+def compare(plan: Plan, results: Path, earlier: Foretold | None, made: object) -> Held | None:
+    """Holds the forecast that was written before, or else the one made now, against the runs that are there.
 
     Args:
         plan: What was to be run.
         results: `results/<scale>`.
-        seconds: Forecast, by run.
+        earlier: The forecast that was written before, if any.
+        made: That made now, as it would be written.
+
+    Returns:
+        None where no run is complete.
+
+    Raises:
+        UserError: That made now could not be read back, as where a speed beyond all devices leaves no seconds.
     """
-    found: dict[Setting, list[tuple[float, float, str]]] = defaultdict(list)
-    for run in plan.runs:
-        record = read_run(results, run)
-        if record.complete and str(run) in seconds:
-            manifest = record.manifest
-            row = (seconds[str(run)], float(manifest["device_seconds"]), str(manifest.get("device", "unknown")))
-            found[run.setting].append(row)
-    return [
-        Reality(
-            setting,
-            len(rows),
-            ", ".join(sorted({device for *_, device in rows})),
-            mean(forecast for forecast, *_ in rows),
-            mean(took for _, took, _ in rows),
-        )
-        for setting, rows in sorted(found.items())
-    ]
+    try:
+        foretold = parse_forecast(made, plan.scale.name)
+    except UnusableError as error:
+        raise UserError(f"tells nothing to hold runs against ({error})", key="forecast") from None
+    evidence = gather(plan, results)
+    if not evidence.in_state(State.COMPLETE):
+        return None
+    return hold(earlier or foretold, evidence.records.values(), judged=earlier is not None)
 
 
 def complete_runs(results: Path, runs: list[Run]) -> set[Run]:
@@ -72,17 +45,20 @@ def complete_runs(results: Path, runs: list[Run]) -> set[Run]:
     return {run for run in runs if read_run(results, run).complete}
 
 
-def earlier_forecast(results: Path) -> tuple[dict[str, float], str] | None:
-    """Seconds by run and the device of the forecast that was written before, if any.
+def require_replaceable(plan: Plan, results: Path, earlier: Foretold) -> None:
+    """Refuses that a forecast takes the place of one that runs were made after.
 
     Raises:
-        UserError: The file is there and no forecast.
+        UserError: There are such runs.
     """
-    file = results / FORECAST
-    if not file.is_file():
-        return None
-    content = read_json(file)
-    try:
-        return {row["run"]: float(row["seconds"]) for row in content["runs"]}, str(content["device"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"is no forecast ({error!r})", file=file, remedy="delete it") from None
+    records = (read_run(results, run) for run in plan.runs if str(run) in earlier.runs)
+    after = sum(bool(record.complete and began_after(earlier, record)) for record in records)
+    if after:
+        runs = f"{after} complete run{'s' if after > 1 else ''}"
+        raise UserError(
+            f"was made before {runs}, which are held against it; another would come after them",
+            file=results / FORECAST,
+            key="made",
+            value=earlier.made.isoformat(),
+            remedy="delete it to give that comparison up, or leave --out out",
+        )

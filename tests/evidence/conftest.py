@@ -91,6 +91,20 @@ def write_run(results: Path, run: Run, error: float, scale: str = "paper", **cha
     return folder
 
 
+@pytest.fixture
+def make_forecast(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a forecast of a plan that runs of `write_run` are held against, and gives its place."""
+
+    def make(plan: Plan, results: Path = tmp_path, seconds: float = 800.0, **changes: Any) -> Path:
+        file = results / "forecast.json"
+        rows = [{"run": str(run), "seconds": seconds, "threads": 2} for run in plan.runs]
+        told = {"scale": plan.scale.name, "made": "2026-11-20T08:00:00+00:00", "device": "cpu", "precision": "fp32"}
+        file.write_text(json.dumps({**told, "cores": 2, "runs": rows, "commit": "b" * 40, "dirty": False, **changes}))
+        return file
+
+    return make
+
+
 def write_history(folder: Path, epochs: int, error: float) -> None:
     head = "epoch,learning_rate,train_loss,train_error,test_loss,test_error,test_top5_error,seconds,"
     head += "images_per_second"

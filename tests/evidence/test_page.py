@@ -16,8 +16,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture
-def page(tmp_path, make_run, make_similarity):
-    """Of the quick scale with some of its runs, one of them unusable."""
+def page(tmp_path, make_run, make_similarity, make_forecast):
+    """Of the quick scale with a forecast and some of its runs, one of them unusable."""
     plan = load_plan("quick")
     for index, run in enumerate(plan.runs):
         if run.setting.dataset == "shortest-paths" or index % 7 == 2:
@@ -27,6 +27,7 @@ def page(tmp_path, make_run, make_similarity):
             make_similarity(folder, layers=6)
     first = tmp_path / "runs" / plan.runs[0].folder / "metrics.json"
     first.write_text(first.read_text().replace('"error"', '"<script>error"'))
+    make_forecast(plan)
     write_report(plan, tmp_path, tmp_path / "report.md")
     return tmp_path / "report.html"
 
@@ -70,6 +71,7 @@ def test_every_table_figure_and_claim_stands_in_it(page):
     assert all(f'id="{slug(experiment.name)}"' in text for experiment in plan.experiments)
     assert text.count('<tr id="claim-') >= 20
     assert "unusable" in text and "not run" in text
+    assert 'id="forecast"' in text and "runs so far: in all took/forecast = " in text
 
 
 def test_nothing_run_is_a_page_too(tmp_path):

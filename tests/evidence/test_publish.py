@@ -146,6 +146,57 @@ def test_what_was_published_comes_out_byte_for_byte(published, tmp_path, capsys)
     assert (published / "bench" / "bench.csv").is_file()
 
 
+@pytest.fixture
+def foretold(plan, results, make_forecast, tmp_path_factory):
+    """Published with a forecast."""
+    make_forecast(plan, results)
+    out = tmp_path_factory.mktemp("published") / "quick"
+    assert Path("forecast.json") in publish(plan, results, out)
+    return out
+
+
+def test_a_forecast_is_published_and_comes_out_byte_for_byte(foretold, results, tmp_path, capsys):
+    assert (foretold / "forecast.json").read_bytes() == (results / "forecast.json").read_bytes()
+    assert "in all took/forecast = " in (foretold / "report.md").read_text()
+    assert (foretold / re.search(r"\]\((forecast\.json)\)", (foretold / "report.md").read_text())[1]).is_file()
+    assert main(["report", "--from", str(foretold), "--out", str(tmp_path / "again")]) == 0, capsys.readouterr()
+    assert (tmp_path / "again/report.md").read_bytes() == (foretold / "report.md").read_bytes()
+
+
+@pytest.mark.parametrize("change", ["other seconds", "gone", "damaged"])
+def test_a_published_forecast_that_was_changed_is_seen(change, foretold, capsys):
+    file = foretold / "forecast.json"
+    told = file.read_text()
+    if change == "gone":
+        file.unlink()
+    else:
+        file.write_text(told.replace("800.0", "900.0") if change == "other seconds" else told[:-9])
+    assert main(["report", "--from", str(foretold)]) == 2
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert "forecast.json: is not JSON" in err if change == "damaged" else "report.md: differs" in out
+
+
+def test_a_damaged_forecast_is_not_published(plan, results, make_forecast, tmp_path_factory):
+    out = tmp_path_factory.mktemp("published") / "quick"
+    make_forecast(plan, results, device=None)
+    with pytest.raises(
+        UserError, match=r"forecast\.json: is no forecast \(device is no text: None\); delete it"
+    ) as told:
+        publish(plan, results, out)
+    assert ".new" not in str(told.value) and not out.exists()
+
+
+@pytest.mark.attack("links in what is published")
+def test_a_forecast_that_is_a_link_is_not_published(plan, results, make_forecast, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    file = make_forecast(plan, results).rename(elsewhere / "forecast.json")
+    (results / "forecast.json").symlink_to(file)
+    with pytest.raises(UserError, match="is a link"):
+        publish(plan, results, elsewhere / "quick")
+    assert not (elsewhere / "quick").exists()
+
+
 def test_what_was_changed_after_publishing_is_seen(published, capsys):
     table = published / "tables" / "table1.md"
     table.write_text(table.read_text().replace("3.", "2."))

@@ -50,22 +50,6 @@ def test_claims_and_a_budget(tmp_path, capsys):
     assert "1 claims for" in out and "no choice answers more for less" in out and "0, 1, 2" in out
 
 
-def test_reality_stands_beside_the_forecast(tmp_path, capsys):
-    plan = load_plan("quick", ["figure4"])
-    (run, *_) = plan.runs
-    folder = tmp_path / "quick" / "runs" / run.folder
-    setting = run.setting
-    command = ["train", "--model", setting.model, "--dataset", setting.dataset, "--recipe", setting.recipe]
-    assert main([*command, "--scale", "quick", "--epochs", "1", "--quiet", "--out", str(folder)]) == 0
-    capsys.readouterr()
-    took = json.loads((folder / "manifest.json").read_text())["device_seconds"]
-    assert main([*TOLD, "--results", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
-    assert "Forecast and reality" in out and f"{took:.1f}" in out
-    (total,) = [line for line in out.splitlines() if "in all, every run" in line]
-    assert f"| {took:.1f} " in total and total.split("|")[2].strip() == "1"
-
-
 IMAGENET = ["forecast", "--scale", "paper", "--experiments", "table3", "--sustained", "100"]
 
 

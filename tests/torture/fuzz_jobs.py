@@ -8,6 +8,8 @@ import re
 
 from fuzz_target import PLACE, Target, written
 
+from softshare.evidence.forecasts import read_forecast
+from softshare.evidence.foresight import hold, shown
 from softshare.evidence.status import Stand, describe_status, read_status
 from softshare.forecast.budget import parse_budget
 from softshare.plan import load_plan
@@ -36,6 +38,12 @@ def _time(content):
 def _forecast(content):
     found = read_minutes(written("forecast/forecast.json", content).parent, False).minutes
     assert all(isinstance(run, str) and _is_time(minutes) for run, minutes in found.items())
+
+
+def _foretold(content):
+    found = read_forecast(written("foretold/forecast.json", content).parent, "quick")
+    shown(hold(found, []))["of"].encode()
+    assert all(0 < each.seconds < math.inf for each in found.runs.values())
 
 
 def _thresholds(content):
@@ -80,10 +88,17 @@ _STATUS_FILES = {
     "log": b"epoch 1\nsoftshare: stopped by SIGTERM; the same command goes on from the last checkpoint\n",
 }
 _FORECAST = {"basis": "measured", "cores": 2, "runs": [{"run": "digits/wrn-16-1/cifar/seed0", "wall_seconds": 120}]}
+_FORETOLD = {"scale": "quick", "made": "2026-11-20T08:00:00+00:00", "device": "a CPU", "precision": "fp32", "cores": 2}
+_FORETOLD |= {
+    "runs": [{"run": "digits/wrn-16-1/cifar/seed0", "seconds": 120, "threads": 2}],
+    "commit": "b",
+    "dirty": True,
+}
 TARGETS = {
     "budgets": Target(_budget, b"20.5h"),
     "times of Slurm": Target(_time, b"2-12:30:00"),
     "forecasts": Target(_forecast, json.dumps(_FORECAST).encode()),
+    "forecasts that runs are held against": Target(_foretold, json.dumps(_FORETOLD).encode()),
     "thresholds": Target(_thresholds, b"0.5:1.0:0.05"),
     **{f"status: {name}": Target(_status(name), _STATUS_FILES[name]) for name in ("history.csv", ".lock", "log")},
 }

@@ -34,7 +34,7 @@ def files_of_claims():
 
 
 def files_of_report():
-    """What the report reads or links to beside what its rule waits for."""
+    """What the report reads or links to beside what its rule waits for. (Not the forecast, which no rule makes.)"""
     if not STORED:
         return []
     of_claims = files_of(plan.experiments, "similarity.npz") + files_of_claims()
