@@ -57,8 +57,8 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
         The files, relative to `out`.
 
     Raises:
-        UserError: No complete run; a run, a folding or a bench made with uncommitted changes; a damaged forecast; a file
-            too large, a link out of the results, or a folder that cannot be written.
+        UserError: No complete run; a run, a folding or a bench made with uncommitted changes; a damaged forecast; a
+            file too large, a link out of the results, or a folder that cannot be written.
     """
     if overlap(results, out):
         raise UserError(
