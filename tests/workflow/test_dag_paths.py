@@ -20,6 +20,15 @@ def test_figure_5_asks_for_its_runs_and_for_no_dataset(scale, runs, snakemake, p
     assert planned(result) == {"train_paths": str(runs), "figure": "1", "total": str(runs + 1)}
 
 
+def test_a_scale_s_windows_that_leave_its_grid_are_told_before_the_first_job(project, snakemake):
+    scale = project / "config/scales/tiny.yaml"
+    scale.write_text(TINY.replace("side: 8, windows: [3, 5]", "side: 16"))
+    result = snakemake("-n", "--config", "scale=tiny", folder=project)
+    assert result.returncode != 0
+    said = "tiny.yaml with recipe paths: windows: 17: is larger than side: 16"
+    assert said in result.stdout + result.stderr, result.stdout + result.stderr
+
+
 @pytest.mark.long
 def test_from_nothing_to_figure_5_and_no_further(project, built, snakemake, planned):
     wanted = [FIGURE.format("tiny"), "results/tiny/tables/figure5.md"]
