@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
@@ -125,9 +127,16 @@ def line_height(size: float) -> float:
 
 
 def _width(text: str, size: float) -> float:
-    """The most that a line takes, in inches: what the font says, and each letter rounded up to whole pixels."""
-    points = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0]
-    return points / 72 + len(text) * 0.5 / DPI
+    """What a line takes, in inches: the more of what the font says and of its letters set on whole pixels."""
+    font = FontProperties(size=size)
+    points = text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
+    pixels = _pixels().get_text_width_height_descent(text, font, ismath=False)[0]
+    return max(points / 72, pixels / DPI)
+
+
+@functools.cache
+def _pixels() -> RendererAgg:
+    return RendererAgg(1, 1, DPI)
 
 
 def _cut(word: str, size: float, width: float) -> Iterator[str]:

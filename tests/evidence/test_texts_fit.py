@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,10 +27,10 @@ from softshare.scales import Setting
 
 SETTING = Setting("shortest-paths", "scnn-20", "paths")
 LONG = {
-    "words": "history.csv tells of 49 epochs, not of 50; " * 40,
-    "a path": "/" + "a-folder-of-a-folder/" * 40,
-    "wide letters": "W" * 900,
-    "dollars": r"$\frac{1}{2$ costs $ 3 " * 40,
+    "words": "history.csv tells of 49 epochs, not of 50; " * 15,
+    "a path": "/" + "a-folder-of-a-folder/" * 20,
+    "wide letters": "W" * 300,
+    "dollars": r"$\frac{1}{2$ costs $ 3 " * 20,
     "several lines": "cannot be read\n" * 3 + "W" * 300,
 }
 
@@ -86,7 +87,7 @@ def test_similarity(case: str) -> None:
         figure = draw_similarity(LONG[case], blocks)
     assert leaving(figure) == []
     texts = sorted((text.get_window_extent() for text in figure.texts), key=lambda box: box.y0)
-    assert all(lower.y1 <= upper.y0 for lower, upper in zip(texts, texts[1:], strict=False))
+    assert all(lower.y1 <= upper.y0 for lower, upper in itertools.pairwise(texts))
     panel = figure.axes[0].get_window_extent()
     assert not any(panel.y0 < box.y1 and box.y0 < panel.y1 for box in texts)
 
@@ -104,7 +105,7 @@ def test_foldings_that_are_not_there(case: str) -> None:
 @pytest.mark.parametrize("scale", ["paper", "compact", "quick"])
 def test_parameters(scale: str, tmp_path: Path) -> None:
     plan = load_plan(scale, ["figure3"])
-    experiment = replace(plan.experiment("figure3"), title="A title " * 50)
+    experiment = replace(plan.experiment("figure3"), title="A title " * 30)
     points = parameter_points(gather(plan, tmp_path), plan.experiment("figure3"))
     with drawing_style():
         figure = draw_parameters(experiment, points, scale, with_paper=plan.scale.is_paper)
