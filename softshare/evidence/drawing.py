@@ -142,7 +142,8 @@ def _pixels() -> RendererAgg:
 def _cut(word: str, size: float, width: float) -> Iterator[str]:
     """A word in pieces, each as long as a width allows."""
     while len(word) > 1 and _width(word, size) > width:
-        fits = 1 + bisect_right(range(2, len(word)), width, key=lambda count, word=word: _width(word[:count], size))
+        beginnings = [word[:count] for count in range(2, len(word))]
+        fits = 1 + bisect_right(beginnings, width, key=lambda beginning: _width(beginning, size))
         yield word[:fits]
         word = word[fits:]
     yield word
