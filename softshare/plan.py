@@ -16,6 +16,7 @@ from typing import Any
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root
 from softshare.names import require_fit
+from softshare.recipes import load_recipe
 from softshare.scales import Run, Scale, Setting, check_name, load_scale, names_in, require_dataset, require_model
 from softshare.schemas import read_yaml
 
@@ -117,7 +118,7 @@ def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path |
         root: Folder that holds `config/`.
 
     Raises:
-        UserError: An unknown name, key or value; it names the file.
+        UserError: An unknown name, key or value, or a recipe that this scale makes impossible; it names the file.
     """
     config = (root or project_root()) / "config"
     chosen = load_scale(scale, root)
@@ -127,7 +128,10 @@ def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path |
         if name not in known:
             raise UserError("unknown experiment", key="experiments", value=name, remedy=did_you_mean(name, known))
     found = (_experiment(name, chosen, config) for name in wanted)
-    return Plan(chosen, tuple(experiment for experiment in found if experiment is not None))
+    plan = Plan(chosen, tuple(experiment for experiment in found if experiment is not None))
+    for recipe in plan.recipes:
+        load_recipe(recipe, chosen, root)  # what cannot be trained with is told now, not by each job
+    return plan
 
 
 def _place_in_config(config: Path) -> Callable[[str], tuple[int, str]]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from softshare.clashes import refuse_clashes
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.scales import Scale, names_in
-from softshare.schemas import read_yaml
+from softshare.schemas import check, read_yaml
 
 IMAGES = "images"
 OF_PHOTOGRAPHS = "photographs"
+# What the settings of a recipe of each task are held against.
+SCHEMAS = {IMAGES: "settings", OF_PHOTOGRAPHS: "photograph-settings", SHORTEST_PATHS: "path-settings"}
 
 
 def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None) -> dict[str, Any]:
@@ -24,11 +27,20 @@ def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None)
         root: Folder that holds `config/`.
 
     Raises:
-        UserError: An unknown recipe, key or value, or recipes that extend each other in a circle.
+        UserError: An unknown recipe, key or value, settings that do not go together, or recipes that extend each other
+            in a circle.
     """
     file, folder = _find(name, root)
     settings = _settings(file, folder, ())
-    return settings | _shortened(task_of(name, root), scale) | scale.training_of.get(name, {}) if scale else settings
+    refuse_clashes(settings, file)
+    if scale is None:
+        return settings
+    task, of_scale = task_of(name, root), folder.parent / "scales" / f"{scale.name}.yaml"
+    alone = scale.training_of.get(name, {})
+    check(alone, SCHEMAS[task], f"{of_scale}: training_of.{name}")  # its schema takes any recipe for one of images
+    settings |= _shortened(task, scale) | alone
+    refuse_clashes(settings, f"{of_scale} with recipe {name}")
+    return settings
 
 
 def task_of(name: str, root: Path | None = None) -> str:

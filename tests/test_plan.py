@@ -275,6 +275,26 @@ BAD = {
         lambda c: c.update(training_of={"cifar-cutot": {"cutout": 4}}),
         ["quick.yaml: training_of.cifar-cutot", "unknown recipe; did you mean 'cifar-cutout'"],
     ),
+    "windows that leave its grid": (
+        "scales/quick.yaml",
+        lambda c: c["shortest_paths"].update(training={"side": 16}),
+        ["quick.yaml with recipe paths: windows: 17: is larger than side: 16; give windows of at most 16"],
+    ),
+    "phases out of order": (
+        "scales/quick.yaml",
+        lambda c: c["shortest_paths"].update(training={"windows": [9, 5]}),
+        ["quick.yaml with recipe paths: windows: [9, 5]: phases out of order"],
+    ),
+    "momentum without itself": (
+        "scales/quick.yaml",
+        lambda c: c.update(training={"momentum": 0}),
+        ["quick.yaml with recipe cifar: nesterov: True: needs a momentum above 0"],
+    ),
+    "a setting of images for one recipe of paths": (
+        "scales/quick.yaml",
+        lambda c: c.update(training_of={"paths": {"dropout": 0.1}}),
+        ["quick.yaml: training_of.paths: dropout: 0.1: unknown key"],
+    ),
     "a misspelt setting of one recipe": (
         "scales/quick.yaml",
         lambda c: c.update(training_of={"cifar-cutout": {"cutot": 4}}),

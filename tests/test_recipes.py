@@ -187,6 +187,22 @@ BAD = {
         {"mine": {"source": "x", "cost": "x", "expected": "x", "settings": {"epochs": 1}}},
         ["mine.yaml: settings: the key 'batch_size' is missing"],
     ),
+    "windows that leave the grid of this file": (
+        {"mine": {"extends": "paths", "task": "shortest-paths", "settings": {"side": 16}}},
+        ["mine.yaml: windows: 17: is larger than side: 16; give windows of at most 16, or another side"],
+    ),
+    "phases out of order": (
+        {"mine": {"extends": "paths", "task": "shortest-paths", "settings": {"windows": [9, 5]}}},
+        ["mine.yaml: windows: [9, 5]: phases out of order"],
+    ),
+    "momentum without itself": (
+        {"mine": {"extends": "cifar", "settings": {"momentum": 0}}},
+        ["mine.yaml: nesterov: True: needs a momentum above 0"],
+    ),
+    "a crop larger than what it is cut from": (
+        {"mine": {"extends": "imagenet", "task": "photographs", "settings": {"crop": 288}}},
+        ["mine.yaml: resize: 256: is smaller than the crop; at least the crop's 288"],
+    ),
     "no mapping": ({"mine": "cifar"}, ["mine.yaml: 'cifar' is not of type 'object'"]),
 }
 

@@ -15,6 +15,7 @@ from softshare.bench.steps import plain_of
 from softshare.data.path_examples import PathSettings
 from softshare.data.shortest_paths import make_shortest_paths
 from softshare.models import create_model
+from softshare.recipes import load_recipe
 from softshare.sharing import parameter_groups
 from softshare.training.device import autocast, resolve_precision
 from softshare.training.path_evaluation import evaluate_paths
@@ -52,7 +53,10 @@ def bench_path_throughput(name: str, rounds: int) -> Iterator[Measured]:
 
 
 def bench_path_evaluation(name: str, rounds: int) -> Iterator[Measured]:
-    """What cnn-20's evaluation after an epoch takes, over the epoch's training steps, both at the paper's size."""
+    """What cnn-20's evaluations take, over its training steps, both at the paper's size.
+
+    One is of the phase's test set, after each epoch; at the end of a phase come those of all other phases.
+    """
     precision = resolve_precision("auto", torch.device("cpu"))
     whole, model = PathSettings(), create_model("cnn-20").to(memory_format=torch.channels_last)
     some = make_shortest_paths(PathSettings(windows=(21,), train=1, test=_EVALUATED)).phases[0].test
@@ -61,7 +65,9 @@ def bench_path_evaluation(name: str, rounds: int) -> Iterator[Measured]:
         "evaluation": lambda: evaluate_paths(model, model, some, precision),
     }
     seconds = alternate(functions, rounds, at_least_seconds=15)
-    weight = (whole.test / _EVALUATED) / math.ceil(whole.train / _BATCH)
+    epochs, phases = load_recipe("paths")["epochs"], len(whole.windows)
+    evaluations = (epochs + phases - 1) / epochs  # an epoch
+    weight = evaluations * (whole.test / _EVALUATED) / math.ceil(whole.train / _BATCH)
     shares = [weight * each for each in paired_ratios(seconds["evaluation"], seconds["step"])]
     yield median(name, shares, f"ratio ({precision})")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -10,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from softshare.clashes import require_windows_fit
 from softshare.data.grids import MAX_SIDE, pack, shortest_path_points, single_cells, unpack
 from softshare.data.seeding import LARGEST_SEED, epoch_seed
 from softshare.errors import UserError, did_you_mean
@@ -56,7 +56,11 @@ class PathSettings:
         if self.paths not in get_args(Paths):
             remedy = did_you_mean(self.paths, get_args(Paths))
             raise UserError("unknown kind of label", key="paths", value=self.paths, remedy=remedy)
-        _require_windows(self.windows, self.side)
+        if not isinstance(self.windows, tuple | list) or not self.windows:
+            raise UserError("must list a window for each phase", key="windows", value=self.windows)
+        for window in self.windows:
+            _require_whole("windows", window, 3)
+        require_windows_fit(self.windows, self.side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,19 +164,6 @@ def _others_in_window(cells: np.ndarray, window: int, side: int) -> np.ndarray:
     inside = (rows[:, :, None] & columns[:, None, :]).reshape(len(cells), -1)
     inside[np.arange(len(cells)), cells] = False
     return inside
-
-
-def _require_windows(windows: tuple[int, ...], side: int) -> None:
-    if not isinstance(windows, tuple | list) or not windows:
-        raise UserError("must list a window for each phase", key="windows", value=windows)
-    for window in windows:
-        _require_whole("windows", window, 3)
-        if window % 2 == 0:
-            raise UserError("must be odd, for a point in its middle", key="windows", value=window)
-        if window > side:
-            raise UserError(f"is larger than the grid of {side} x {side}", key="windows", value=window)
-    if any(later <= earlier for earlier, later in itertools.pairwise(windows)):
-        raise UserError("phases out of order", key="windows", value=windows, remedy="each must be larger")
 
 
 def _require_whole(key: str, value: object, least: int, most: float = math.inf) -> None:

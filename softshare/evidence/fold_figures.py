@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from softshare.evidence.drawing import FORMATS, axis, drawing_style, save_figure
+from softshare.evidence.drawing import EDGE, FORMATS, axis, drawing_style, fitted, save_figure
 from softshare.evidence.folding import FoldedRun
 from softshare.sharing.loops import Loops
 
@@ -65,7 +65,8 @@ def draw_stages(folded: FoldedRun, heading: str = "") -> Figure:
     panel = axis(figure, 0, 0, width, height + above)
     panel.set(xlim=(0, width), ylim=(0, height + above))
     panel.set_axis_off()
-    panel.text(width / 2, height, heading, ha="center", fontsize=9)
+    heading, size = fitted(heading, 9, width - 2 * EDGE, above)
+    panel.text(width / 2, height, heading, ha="center", fontsize=size)
     run = folded.run
     name = f"{run['model']} on {run['dataset']}, seed {run['seed']}"
     title = f"{name}, folded at similarity {folded.threshold:g} of {folded.of}"

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from softshare.errors import UserError
-from softshare.evidence.drawing import write
+from softshare.evidence.drawing import EDGE, broken, write
 from softshare.evidence.fold_figures import draw_stages
 from softshare.evidence.folding import FoldedRun, read_folding_of
 from softshare.evidence.gather import CellEvidence
@@ -58,6 +58,7 @@ def draw_folding(title: str, runs: Sequence[FoldedCellRun]) -> Figure:
                 write(figure, wide / 2, 0.12, f"{each.cell.run} in place of {each.cell.paper}", 7)
             return figure
     lines = [f"{each.record.run}: {each.instead}" for each in runs] or ["not run at this scale"]
+    lines = [part for line in lines for part in broken(line, 8, 8.0 - 2 * EDGE)]
     figure = Figure(figsize=(8.0, 1.0 + 0.3 * len(lines)))
     high = figure.get_size_inches()[1]
     write(figure, 4.0, high - 0.4, title, 9)

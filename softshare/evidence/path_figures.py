@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from softshare.data.path_examples import Examples
 from softshare.errors import UserError
-from softshare.evidence.drawing import axis, write
+from softshare.evidence.drawing import EDGE, axis, broken, fitted, write
 from softshare.evidence.path_preview import coloured
 from softshare.evidence.path_runs import PathRow, Predictions, read_predictions
 
@@ -21,6 +21,7 @@ from softshare.evidence.path_runs import PathRow, Predictions, read_predictions
 _EXAMPLE, _GAP, _LABEL = 0.95, 0.08, 0.75
 _CURVES, _MATRIX, _HEADLINE, _TITLE, _LINE = 2.5, 1.3, 0.4, 0.5, 0.2
 _LEAST_WIDTH = 7.5
+_NOTE = 6  # points
 
 # Beside the colours, which not everyone tells apart.
 _LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"))
@@ -44,6 +45,7 @@ def draw_paths(title: str, rows: Sequence[PathRow]) -> Figure:
     width = max(_LEAST_WIDTH, _LABEL + columns * (_EXAMPLE + _GAP) + _GAP, _LABEL + len(shown) * (_MATRIX + 0.45))
     examples_height = _TITLE + phases * (_EXAMPLE + _GAP) if phases else 0.0
     drawn_height = _TITLE + _CURVES + _TITLE + _TITLE + _MATRIX + _TITLE if shown else 0.0
+    notes = [line for note in notes for line in broken(note, _NOTE, width - 2 * EDGE)]
     figure = Figure(figsize=(width, _HEADLINE + examples_height + drawn_height + _LINE * (len(notes) + 1)))
     top = figure.get_size_inches()[1] - _HEADLINE
     write(figure, width / 2, top + _HEADLINE / 2, title, 9)
@@ -55,7 +57,7 @@ def draw_paths(title: str, rows: Sequence[PathRow]) -> Figure:
     if phases:
         _draw_examples(figure, predictions, shown[0].windows, top - drawn_height)
     for index, note in enumerate(notes):
-        write(figure, width / 2, _LINE * (len(notes) - index), note, 6)
+        write(figure, width / 2, _LINE * (len(notes) - index), note, _NOTE)
     return figure
 
 
@@ -103,7 +105,8 @@ def _draw_examples(figure: Figure, predictions: dict[str, Predictions], windows:
             panel.imshow(pixels, interpolation="nearest")
             panel.set(xticks=[], yticks=[])
             if phase == 0:
-                panel.set_title(name, fontsize=8, pad=3)
+                name, size = fitted(name, 8, _EXAMPLE, _TITLE / 2)
+                panel.set_title(name, fontsize=size, pad=3)
 
 
 def _predicted(predictions: Predictions, phase: int) -> np.ndarray:
@@ -166,7 +169,8 @@ def _draw_matrices(figure: Figure, rows: Sequence[PathRow], top: float) -> None:
         panel.set_xticks(ticks, names, fontsize=6)
         panel.set_yticks(ticks, names, fontsize=6)
         panel.tick_params(length=0, pad=1)
-        panel.set_title(f"{row.label} (n = {len(row.scores)})", fontsize=7, pad=3)
+        name, size = fitted(f"{row.label} (n = {len(row.scores)})", 7, _MATRIX + 0.3, _TITLE / 2)
+        panel.set_title(name, fontsize=size, pad=3)
         panel.set_xlabel("tested on phase", fontsize=6)
         if index == 0:
             panel.set_ylabel("trained up to phase", fontsize=6)

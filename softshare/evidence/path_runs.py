@@ -14,7 +14,7 @@ from softshare.evidence.checks import UnusableError
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.path_scores import PathScores, read_path_scores
 from softshare.evidence.runfolder import Record
-from softshare.evidence.shown import mean_and_sd
+from softshare.evidence.shown import by_reason, mean_and_sd
 from softshare.evidence.statistics import mean_interval
 from softshare.files import LARGEST_ARRAYS, small_zip
 from softshare.scales import Setting
@@ -178,14 +178,13 @@ def shown_extrapolation(rows: Sequence[PathRow]) -> Iterator[dict[str, str]]:
 def _row(found: CellEvidence, results: Path) -> PathRow:
     cell = found.cell
     scores: dict[int, PathScores] = {}
-    missing = [f"seed {record.run.seed}: {record.reason}" for record in found.records if not record.complete]
-    if found.departures or found.mixed:
-        missing += [*found.departures, *found.mixed]
-    else:
+    left_out = [(record.run.seed, record.reason) for record in found.records if not record.complete]
+    unlike = [*found.departures, *found.mixed]
+    if not unlike:
         for record in found.complete:
             try:
                 scores[record.run.seed] = scores_of(record, results)
             except UnusableError as error:  # it changed since it was looked through
-                missing.append(f"seed {record.run.seed}: {error}")
+                left_out.append((record.run.seed, str(error)))
     folders = {record.run.seed: results / record.folder for record in found.complete if record.run.seed in scores}
-    return PathRow(cell.row, cell.paper, cell.run, scores, folders, tuple(missing))
+    return PathRow(cell.row, cell.paper, cell.run, scores, folders, (*by_reason(left_out), *unlike))

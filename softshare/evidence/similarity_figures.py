@@ -10,15 +10,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from softshare.errors import UserError
-from softshare.evidence.drawing import axis, write
+from softshare.evidence.drawing import EDGE, axis, broken, line_height, write
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.runfolder import Record
+from softshare.evidence.shown import by_reason, in_words
 from softshare.evidence.similarity import Group, Similarity, read_similarity
 
 # Inches.
 _PANEL, _GAP = 1.25, 0.25
 _LEFT, _RIGHT = 0.8, 0.8
 _HEADLINE, _TITLE, _LINE = 0.5, 0.55, 0.4
+_HEADING, _INSTEAD = 7, 8  # points
 
 _KINDS = {
     "coefficients": "similarity of coefficients",
@@ -43,11 +45,6 @@ class Block:
     labels: tuple[str, ...] = ()
     matrices: tuple[np.ndarray, ...] = ()
     instead: str = ""
-
-    @property
-    def height(self) -> float:
-        """In inches."""
-        return _TITLE + (len(self.matrices) * (_PANEL + _GAP) if self.matrices else _LINE)
 
 
 def similarity_blocks(evidence: CellEvidence, results: Path, shown_at: Sequence[float] = ()) -> Iterator[Block]:
@@ -74,9 +71,10 @@ def similarity_blocks(evidence: CellEvidence, results: Path, shown_at: Sequence[
                 continue
             places = epochs_shown(similarity, shown_at)
             columns = tuple(f"epoch {similarity.epochs[place]}" for place in places)
+            several = "".join(f"; {each}" for each in standing_for_several(similarity, shown_at))
             for kind, words in _KINDS.items():
                 matrices = tuple(getattr(group, kind)[places] for group in similarity.groups)
-                yield Block(f"{title}\n{words}", columns, _labels(similarity.groups), matrices)
+                yield Block(f"{title}\n{words}{several}", columns, _labels(similarity.groups), matrices)
 
 
 def similarity_rows(evidence: CellEvidence, results: Path, shown_at: Sequence[float] = ()) -> Iterator[dict]:
@@ -111,8 +109,19 @@ def epochs_shown(similarity: Similarity, shown_at: Sequence[float]) -> list[int]
     stored = similarity.epochs
     if not shown_at:
         return list(range(len(stored)))
-    wanted = [max(1, round(fraction * stored[-1])) for fraction in shown_at]
-    return sorted({min(range(len(stored)), key=lambda place: abs(stored[place] - epoch)) for epoch in wanted})
+    return sorted({_place_of(fraction, stored) for fraction in shown_at})
+
+
+def standing_for_several(similarity: Similarity, shown_at: Sequence[float]) -> list[str]:
+    """Where a short training, or few stored epochs, leave one panel for several fractions: what it stands for."""
+    fractions: dict[int, list[str]] = {}
+    for fraction in sorted(set(shown_at)):
+        fractions.setdefault(_place_of(fraction, similarity.epochs), []).append(f"{100 * fraction:g}")
+    return [
+        f"epoch {similarity.epochs[place]} stands for {in_words(each)} % of the training"
+        for place, each in fractions.items()
+        if len(each) > 1
+    ]
 
 
 def stored_similarity(record: Record, results: Path) -> tuple[Similarity | None, str]:
@@ -132,35 +141,62 @@ def draw_similarity(title: str, blocks: Sequence[Block]) -> Figure:
     """Blocks, one below the other."""
     columns = max((len(block.columns) for block in blocks), default=0)
     width = max(6.0, _LEFT + columns * (_PANEL + _GAP) + _RIGHT)
-    height = _HEADLINE + sum(block.height for block in blocks)
+    laid = [_Laid(block, width) for block in blocks]
+    height = _HEADLINE + sum(each.height for each in laid)
     figure = Figure(figsize=(width, height))
     write(figure, width / 2, height - _HEADLINE / 2, title, 9)
     top = height - _HEADLINE
-    for block in blocks:
-        write(figure, width / 2, top - (_TITLE - _GAP) / 2, block.title, 7)
-        if block.matrices:
-            _draw_panels(figure, block, top - _TITLE)
+    for each in laid:
+        write(figure, width / 2, top - (each.title_height - _GAP) / 2, "\n".join(each.title), _HEADING)
+        below = top - each.title_height
+        if each.block.matrices:
+            _draw_panels(figure, each.block, below)
         else:
-            write(figure, width / 2, top - _TITLE, block.instead, 8)
-        top -= block.height
+            middle = below - (each.body_height - _LINE) / 2
+            write(figure, width / 2, middle, "\n".join(each.instead), _INSTEAD)
+        top -= each.title_height + each.body_height
     return figure
+
+
+class _Laid:
+    """A block in a figure of some width: its texts in lines, and what they take of the height, in inches."""
+
+    def __init__(self, block: Block, width: float) -> None:
+        self.block = block
+        self.title = broken(block.title, _HEADING, width - 2 * EDGE)
+        self.instead = broken(block.instead, _INSTEAD, width - 2 * EDGE)
+        # There is room for two lines of a title, and for one that says why there are no panels.
+        self.title_height = _TITLE + max(0, len(self.title) - 2) * line_height(_HEADING)
+        self.body_height = _LINE + (len(self.instead) - 1) * line_height(_INSTEAD)
+        if block.matrices:
+            self.body_height = len(block.matrices) * (_PANEL + _GAP)
+
+    @property
+    def height(self) -> float:
+        return self.title_height + self.body_height
+
+
+def _place_of(fraction: float, stored: Sequence[int]) -> int:
+    """The place of the stored epoch that is nearest to a fraction of all epochs."""
+    wanted = max(1, round(fraction * stored[-1]))
+    return min(range(len(stored)), key=lambda place: abs(stored[place] - wanted))
 
 
 def _by_seed(evidence: CellEvidence, results: Path, shown_at: Sequence[float]) -> Iterator[Block]:
     title = _title(evidence, str(evidence.cell.run))
     stored: dict[int, Similarity] = {}
-    missing = []
+    left_out: list[tuple[int, str]] = []
     for record in evidence.records:
         similarity, instead = stored_similarity(record, results)
         if similarity is None:
-            missing.append(f"seed {record.run.seed}: {instead}")
+            left_out.append((record.run.seed, instead))
         else:
             stored[record.run.seed] = similarity
     if not stored:
-        yield Block(title, instead="; ".join(dict.fromkeys(missing)))
+        yield Block(title, instead="; ".join(by_reason(left_out)))
         return
-    if missing:
-        title += f"; left out: {'; '.join(missing)}"
+    if left_out:
+        title += f"; left out: {'; '.join(by_reason(left_out))}"
     columns = tuple(f"seed {seed}" for seed in stored)
     groups = next(iter(stored.values())).groups
     for kind, words in _KINDS.items():

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from softshare.clashes import refuse_clashes
 from softshare.data.path_examples import Paths, PathSettings
 from softshare.models.path_cnn import Skip
 from softshare.recipes import stored_epoch
@@ -45,9 +46,8 @@ class PathRecipe:
             UserError: A missing, unknown or impossible setting, or phases out of order.
         """
         check_complete(settings, "path-settings", cls, file)
-        recipe = cls(**with_tuples(settings))
-        _ = recipe.data
-        return recipe
+        refuse_clashes(settings, file)
+        return cls(**with_tuples(settings))
 
     def settings(self) -> dict[str, Any]:
         """The recipe as plain values, as JSON and YAML hold them."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
 
 from softshare.data.photograph_augment import Interpolation, PhotographAugmentation
-from softshare.errors import UserError
 from softshare.training.recipe import Classification
 
 
@@ -28,23 +26,6 @@ class PhotographRecipe(Classification):
     resize: int
     limit: int
     allow_damaged: bool
-
-    @classmethod
-    def from_settings(cls, settings: dict[str, Any], file: str = "recipe") -> Self:
-        """Checks raw settings and makes them a recipe.
-
-        Raises:
-            UserError: A missing, unknown or impossible setting.
-        """
-        recipe = super().from_settings(settings, file)
-        if recipe.resize < recipe.crop:
-            remedy = f"at least the crop's {recipe.crop}"
-            raise UserError("is smaller than the crop", file=file, key="resize", value=recipe.resize, remedy=remedy)
-        for key in ("crop_area", "crop_ratio"):
-            least, most = getattr(recipe, key)
-            if least > most:
-                raise UserError("the least comes first", file=file, key=key, value=[least, most])
-        return recipe
 
     @property
     def augmentation(self) -> PhotographAugmentation:

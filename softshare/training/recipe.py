@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
+from softshare.clashes import refuse_clashes
 from softshare.errors import UserError
 from softshare.recipes import stored_epoch
 from softshare.schemas import check
@@ -40,8 +41,7 @@ class Classification:
             UserError: A missing, unknown or impossible setting.
         """
         check_complete(settings, cls.schema, cls, file)
-        if settings["nesterov"] and not settings["momentum"] and settings["optimizer"] == "sgd":
-            raise UserError("needs a momentum above 0", file=file, key="nesterov", value=True)
+        refuse_clashes(settings, file)
         return cls(**with_tuples(settings))
 
     def settings(self) -> dict[str, Any]:

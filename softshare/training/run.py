@@ -18,7 +18,7 @@ from softshare.data.photographs import PhotographSet
 from softshare.data.seeding import require_seed
 from softshare.errors import UserError
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, BottleneckName, parse_model_name, require_fit
-from softshare.recipes import IMAGES, OF_PHOTOGRAPHS, load_recipe, task_of, task_on
+from softshare.recipes import IMAGES, OF_PHOTOGRAPHS, SCHEMAS, load_recipe, task_of, task_on
 from softshare.scales import load_scale
 from softshare.schemas import check
 from softshare.training.curves import require_tensorboard
@@ -39,11 +39,11 @@ _OVERRIDES = (
     "epochs", "batch_size", "dropout", "coefficients", "recurrence", "validation", "limit", "allow_damaged",
 )  # fmt: skip
 _MOST_THREADS = 1024
-# Of each task: the recipe by default, the schema of its settings, what they become.
-_TASKS: dict[str, tuple[str, str, type[Recipe] | type[PhotographRecipe] | type[PathRecipe]]] = {
-    IMAGES: ("cifar", "settings", Recipe),
-    OF_PHOTOGRAPHS: ("imagenet", "photograph-settings", PhotographRecipe),
-    SHORTEST_PATHS: ("paths", "path-settings", PathRecipe),
+# Of each task: the recipe by default, and what its settings become.
+_TASKS: dict[str, tuple[str, type[Recipe] | type[PhotographRecipe] | type[PathRecipe]]] = {
+    IMAGES: ("cifar", Recipe),
+    OF_PHOTOGRAPHS: ("imagenet", PhotographRecipe),
+    SHORTEST_PATHS: ("paths", PathRecipe),
 }
 
 
@@ -55,9 +55,9 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     """
     on_paths = arguments.dataset == SHORTEST_PATHS
     require_fit(arguments.model, arguments.dataset)
-    by_default, schema, of_task = _TASKS[task_on(arguments.dataset)]
+    by_default, of_task = _TASKS[task_on(arguments.dataset)]
     name = arguments.recipe or by_default
-    recipe = of_task.from_settings(_settings(arguments, name, schema), f"recipe {name}")
+    recipe = of_task.from_settings(_settings(arguments, name), f"recipe {name}")
     _require_sharing_fits(arguments.model, recipe)
     if arguments.tensorboard:
         require_tensorboard()
@@ -171,7 +171,7 @@ def _tell(photographs: PhotographSet) -> None:
         print(f"{photographs.name}: {note}")
 
 
-def _settings(arguments: argparse.Namespace, name: str, schema: str) -> dict[str, Any]:
+def _settings(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
     """A recipe's settings, with what is given in their place."""
     task = task_on(arguments.dataset)
     scale = load_scale(arguments.scale) if arguments.scale else None
@@ -180,7 +180,7 @@ def _settings(arguments: argparse.Namespace, name: str, schema: str) -> dict[str
         remedy = f"{arguments.dataset} needs one of task {task}"
         raise UserError(f"is of task {task_of(name)}", key="recipe", value=name, remedy=remedy)
     overrides = {key: getattr(arguments, key) for key in _OVERRIDES if getattr(arguments, key) is not None}
-    check(overrides, schema, "command line")
+    check(overrides, SCHEMAS[task], "command line")
     return settings | overrides
 
 

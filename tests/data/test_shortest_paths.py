@@ -181,8 +181,8 @@ def test_fingerprint_is_of_every_byte():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"windows": (5, 33)}, "windows: 33: is larger than the grid of 32 x 32"),
-        ({"side": 7, "windows": (9,)}, "windows: 9: is larger than the grid of 7 x 7"),
+        ({"windows": (5, 33)}, "windows: 33: is larger than side: 32"),
+        ({"side": 7, "windows": (9,)}, "windows: 9: is larger than side: 7"),
         ({"windows": (5, 8)}, "windows: 8: must be odd"),
         ({"windows": (1, 5)}, "windows: 1: must be a whole number of at least 3"),
         ({"windows": ("5",)}, "windows: '5'"),

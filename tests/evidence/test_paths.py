@@ -251,7 +251,7 @@ def test_the_table_holds_the_matrices(plan: Plan, everything: Path, tmp_path: Pa
 
 def test_what_is_not_there_is_said(plan: Plan, tmp_path: Path) -> None:
     figure, *_, rows = write_figure(plan, "figure5", tmp_path / "none", tmp_path / "a")
-    assert "left out: seed 0: not run" in figure.read_text() and rows.read_text() == "row\n"
+    assert "CNN: left out: seeds 0 to 9: not run" in figure.read_text() and rows.read_text() == "row\n"
     md, _, table, _ = write_path_table(plan, "figure5", tmp_path / "none", tmp_path / "a")
     assert md.read_text().count("not run") >= 4 and [row["n"] for row in csv.DictReader(table.open())] == ["0"] * 4
 

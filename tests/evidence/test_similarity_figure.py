@@ -18,10 +18,11 @@ from softshare.errors import UserError
 from softshare.evidence.figures import write_figure
 from softshare.evidence.gather import gather
 from softshare.evidence.similarity import Similarity, cosine_similarity, describe_run, read_similarity
-from softshare.evidence.similarity_figures import epochs_shown, similarity_blocks
+from softshare.evidence.similarity_figures import epochs_shown, similarity_blocks, standing_for_several
 from softshare.evidence.similarity_numbers import shown_similarity
 from softshare.plan import Plan, load_plan
 from softshare.recipes import load_recipe
+from softshare.scales import load_scale
 from softshare.training.recipe import Recipe
 
 MakeRun = Callable[..., Path]
@@ -119,6 +120,25 @@ def test_figure_8_shows_the_papers_epochs() -> None:
     assert [stored.epochs[place] for place in shown] == [1, 5, 25, 50, 200]
 
 
+def test_an_epoch_that_stands_for_several_fractions_says_so(
+    make_run: MakeRun, make_similarity: Callable[..., None], quick_plan: Plan, tmp_path: Path
+) -> None:
+    make_similarity(make_run(quick_plan.experiment("figure8").cells[0].runs[0], 3.0, "quick"))  # epochs 1, 5 and 12
+    found = gather(quick_plan, tmp_path).cells["figure8"][0]
+    for block in similarity_blocks(found, tmp_path, [0.005, 0.025, 0.1, 0.4, 1.0]):
+        assert block.columns == ("epoch 1", "epoch 5", "epoch 12")
+        assert block.title.endswith("; epoch 1 stands for 0.5, 2.5 and 10 % of the training")
+    for block in similarity_blocks(found, tmp_path, [0.1, 0.4, 1.0]):
+        assert "stands for" not in block.title
+    # Figure 8 at 25 epochs: five fractions, four panels.
+    recipe = Recipe.from_settings(load_recipe("cifar", load_scale("compact")))
+    shown_at = load_plan("compact", ["figure8"]).experiment("figure8").shown_at
+    stored = Similarity(tuple(recipe.similarity_epochs), ())
+    assert len(shown_at) == 5 and len(epochs_shown(stored, shown_at)) == 4
+    assert standing_for_several(stored, shown_at) == ["epoch 1 stands for 0.5 and 2.5 % of the training"]
+    assert standing_for_several(Similarity((1, 5, 25, 50, 200), ()), shown_at) == []
+
+
 def test_seeds_stand_beside_each_other_where_one_epoch_is_shown(
     make_run: MakeRun, make_similarity: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -131,7 +151,7 @@ def test_seeds_stand_beside_each_other_where_one_epoch_is_shown(
     assert coefficients.columns == weights.columns == ("seed 0", "seed 3")
     assert all(row.shape == (2, 4, 4) and np.allclose(row, 1) for row in coefficients.matrices)
     assert all(np.allclose(row, np.eye(4)) for row in weights.matrices)
-    left_out = "seed 1: nothing stored: the network shares nothing; seed 2: not run; seed 4: not run"
+    left_out = "seed 1: nothing stored: the network shares nothing; seeds 2 and 4: not run"
     assert left_out in coefficients.title and "in place of" not in coefficients.title
 
 

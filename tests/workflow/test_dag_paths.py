@@ -1,9 +1,11 @@
 """Shortest paths in the DAG: what is planned, and a whole small run to Figure 5."""
 
 import csv
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parent.parent.parent
 TINY = (
     "description: Two epochs of three layers on small grids.\n"
     "seeds: [0, 1]\nthreads: 1\nminutes_per_run: 1\ndatasets: {shortest-paths: shortest-paths}\n"
@@ -18,6 +20,20 @@ def test_figure_5_asks_for_its_runs_and_for_no_dataset(scale, runs, snakemake, p
     result = snakemake("-n", "-F", FIGURE.format(scale), "--config", f"scale={scale}", "--nolock")
     assert result.returncode == 0, result.stderr
     assert planned(result) == {"train_paths": str(runs), "figure": "1", "total": str(runs + 1)}
+
+
+def test_the_readme_names_the_target_of_figure_5():
+    (line,) = (line for line in (ROOT / "README.md").read_text().splitlines() if FIGURE.format("quick") in line)
+    assert line.startswith("snakemake --cores all ") and "eight" in line  # as planned above
+
+
+def test_a_scale_s_windows_that_leave_its_grid_are_told_before_the_first_job(project, snakemake):
+    scale = project / "config/scales/tiny.yaml"
+    scale.write_text(TINY.replace("side: 8, windows: [3, 5]", "side: 16"))
+    result = snakemake("-n", "--config", "scale=tiny", folder=project)
+    assert result.returncode != 0
+    said = "tiny.yaml with recipe paths: windows: 17: is larger than side: 16"
+    assert said in result.stdout + result.stderr, result.stdout + result.stderr
 
 
 @pytest.mark.long
