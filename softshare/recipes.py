@@ -14,6 +14,10 @@ from softshare.schemas import read_yaml
 IMAGES = "images"
 OF_PHOTOGRAPHS = "photographs"
 
+# Settings that recipes may leave out. At these values they are no part of what is recorded of a run, so that runs made
+# before there was such a setting are runs of today's recipes.
+LEFT_OUT = {"statistics_anew": 0}
+
 
 def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None) -> dict[str, Any]:
     """A recipe's settings, as its file, the files that it extends and then the scale give them.
@@ -28,7 +32,14 @@ def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None)
     """
     file, folder = _find(name, root)
     settings = _settings(file, folder, ())
-    return settings | _shortened(task_of(name, root), scale) | scale.training_of.get(name, {}) if scale else settings
+    if scale:
+        settings |= _shortened(task_of(name, root), scale) | scale.training_of.get(name, {})
+    return told(settings)
+
+
+def told(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that say what holds where they are left out."""
+    return {key: value for key, value in settings.items() if key not in LEFT_OUT or value != LEFT_OUT[key]}
 
 
 def task_of(name: str, root: Path | None = None) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from softshare.data.path_examples import Paths, PathSettings
+from softshare.errors import UserError
 from softshare.models.path_cnn import Skip
-from softshare.recipes import stored_epoch
+from softshare.recipes import stored_epoch, told
 from softshare.training.recipe import check_complete, with_lists, with_tuples
 
 AdamState = Literal["carried", "fresh"]
@@ -36,6 +37,7 @@ class PathRecipe:
     positive_weight: float
     recurrence: float
     similarity_at: tuple[float, ...]
+    statistics_anew: int = 0
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], file: str = "recipe") -> PathRecipe:
@@ -47,11 +49,18 @@ class PathRecipe:
         check_complete(settings, "path-settings", cls, file)
         recipe = cls(**with_tuples(settings))
         _ = recipe.data
+        if recipe.statistics_anew > recipe.train:
+            raise UserError(
+                f"is more than the {recipe.train} training examples of a phase",
+                file=file,
+                key="statistics_anew",
+                value=recipe.statistics_anew,
+            )
         return recipe
 
     def settings(self) -> dict[str, Any]:
         """The recipe as plain values, as JSON and YAML hold them."""
-        return with_lists(dataclasses.asdict(self))
+        return told(with_lists(dataclasses.asdict(self)))
 
     @property
     def data(self) -> PathSettings:
