@@ -18,6 +18,9 @@ def refuse_clashes(settings: Mapping[str, Any], file: str | Path) -> None:
     """
     if "windows" in settings:
         require_windows_fit(settings["windows"], settings["side"], file)
+    if settings.get("statistics_anew", 0) > settings.get("train", 0):
+        problem = f"is more than the {settings['train']} training examples of a phase"
+        raise UserError(problem, file=file, key="statistics_anew", value=settings["statistics_anew"])
     if settings.get("nesterov") and settings["optimizer"] == "sgd" and not settings["momentum"]:
         raise UserError("needs a momentum above 0", file=file, key="nesterov", value=True)
     if "resize" in settings and settings["resize"] < settings["crop"]:

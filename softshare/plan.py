@@ -21,7 +21,9 @@ from softshare.scales import Run, Scale, Setting, check_name, load_scale, names_
 from softshare.schemas import read_yaml
 
 # How an experiment that is no table is drawn.
-FIGURES = ("similarity", "folding", "parameters", "paths")
+FIGURES = ("similarity", "folding", "parameters", "paths", "path-statistics")
+# Those of them on shortest paths, beside which a table stands.
+ON_PATHS = ("paths", "path-statistics")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Experiment:
         shown_at: Fractions of all epochs at which similarity is drawn; none = all that are stored.
         numbers_from: Files of `reports/paper` whose rows of the same labels hold the paper's numbers.
         notes: What a reader should know.
+        differences: Pairs of rows: the first one's F1 less the second one's is told.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Experiment:
     shown_at: tuple[float, ...] = ()
     numbers_from: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    differences: tuple[tuple[str, str], ...] = ()
 
     @property
     def quoted(self) -> list[str]:
@@ -168,6 +172,11 @@ def _experiment(name: str, scale: Scale, config: Path) -> Experiment | None:
     if compare_with is not None and compare_with not in run:
         remedy = did_you_mean(compare_with, run)
         raise UserError("no row that is run has it", file=file, key="compare_with", value=compare_with, remedy=remedy)
+    for index, pair in enumerate(raw.get("differences", ())):
+        for label in pair:
+            if label not in run:
+                key, remedy = f"differences.{index}", did_you_mean(label, run)
+                raise UserError("no row that is run has it", file=file, key=key, value=label, remedy=remedy)
     return Experiment(
         name=name,
         kind=raw["kind"],
@@ -179,6 +188,7 @@ def _experiment(name: str, scale: Scale, config: Path) -> Experiment | None:
         shown_at=tuple(raw.get("shown_at", ())),
         numbers_from=tuple(raw.get("numbers_from", ())),
         notes=tuple(note.strip() for note in raw.get("notes", ())),
+        differences=tuple((one, other) for one, other in raw.get("differences", ())),
     )
 
 

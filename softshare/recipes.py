@@ -17,6 +17,10 @@ OF_PHOTOGRAPHS = "photographs"
 # What the settings of a recipe of each task are held against.
 SCHEMAS = {IMAGES: "settings", OF_PHOTOGRAPHS: "photograph-settings", SHORTEST_PATHS: "path-settings"}
 
+# Settings that recipes may leave out. At these values they are no part of what is recorded of a run, so that runs made
+# before there was such a setting are runs of today's recipes.
+LEFT_OUT = {"statistics_anew": 0}
+
 
 def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None) -> dict[str, Any]:
     """A recipe's settings, as its file, the files that it extends and then the scale give them.
@@ -34,13 +38,18 @@ def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None)
     settings = _settings(file, folder, ())
     refuse_clashes(settings, file)
     if scale is None:
-        return settings
+        return told(settings)
     task, of_scale = task_of(name, root), folder.parent / "scales" / f"{scale.name}.yaml"
     alone = scale.training_of.get(name, {})
     check(alone, SCHEMAS[task], f"{of_scale}: training_of.{name}")  # its schema takes any recipe for one of images
     settings |= _shortened(task, scale) | alone
     refuse_clashes(settings, f"{of_scale} with recipe {name}")
-    return settings
+    return told(settings)
+
+
+def told(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that say what holds where they are left out."""
+    return {key: value for key, value in settings.items() if key not in LEFT_OUT or value != LEFT_OUT[key]}
 
 
 def task_of(name: str, root: Path | None = None) -> str:

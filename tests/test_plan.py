@@ -107,7 +107,8 @@ def test_no_network_stands_in_for_two(scale):
 
 
 def test_what_is_not_in_the_paper_is_made_at_compact_alone(project):
-    beside = {"full-length", "paths-batch-size", "recurrence", "recurrence-similarity"}
+    beside = {"full-length", "recurrence", "recurrence-similarity"}
+    beside |= {f"paths-{name}" for name in ("batch-size", "statistics", "skip", "labels", "adam", "regularizer")}
     named = {scale: {e.name for e in load_plan(scale).experiments} for scale in ("quick", "compact", "paper")}
     assert named["compact"] - named["paper"] == beside and named["quick"] == named["paper"]
     assert load_plan("quick", ["recurrence"]).experiments == ()

@@ -80,6 +80,7 @@ def _write_path_run(folder: Path, run: Run, settings: dict[str, Any], draw: np.r
             "train_loss": 1 - score,
             "test_loss": 1 - score,
             "test_f1": score,
+            **({"anew_loss": 1 - score, "anew_f1": score} if recipe.statistics_anew else {}),
             "seconds": 30.0,
             "evaluation_seconds": 3.0,
         }
@@ -99,7 +100,7 @@ def _write_path_run(folder: Path, run: Run, settings: dict[str, Any], draw: np.r
         "epochs": epochs,
         "test": {"f1": at_ends, "loss": [1 - score for score in at_ends], "examples": recipe.test},
         "extrapolation": extrapolation.tolist(),
-    }
+    } | ({"anew": {"test": {"f1": at_ends}}} if recipe.statistics_anew else {})
     _write_run(folder, run, settings, history, dataset, metrics)
     _similarity(run, recipe.similarity_epochs, draw).save(folder / "similarity.npz")
     grid = (recipe.phases, 8, recipe.side, recipe.side)

@@ -121,12 +121,12 @@ def _evidence(arguments: argparse.Namespace) -> None:
     from softshare.evidence.path_tables import write_path_table
     from softshare.evidence.report import write_report
     from softshare.evidence.tables import write_table
-    from softshare.plan import load_plan
+    from softshare.plan import ON_PATHS, load_plan
 
     plan = load_plan(arguments.scale, arguments.experiments)
     results = arguments.results / arguments.scale
     if arguments.what == "table":
-        of_paths = arguments.name in [experiment.name for experiment in plan.of_kind("paths")]
+        of_paths = arguments.name in [experiment.name for experiment in plan.of_kind(*ON_PATHS)]
         write = write_path_table if of_paths else write_table
         write(plan, arguments.name, results, results / "tables")
     elif arguments.what == "figure":

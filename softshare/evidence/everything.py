@@ -9,7 +9,7 @@ from softshare.evidence.figures import write_figure
 from softshare.evidence.path_tables import write_path_table
 from softshare.evidence.report import write_report
 from softshare.evidence.tables import write_table
-from softshare.plan import FIGURES, Plan
+from softshare.plan import FIGURES, ON_PATHS, Plan
 
 
 def build_everything(plan: Plan, results: Path) -> None:
@@ -20,7 +20,7 @@ def build_everything(plan: Plan, results: Path) -> None:
     """
     for experiment in plan.of_kind("table"):
         write_table(plan, experiment.name, results, results / "tables")
-    for experiment in plan.of_kind("paths"):
+    for experiment in plan.of_kind(*ON_PATHS):
         write_path_table(plan, experiment.name, results, results / "tables")
     for experiment in plan.of_kind(*FIGURES):
         write_figure(plan, experiment.name, results, results / "figures")

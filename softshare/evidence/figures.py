@@ -14,6 +14,8 @@ from softshare.evidence.gather import Evidence, find_experiment, gather
 from softshare.evidence.parameter_figures import draw_parameters, parameter_points, parameter_rows, shown_parameters
 from softshare.evidence.path_figures import draw_paths
 from softshare.evidence.path_runs import curve_rows, path_rows, shown_extrapolation
+from softshare.evidence.path_statistics import epoch_rows, rows_with_anew, shown_statistics
+from softshare.evidence.path_statistics_figure import draw_statistics
 from softshare.evidence.similarity_figures import draw_similarity, similarity_blocks, similarity_rows
 from softshare.evidence.similarity_numbers import shown_similarity
 from softshare.files import write_text
@@ -59,6 +61,8 @@ def shown_numbers(evidence: Evidence, name: str, results: Path) -> list[dict[str
         return list(shown_parameters(parameter_points(evidence, experiment)))
     if experiment.kind == "paths":
         return list(shown_extrapolation(path_rows(evidence.cells[name], results)))
+    if experiment.kind == "path-statistics":
+        return list(shown_statistics(rows_with_anew(path_rows(evidence.cells[name], results))))
     return shown_similarity(evidence.cells[name], results, experiment.shown_at)
 
 
@@ -74,6 +78,9 @@ def _drawn(evidence: Evidence, name: str, results: Path) -> tuple[Figure, list[d
     if experiment.kind == "paths":
         rows = path_rows(cells, results)
         return draw_paths(title, rows), list(curve_rows(rows))
+    if experiment.kind == "path-statistics":
+        rows = rows_with_anew(path_rows(cells, results))
+        return draw_statistics(title, rows), list(epoch_rows(rows))
     at = experiment.shown_at
     blocks = [block for found in cells for block in similarity_blocks(found, results, at)]
     return draw_similarity(title, blocks), [row for found in cells for row in similarity_rows(found, results, at)]

@@ -122,7 +122,8 @@ def _without_repeats(records: Iterable[Record]) -> dict[Run, Record]:
     first: dict[str, Run] = {}
     for record in records:
         if record.complete:
-            numbers = [record.metrics.get(key) for key in ("test", "validation", "train_loss")]
+            # With `anew`: a run that is scored by other statistics besides is, to the bit, the training without them.
+            numbers = [record.metrics.get(key) for key in ("test", "validation", "train_loss", "anew")]
             original = first.setdefault(json.dumps(numbers, sort_keys=True), record.run)
             if original != record.run:
                 reason = f"metrics.json repeats the numbers of {original} to the last digit"

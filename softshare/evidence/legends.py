@@ -16,6 +16,10 @@ LEGENDS = {
     "phases, of which those right of the diagonal were not trained; at the foot the first test example of each phase "
     "(queries blue, obstacles red, points on a shortest path white) and what the networks of one seed predict at the "
     "end.",
+    "path-statistics": "Mean loss over seeds, the band from the least to the largest: dotted in training, mean over an "
+    "epoch's steps, each batch by its own statistics; on the phase's test set after the epoch, dashed by the running "
+    "statistics of batch norm that training leaves, solid by statistics estimated anew on training examples, with the "
+    "same weights.",
     "parameters": "Means over seeds, of three or more with their 95 % t intervals. At the paper's scale its own "
     "numbers stand beside, hollow.",
 }

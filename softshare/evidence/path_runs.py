@@ -80,6 +80,15 @@ def scores_of(record: Record, results: Path) -> PathScores:
     return read_path_scores(results / record.folder / "history.csv", record.metrics, record.settings)
 
 
+def seeds_on_other_examples(one: CellEvidence, other: CellEvidence) -> list[int]:
+    """Seeds of which two settings' runs were not trained and tested on the same examples: they are no pairs."""
+    ours, base = (
+        {record.run.seed: record.manifest["dataset"].get("fingerprint") for record in found.complete}
+        for found in (one, other)
+    )
+    return [seed for seed in sorted(ours.keys() & base.keys()) if ours[seed] != base[seed]]
+
+
 def read_predictions(file: Path) -> Predictions:
     """Reads a run's `predictions.npz`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,23 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
+class Anew:
+    """What statistics of batch norm estimated anew change, after each epoch, [phases, epochs].
+
+    Attributes:
+        train_loss: Mean over the epoch's steps, each batch by its own statistics.
+        running_loss: On the phase's test set by running statistics.
+        loss: The same by statistics anew.
+        f1: F1 there by statistics anew.
+    """
+
+    train_loss: np.ndarray
+    running_loss: np.ndarray
+    loss: np.ndarray
+    f1: np.ndarray
+
+
+@dataclass(frozen=True)
 class PathScores:
     """F1 over all pixels of test sets, 0 to 1.
 
@@ -23,11 +41,13 @@ class PathScores:
         windows: n of each phase.
         f1: On the test set of the phase that is trained, after each of its epochs, [phases, epochs].
         extrapolation: At the end of each phase on the test set of every phase, [phases trained, phases tested].
+        anew: The same by other statistics, and losses; None where the recipe asks for none.
     """
 
     windows: tuple[int, ...]
     f1: np.ndarray
     extrapolation: np.ndarray
+    anew: Anew | None = None
 
     def mean_f1(self, phases: tuple[int, ...], part: tuple[float, float]) -> float:
         """Mean F1, which is the area under the curve, over a part of the epochs of some phases.
@@ -36,15 +56,20 @@ class PathScores:
             phases: Counted from 1.
             part: Fractions of a phase's epochs between which they lie; one epoch at least is taken.
         """
-        epochs = self.f1.shape[1]
-        first = min(round(part[0] * epochs), epochs - 1)
-        last = max(round(part[1] * epochs), first + 1)
-        return float(self.f1[[phase - 1 for phase in phases], first:last].mean())
+        return mean_of_part(self.f1, phases, part)
 
     @property
     def ahead(self) -> float:
         """Mean F1 on phases that were not trained yet: what stands right of the diagonal of `extrapolation`."""
         return float(self.extrapolation[np.triu_indices(len(self.windows), k=1)].mean())
+
+
+def mean_of_part(f1: np.ndarray, phases: tuple[int, ...], part: tuple[float, float]) -> float:
+    """As `PathScores.mean_f1`, of any F1 [phases, epochs]."""
+    epochs = f1.shape[1]
+    first = min(round(part[0] * epochs), epochs - 1)
+    last = max(round(part[1] * epochs), first + 1)
+    return float(f1[[phase - 1 for phase in phases], first:last].mean())
 
 
 def planned_epochs(settings: dict[str, Any]) -> int:
@@ -72,7 +97,8 @@ def read_path_scores(history: Path, metrics: dict[str, Any], settings: dict[str,
         UnusableError: A file is missing or truncated, a number is none, or the two do not agree.
     """
     phases, epochs = len(settings["windows"]), planned_epochs(settings)
-    f1 = _read_f1(history, phases, epochs)
+    rows = _read_epochs(history, phases, epochs)
+    f1 = _curve(rows, "test_f1", phases, 1)
     test = metrics.get("test")
     if not isinstance(test, dict):
         raise UnusableError("metrics.json: test is missing")
@@ -83,21 +109,46 @@ def read_path_scores(history: Path, metrics: dict[str, Any], settings: dict[str,
         raise UnusableError("metrics.json: test.f1 is not that of the phases' last epochs in history.csv")
     if abs(at_ends - extrapolation.diagonal()).max() > _ROUNDING:
         raise UnusableError("metrics.json: test.f1 is not the diagonal of extrapolation")
-    return PathScores(tuple(settings["windows"]), f1, extrapolation)
+    anew = _read_anew(rows, metrics, phases) if settings.get("statistics_anew") else None
+    return PathScores(tuple(settings["windows"]), f1, extrapolation, anew)
 
 
-def _read_f1(file: Path, phases: int, epochs: int) -> np.ndarray:
+def _read_anew(rows: list[dict[str, str]], metrics: dict[str, Any], phases: int) -> Anew:
+    f1 = _curve(rows, "anew_f1", phases, 1)
+    told = metrics.get("anew")
+    test = told.get("test") if isinstance(told, dict) else None
+    if not isinstance(test, dict):
+        raise UnusableError("metrics.json: anew.test is missing")
+    at_ends = _matrix([test.get("f1")], 1, phases, "metrics.json: anew.test.f1")[0]
+    if abs(at_ends - f1[:, -1]).max() > _ROUNDING:
+        raise UnusableError("metrics.json: anew.test.f1 is not that of the phases' last epochs in history.csv")
+    train, running, loss = (_curve(rows, name, phases) for name in ("train_loss", "test_loss", "anew_loss"))
+    return Anew(train, running, loss, f1)
+
+
+def _read_epochs(file: Path, phases: int, epochs: int) -> list[dict[str, str]]:
+    rows = read_history(file)
     try:
-        rows = [(int(row["epoch"]), int(row["phase"]), float(row["test_f1"])) for row in read_history(file)]
+        told = [(int(row["epoch"]), int(row["phase"])) for row in rows]
     except (ValueError, TypeError, KeyError):
         raise UnusableError("history.csv cannot be read: truncated?") from None
-    if len(rows) != epochs:
-        raise UnusableError(f"history.csv tells of {len(rows)} epochs, metrics.json of {epochs}")
-    for index, (epoch, phase, f1) in enumerate(rows):
+    if len(told) != epochs:
+        raise UnusableError(f"history.csv tells of {len(told)} epochs, metrics.json of {epochs}")
+    for index, (epoch, phase) in enumerate(told):
         if (epoch, phase) != (index + 1, index * phases // epochs + 1):
             raise UnusableError(f"history.csv tells of epoch {epoch} in phase {phase} on its line {index + 2}")
-        check_number(f1, "history.csv: test_f1", low=0, high=1)
-    return np.array([f1 for _, _, f1 in rows]).reshape(phases, epochs // phases)
+    return rows
+
+
+def _curve(rows: list[dict[str, str]], name: str, phases: int, high: float = math.inf) -> np.ndarray:
+    """A column's numbers from 0 up, [phases, epochs]."""
+    try:
+        values = [float(row[name]) for row in rows]
+    except (ValueError, TypeError, KeyError):
+        raise UnusableError("history.csv cannot be read: truncated?") from None
+    for value in values:
+        check_number(value, f"history.csv: {name}", low=0, high=high)
+    return np.array(values).reshape(phases, -1)
 
 
 def _matrix(value: object, rows: int, columns: int, name: str) -> np.ndarray:

@@ -19,6 +19,7 @@ from softshare.evidence.gather import CellEvidence, Evidence, gather
 from softshare.evidence.legends import LEGENDS
 from softshare.evidence.markup import markdown
 from softshare.evidence.page import write_page
+from softshare.evidence.path_differences import ABOUT, find_differences, shown_differences
 from softshare.evidence.runfolder import Record, State
 from softshare.evidence.tables import Table, build_table, to_markdown, to_pipe
 from softshare.evidence.templates import fill
@@ -226,6 +227,7 @@ def _table(table: Table, results: Path, link: Callable[[Path], str]) -> dict[str
 def _figure(experiment: Experiment, evidence: Evidence, results: Path, link: Callable[[Path], str]) -> dict[str, Any]:
     files = [Path("figures") / f"{experiment.name}.{ending}" for ending in ("png", "svg", "pdf", "csv")]
     rows = shown_numbers(evidence, experiment.name, results)
+    differences = shown_differences(find_differences(experiment, evidence.cells[experiment.name], results))
     return {
         "name": experiment.name,
         "title": experiment.title,
@@ -233,6 +235,9 @@ def _figure(experiment: Experiment, evidence: Evidence, results: Path, link: Cal
         "legend": LEGENDS[experiment.kind],
         "rows": rows,
         "numbers": to_pipe(rows),
+        "difference_rows": differences,
+        "differences": to_pipe(differences),
+        "about_differences": ABOUT,
         "files": {file.suffix[1:]: link(file) for file in files if (results / file).is_file()},
     }
 

@@ -200,7 +200,7 @@ def _start(
     settings = with_lists(dict(work.settings)) | {"similarity_at": [1.0]}
     test = _evaluated(work, batch)
     if work.on_paths:
-        settings |= {"windows": [work["windows"][-1]], "train": examples, "test": test}
+        settings |= {"windows": [work["windows"][-1]], "train": examples, "test": test, "statistics_anew": 0}
         recipe = dataclasses.replace(PathRecipe.from_settings(settings), **changed)
         data = make_shortest_paths(recipe.data)
         return start_training_paths(_job(work, recipe, device, precision), data, folder)

@@ -101,10 +101,12 @@ def workload(setting: Setting, scale: Scale) -> Workload:
         epochs = phases * settings["epochs"]
         # At the end of a phase the other phases' test sets are scored too.
         evaluations = epochs + phases * (phases - 1)
+        anew = settings.get("statistics_anew", 0)  # estimated on, then scored as often again
+        evaluated = (2 if anew else 1) * evaluations * settings["test"] + epochs * anew
         side, threads = settings["side"], scale.shortest_paths.threads
         return Workload(
             setting, frozen, (_PATH_CHANNELS, side, side), None, threads,
-            settings["train"], evaluations * settings["test"], epochs,
+            settings["train"], evaluated, epochs,
         )  # fmt: skip
     counts, epochs = image_counts(setting.dataset), settings["epochs"]
     held_out = round(counts.train * settings.get("validation", 0.0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from softshare.models import create_model
 from softshare.sharing import parameter_groups
 from softshare.training.complete import FILES
 from softshare.training.job import Job
-from softshare.training.path_evaluation import PathScore, evaluate_paths, predict_paths
+from softshare.training.path_evaluation import PathScore, evaluate_paths, predict_paths, with_statistics_anew
 from softshare.training.path_recipe import PathRecipe
 from softshare.training.resumable import Resumable, seed_weights
 from softshare.training.to_the_end import train_to_the_end
 
 PREDICTED = 4  # test examples of each phase whose predictions are kept
+
+Network = Callable[[Tensor], Tensor]
 
 
 def train_paths(job: Job[PathRecipe], out: Path, *, progress: bool = True) -> dict[str, Any]:
@@ -38,7 +41,7 @@ def train_paths(job: Job[PathRecipe], out: Path, *, progress: bool = True) -> di
 
     A run that is complete is left as it is. Besides what every run leaves, the folder holds `predictions.npz` (see
     `_Training.finish`); `history.csv` tells phase and F1 of each epoch, `metrics.json` F1 at the end of each phase on
-    the test sets of all phases.
+    the test sets of all phases; both tell the same with batch norm's statistics anew, where the recipe asks for that.
 
     Args:
         job: The run; its seed is also that of the data.
@@ -76,6 +79,7 @@ class _Training(Resumable[PathRecipe]):
         self.train_sets = [on_device(phase.train, job.device) for phase in data.phases]
         self.test_sets = [on_device(phase.test, job.device) for phase in data.phases]
         self.extrapolation: list[list[PathScore]] = []  # [phases trained so far][phase tested]
+        self.anew: list[list[PathScore]] = []  # the same with statistics anew, where they are asked for
         self.positive_weight = torch.tensor(recipe.positive_weight, device=job.device)
         seed_weights(job.seed)
         model = create_model(job.model, coefficients=recipe.coefficients, skip=recipe.skip)
@@ -88,18 +92,20 @@ class _Training(Resumable[PathRecipe]):
 
     def state(self) -> dict[str, Any]:
         """What the checkpoint holds."""
-        scores = [[dataclasses.asdict(score) for score in row] for row in self.extrapolation]
-        return super().state() | {"extrapolation": scores}
+        anew = {"anew": _plain(self.anew)} if self.job.recipe.statistics_anew else {}
+        return super().state() | {"extrapolation": _plain(self.extrapolation)} | anew
 
     def restore(self, found: dict[str, Any]) -> None:
         """Takes up what a checkpoint held."""
         super().restore(found)
-        self.extrapolation = [[PathScore(**score) for score in row] for row in found["extrapolation"]]
+        self.extrapolation = _scores(found["extrapolation"])
+        self.anew = _scores(found["anew"]) if self.job.recipe.statistics_anew else []
 
     def run_epoch(self, epoch: int, progress: bool) -> None:
         """Trains one epoch, counted from 0 through all phases, evaluates, and adds a row to the history.
 
-        After the last epoch of a phase the network is tested on all phases.
+        After the last epoch of a phase the network is tested on all phases. Where the recipe asks for statistics anew,
+        a copy with them is tested as the network is.
         """
         recipe, clock = self.job.recipe, time.perf_counter()
         phase = recipe.phase_of(epoch)
@@ -107,11 +113,12 @@ class _Training(Resumable[PathRecipe]):
             self.optimizer = self._fresh_adam(self.model)
         loss = self._train_steps(self.train_sets[phase], epoch, progress)
         seconds = time.perf_counter() - clock
-        test = self._score(self.test_sets[phase])
-        if recipe.ends_phase(epoch):
-            self.extrapolation.append(
-                [test if number == phase else self._score(each) for number, each in enumerate(self.test_sets)]
-            )
+        test = self._evaluate(epoch, self.network, self.model, self.extrapolation)
+        anew: dict[str, float] = {}
+        if recipe.statistics_anew:
+            model = self._with_statistics_anew(phase)
+            score = self._evaluate(epoch, model, model, self.anew)
+            anew = {"anew_loss": score.loss, "anew_f1": score.f1}
         evaluation_seconds = time.perf_counter() - clock - seconds
         if epoch + 1 in recipe.similarity_epochs:
             self.similarity.add(self.model, epoch + 1)
@@ -122,6 +129,7 @@ class _Training(Resumable[PathRecipe]):
                 "train_loss": loss,
                 "test_loss": test.loss,
                 "test_f1": test.f1,
+                **anew,
                 "seconds": round(seconds, 3),
                 "evaluation_seconds": round(evaluation_seconds, 3),
             }
@@ -143,9 +151,28 @@ class _Training(Resumable[PathRecipe]):
         """Mean binary cross-entropy of all points, those on a path weighted."""
         return nn.functional.binary_cross_entropy_with_logits(output, targets, pos_weight=self.positive_weight)
 
-    def _score(self, examples: PathSet) -> PathScore:
+    def _with_statistics_anew(self, phase: int) -> nn.Module:
+        """A copy of the network, with batch norm's statistics over the first training examples of a phase."""
+        recipe, examples = self.job.recipe, self.train_sets[phase]
+        first = PathSet(examples.inputs[: recipe.statistics_anew], examples.labels[: recipe.statistics_anew])
+        return with_statistics_anew(self.model, first, recipe.batch_size, self.job.precision)
+
+    def _evaluate(self, epoch: int, network: Network, model: nn.Module, at_ends: list[list[PathScore]]) -> PathScore:
+        """The score on the phase's test set; at a phase's end those on all test sets are added to `at_ends`."""
+        phase = self.job.recipe.phase_of(epoch)
+        test = self._score(self.test_sets[phase], network, model)
+        if self.job.recipe.ends_phase(epoch):
+            at_ends.append(
+                [
+                    test if number == phase else self._score(each, network, model)
+                    for number, each in enumerate(self.test_sets)
+                ]
+            )
+        return test
+
+    def _score(self, examples: PathSet, network: Network, model: nn.Module) -> PathScore:
         try:
-            return evaluate_paths(self.network, self.model, examples, self.job.precision)
+            return evaluate_paths(network, model, examples, self.job.precision)
         except UserError as error:
             raise UserError(f"{error} (at the end of epoch {len(self.history) + 1})", file=self.out) from error
 
@@ -156,7 +183,8 @@ class _Training(Resumable[PathRecipe]):
         [phases, N, 2, side, side], `labels` [phases, N, side, side] and `probabilities`, float32 of the same shape.
         """
         self._save_predictions(self.out / "predictions.npz")
-        at_ends = [row[phase] for phase, row in enumerate(self.extrapolation)]
+        anew = {"anew": _told(self.anew)} if self.job.recipe.statistics_anew else {}
+        running = _told(self.extrapolation)
         return self.write_folder(
             dataset={
                 "name": self.job.dataset,
@@ -166,12 +194,9 @@ class _Training(Resumable[PathRecipe]):
                 "settings": dataclasses.asdict(self.data.settings),
             },
             metrics={
-                "test": {
-                    "f1": [score.f1 for score in at_ends],
-                    "loss": [score.loss for score in at_ends],
-                    "examples": self.job.recipe.test,
-                },
-                "extrapolation": [[score.f1 for score in row] for row in self.extrapolation],
+                "test": running["test"] | {"examples": self.job.recipe.test},
+                "extrapolation": running["extrapolation"],
+                **anew,
                 "validation": None,
                 "train_loss": self.history[-1]["train_loss"],
             },
@@ -188,3 +213,22 @@ class _Training(Resumable[PathRecipe]):
                 labels=torch.stack([each.labels for each in kept]).cpu().numpy(),
                 probabilities=np.stack(probabilities),
             )
+
+
+def _plain(matrix: list[list[PathScore]]) -> list[list[dict[str, Any]]]:
+    """Scores as a checkpoint holds them."""
+    return [[dataclasses.asdict(score) for score in row] for row in matrix]
+
+
+def _scores(matrix: list[list[dict[str, Any]]]) -> list[list[PathScore]]:
+    """Scores out of a checkpoint."""
+    return [[PathScore(**score) for score in row] for row in matrix]
+
+
+def _told(matrix: list[list[PathScore]]) -> dict[str, Any]:
+    """Scores at the ends of phases, [phases trained][phases tested], as `metrics.json` tells them."""
+    at_ends = [row[phase] for phase, row in enumerate(matrix)]
+    return {
+        "test": {"f1": [score.f1 for score in at_ends], "loss": [score.loss for score in at_ends]},
+        "extrapolation": [[score.f1 for score in row] for row in matrix],
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from softshare.data.path_batches import path_batches
 from softshare.data.shortest_paths import PathSet
@@ -68,6 +70,27 @@ def evaluate_paths(
     if not math.isfinite(loss):
         raise UserError("the loss on test examples is no number", remedy="lower the learning rate, or train in fp32")
     return PathScore(f1_of(*counts), loss, len(examples))
+
+
+def with_statistics_anew(model: nn.Module, examples: PathSet, batch_size: int, precision: str) -> nn.Module:
+    """A copy of a model with batch norm's statistics as the weights now are, not as they were a few steps ago.
+
+    Running statistics move by a tenth a step, so that they lag behind weights that move fast. Here they are the mean of
+    the batches' own, each batch counted alike, be the last one smaller.
+
+    Args:
+        model: It stays as it is, to the bit.
+        examples: What the statistics are of, on the model's device; taken as they lie.
+        batch_size: As in training.
+        precision: A resolved precision.
+
+    Returns:
+        The copy, not compiled.
+    """
+    anew = copy.deepcopy(model)
+    with autocast(examples.inputs.device, precision):
+        update_bn((inputs for inputs, _ in path_batches(examples, batch_size)), anew.train())
+    return anew
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from softshare.clashes import refuse_clashes
 from softshare.data.path_examples import Paths, PathSettings
 from softshare.models.path_cnn import Skip
-from softshare.recipes import stored_epoch
+from softshare.recipes import stored_epoch, told
 from softshare.training.recipe import check_complete, with_lists, with_tuples
 
 AdamState = Literal["carried", "fresh"]
@@ -37,6 +37,7 @@ class PathRecipe:
     positive_weight: float
     recurrence: float
     similarity_at: tuple[float, ...]
+    statistics_anew: int = 0
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], file: str = "recipe") -> PathRecipe:
@@ -51,7 +52,7 @@ class PathRecipe:
 
     def settings(self) -> dict[str, Any]:
         """The recipe as plain values, as JSON and YAML hold them."""
-        return with_lists(dataclasses.asdict(self))
+        return told(with_lists(dataclasses.asdict(self)))
 
     @property
     def data(self) -> PathSettings:

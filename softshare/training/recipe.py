@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from softshare.clashes import refuse_clashes
 from softshare.errors import UserError
-from softshare.recipes import stored_epoch
+from softshare.recipes import LEFT_OUT, stored_epoch
 from softshare.schemas import check
 
 
@@ -87,13 +87,13 @@ class Recipe(Classification):
 
 
 def check_complete(settings: dict[str, Any], schema: str, recipe: type, file: str) -> None:
-    """Checks raw settings against a schema, and that a recipe's fields are all there.
+    """Checks raw settings against a schema, and that a recipe's fields are all there but for those in `LEFT_OUT`.
 
     Raises:
         UserError: A missing, unknown or impossible setting.
     """
     check(settings, schema, file)
-    missing = [field.name for field in dataclasses.fields(recipe) if field.name not in settings]
+    missing = [field.name for field in dataclasses.fields(recipe) if field.name not in settings | LEFT_OUT]
     if missing:
         raise UserError(f"the key {missing[0]!r} is missing", file=file)
 

@@ -41,6 +41,8 @@ def test_shortest_paths_are_counted_through_their_phases():
     work = paper("shortest-paths", "scnn-20", "paths")
     assert work.epochs == 250 and work.steps == 250 * 157
     assert work.evaluated_examples == (250 + 5 * 4) * 1000
+    anew = paper("shortest-paths", "scnn-20", "paths-anew")
+    assert anew.evaluated_examples == 2 * (250 + 5 * 4) * 1000 + 250 * 720
     assert count(work).training_flops(work.train_seen, work.steps) == pytest.approx(1.4e15, rel=0.02)
 
 

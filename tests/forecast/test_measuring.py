@@ -32,6 +32,12 @@ def test_epochs_too_short_to_be_told_are_timed_nevertheless(monkeypatch, told):
         assert 0 < pace.step_seconds <= most and pace.measured
 
 
+def test_a_few_steps_ask_for_no_statistics_over_more_examples_than_they_have(tmp_path):
+    work = workload(Setting("shortest-paths", "scnn-8", "paths-anew"), load_scale("compact"))
+    training = measuring._start(work, 4, 8, torch.device("cpu"), "fp32", tmp_path)
+    assert (training.job.recipe.train, training.job.recipe.statistics_anew) == (8, 0)
+
+
 @pytest.mark.parametrize(
     ("gpus", "here", "said"),
     [({"cifar10": 2}, GPU, True), ({"cifar10": 2}, None, False), ({"imagenet": 8}, GPU, False)],

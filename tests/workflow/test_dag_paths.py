@@ -36,6 +36,15 @@ def test_a_scale_s_windows_that_leave_its_grid_are_told_before_the_first_job(pro
     assert said in result.stdout + result.stderr, result.stdout + result.stderr
 
 
+def test_differences_come_with_the_tables_that_ask_for_them(snakemake, planned):
+    names = ("figure5.csv", "paths-batch-size-differences.csv", "paths-statistics.md")
+    wanted = [f"results/compact/tables/{name}" for name in names]
+    result = snakemake("-n", "-F", *wanted, "--config", "scale=compact", "--nolock")
+    assert result.returncode == 0, result.stderr
+    made = {"train_paths": str(47 + 15), "path_table": "1", "path_table_with_differences": "2"}
+    assert planned(result) == made | {"total": str(47 + 15 + 3)}
+
+
 @pytest.mark.long
 def test_from_nothing_to_figure_5_and_no_further(project, built, snakemake, planned):
     wanted = [FIGURE.format("tiny"), "results/tiny/tables/figure5.md"]

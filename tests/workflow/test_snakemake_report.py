@@ -11,7 +11,7 @@ from softshare.bench.project_copy import project_copy
 from softshare.bench.run_folders import write_run_folders
 from softshare.evidence.everything import build_everything
 from softshare.evidence.legends import LEGENDS
-from softshare.plan import FIGURES, load_plan
+from softshare.plan import FIGURES, ON_PATHS, load_plan
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def shown(plan, snakemake):
 @pytest.mark.long
 def test_every_table_and_figure_is_shown_with_its_title(plan, shown):
     wanted = {f"figures/{each.name}.svg": each.title for each in plan.of_kind(*FIGURES)}
-    wanted |= {f"tables/{each.name}.html": each.title for each in plan.of_kind("table", "paths")}
+    wanted |= {f"tables/{each.name}.html": each.title for each in plan.of_kind("table", *ON_PATHS)}
     assert len(wanted) == 13
     for file, title in wanted.items():
         entry = shown[f"results/quick/{file}"]

@@ -13,7 +13,7 @@ from softshare.errors import UserError
 from softshare.evidence.legends import LEGENDS
 from softshare.schemas import check
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
-from softshare.plan import FIGURES, load_plan
+from softshare.plan import FIGURES, ON_PATHS, load_plan
 from softshare.recipes import load_recipe
 from softshare.runtimes import read_minutes
 from softshare.site import has_gpu
@@ -56,6 +56,7 @@ FIGURE_FILES = {
     "folding": ["folding/folding.json", "metrics.json", "manifest.json"],
     "parameters": ["metrics.json", "manifest.json"],
     "paths": ["history.csv", "predictions.npz", "metrics.json", "manifest.json"],
+    "path-statistics": ["history.csv", "metrics.json", "manifest.json"],
 }
 EXPERIMENTS = [experiment.name for experiment in plan.experiments]
 TABLES = [experiment.name for experiment in plan.of_kind("table")]

@@ -38,7 +38,7 @@ rule train_paths:
         " --out {params.folder:q}; }} > {log:q} 2>&1"
 
 
-# The extrapolation matrices; the figure itself is drawn by the rule of all figures.
+# What stands beside a figure on shortest paths; the figure itself is drawn by the rule of all figures.
 rule path_table:
     input:
         lambda wildcards: figure_files(plan.experiment(wildcards.table)),
@@ -55,7 +55,8 @@ rule path_table:
     log:
         f"{RESULTS}/logs/tables/{{table}}.log",
     wildcard_constraints:
-        table="|".join(e.name for e in plan.of_kind("paths")) or "none",
+        table="|".join(e.name for e in plan.of_kind(*ON_PATHS) if not e.differences)
+        or "none",
     conda:
         "../../envs/report.yaml"
     params:
@@ -66,3 +67,20 @@ rule path_table:
     shell:
         "{{ python -m softshare table {wildcards.table:q} --scale {params.scale:q} --results {params.results:q}"
         " --experiments {params.experiments:q}; }} > {log:q} 2>&1"
+
+
+use rule path_table as path_table_with_differences with:
+    output:
+        f"{RESULTS}/tables/{{table}}.md",
+        report(
+            f"{RESULTS}/tables/{{table}}.html",
+            caption="../../reports/captions/path-table.rst",
+            category="Tables",
+            labels=lambda wildcards: {"Shows": plan.experiment(wildcards.table).title},
+        ),
+        f"{RESULTS}/tables/{{table}}.tex",
+        f"{RESULTS}/tables/{{table}}.csv",
+        f"{RESULTS}/tables/{{table}}-differences.csv",
+    wildcard_constraints:
+        table="|".join(e.name for e in plan.of_kind(*ON_PATHS) if e.differences)
+        or "none",

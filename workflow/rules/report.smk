@@ -3,7 +3,7 @@ rule report:
         files_of(plan.experiments, "metrics.json", "manifest.json"),
         [f"{RESULTS}/tables/{name}.md" for name in TABLES],
         [f"{RESULTS}/figures/{name}.svg" for name in DRAWN],
-        [f"{RESULTS}/tables/{e.name}.md" for e in plan.of_kind("paths")],
+        [f"{RESULTS}/tables/{e.name}.md" for e in plan.of_kind(*ON_PATHS)],
         files_of(plan.of_kind("folding"), "folding/folding.json"),
         f"{RESULTS}/claims.json",
         files_of_report(),

@@ -38,7 +38,7 @@ def files_of_report():
     if not STORED:
         return []
     of_claims = files_of(plan.experiments, "similarity.npz") + files_of_claims()
-    tables = [*TABLES, *(experiment.name for experiment in plan.of_kind("paths"))]
+    tables = [*TABLES, *(experiment.name for experiment in plan.of_kind(*ON_PATHS))]
     shown = [
         *(f"{RESULTS}/tables/{name}.{e}" for name in tables for e in ("tex", "csv")),
         *(

@@ -14,7 +14,7 @@ from softshare.evidence.claims.matrices import off_diagonal
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import plain
 from softshare.evidence.gather import CellEvidence
-from softshare.evidence.path_runs import scores_of
+from softshare.evidence.path_runs import scores_of, seeds_on_other_examples
 from softshare.evidence.path_scores import PathScores
 from softshare.evidence.shown import number
 from softshare.evidence.statistics import compare
@@ -109,12 +109,7 @@ def _by_seed(found: CellEvidence, runs: ClaimRuns, value: Callable[[PathScores],
 
 def _require_same_examples(one: CellEvidence, other: CellEvidence) -> None:
     """Refuses to pair runs of one seed that were not trained and tested on the same examples."""
-    ours, base = (
-        {record.run.seed: record.manifest["dataset"].get("fingerprint") for record in found.complete}
-        for found in (one, other)
-    )
-    differing = [seed for seed in sorted(ours.keys() & base.keys()) if ours[seed] != base[seed]]
-    if differing:
+    if differing := seeds_on_other_examples(one, other):
         seeds = ", ".join(map(str, differing))
         reason = f"{one.cell.run} and {other.cell.run} saw other examples: seed {seeds}"
         raise UnansweredError(Verdict.NOT_COMPARABLE, reason)
