@@ -74,6 +74,17 @@ def test_paths_repeat_and_resume_to_the_bit(path_job, tmp_path):
         assert (tmp_path / "resumed" / file).read_bytes() == (tmp_path / "once" / file).read_bytes(), file
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_statistics_anew_change_no_bit_of_recorded_training(path_job, tmp_path, precision):
+    job = dataclasses.replace(path_job, precision=precision)
+    anew = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, statistics_anew=20))
+    plain = train_paths(job, tmp_path / "plain", progress=False)
+    scored = train_paths(anew, tmp_path / "anew", progress=False)
+    assert scored.pop("anew")["test"]["loss"] and scored == plain
+    for file in ("model.safetensors", "similarity.npz", "predictions.npz"):
+        assert (tmp_path / "anew" / file).read_bytes() == (tmp_path / "plain" / file).read_bytes(), file
+
+
 @pytest.mark.parametrize("model", ["swrn-16-1-2", "wrn-16-1"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_recorded_steps_come_to_the_same_bits(job, digits, tmp_path, model, precision):
