@@ -52,8 +52,8 @@ class SimilarityRecord:
             row["coefficients"].append(bank.coefficients.detach().float().cpu().tolist())
             row["weights"].append(weights[group].tolist())
 
-    def save(self, path: Path, unshared: Mapping[str, Tensor]) -> None:
-        """Writes the file; `unshared` is what `unshared_of` tells of the network."""
+    def save(self, path: Path, unshared: Mapping[str, Tensor] | None = None) -> None:
+        """Writes the file; `unshared` is what `unshared_of` tells of a network that shares nothing."""
         arrays: dict[str, np.ndarray] = {
             "epochs": np.array(self.epochs),
             "groups": np.array(list(self.rows), str),

@@ -297,7 +297,7 @@ def test_what_is_not_there_is_said(plan: Plan, tmp_path: Path) -> None:
         (tmp_path / "runs" / Run(CNN, seed).folder / "metrics.json").unlink()
     svg = write_figure(plan, NAME, tmp_path, tmp_path / "figures")[0].read_text()
     assert "loss, SCNN (n = 4)" in svg and "SCNN: left out: seed 4: history.csv is missing" in svg
-    assert "loss, CNN" not in svg and "CNN: left out: seed 0: metrics.json is missing" in svg
+    assert "loss, CNN" not in svg and "CNN: left out: seeds 0 to 4: metrics.json is missing" in svg
     text = write_path_table(plan, NAME, tmp_path, tmp_path / "tables")[0].read_text()
     assert "CNN: not run" in text and "| 4 " in text
     nothing = write_figure(plan, NAME, tmp_path / "none", tmp_path / "a")
