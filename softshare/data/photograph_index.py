@@ -116,8 +116,13 @@ def _files_below(root: Path) -> Iterator[str]:
 
     for folder, folders, files in os.walk(root, onerror=refuse, followlinks=True):
         inside = Path(folder).relative_to(root).as_posix()
-        folders[:] = [] if inside.count("/") >= 3 else [name for name in folders if not name.startswith(".")]
+        folders[:] = [] if inside.count("/") >= 3 else [name for name in folders if not _passed_over(name)]
         yield from (name if inside == "." else f"{inside}/{name}" for name in files if is_image(name))
+
+
+def _passed_over(folder: str) -> bool:
+    """Whether a folder is no one's class: a hidden one, or that which a disk has at its root and keeps closed."""
+    return folder.startswith(".") or folder == "lost+found"
 
 
 def _is_compressed(source: Path) -> bool:

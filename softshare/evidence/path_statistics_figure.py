@@ -9,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from softshare.evidence.drawing import axis, write
+from softshare.evidence.drawing import EDGE, axis, broken, write
 from softshare.evidence.path_runs import PathRow
 from softshare.evidence.path_statistics import anew_of
 
 # Inches.
 _WIDTH, _PANEL, _GAP, _LEFT, _RIGHT, _HEADLINE, _FOOT, _LINE = 7.5, 1.7, 0.45, 0.75, 0.2, 0.4, 0.45, 0.2
+_NOTE = 6  # points
 
 # Beside the colours, which not everyone tells apart. What is in front is drawn last.
 _CURVES = (
@@ -34,6 +35,7 @@ def draw_statistics(title: str, rows: Sequence[PathRow]) -> Figure:
     shown = [row for row in rows if row.scores]
     notes = [f"{row.label}: not run at this scale" for row in rows if row.run is None]
     notes += [f"{row.label}: left out: {'; '.join(row.missing)}" for row in rows if row.missing]
+    notes = [line for note in notes for line in broken(note, _NOTE, _WIDTH - 2 * EDGE)]
     panels = len(shown) * (_PANEL + _GAP) + (_FOOT if shown else 0.0)
     figure = Figure(figsize=(_WIDTH, _HEADLINE + panels + _LINE * (len(notes) + 1)))
     top = figure.get_size_inches()[1] - _HEADLINE
@@ -49,7 +51,7 @@ def draw_statistics(title: str, rows: Sequence[PathRow]) -> Figure:
         if row is shown[-1]:
             panel.set_xlabel("epoch; dotted: a new phase", fontsize=8)
     for index, note in enumerate(notes):
-        write(figure, _WIDTH / 2, _LINE * (len(notes) - index), note, 6)
+        write(figure, _WIDTH / 2, _LINE * (len(notes) - index), note, _NOTE)
     return figure
 
 

@@ -118,7 +118,7 @@ def describe_run(run: Path, epoch: int | None = None) -> str:
     if not similarity.groups and epoch is None and file.is_file():
         plain = read_unshared(file).items()
         told = "\n".join(f"\n{name}, which share nothing: weights:\n{_rows(matrix)}" for name, matrix in plain)
-        return f"epoch {similarity.epochs[-1]}\n{told}"
+        return f"after the last epoch\n{told}"
     if not similarity.groups:
         raise UserError("holds no similarity", file=run, remedy="does the network share, and is the run complete?")
     stored = similarity.epochs

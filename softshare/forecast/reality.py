@@ -1,4 +1,4 @@
-"""A forecast stands once runs were made after it: it is what they are held against."""
+"""A forecast stands once complete runs are held against it: those made after it, as it said."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from softshare.errors import UserError
 from softshare.evidence.checks import UnusableError
 from softshare.evidence.forecasts import Foretold, parse_forecast
-from softshare.evidence.foresight import Held, began_after, hold
+from softshare.evidence.foresight import Held, hold
 from softshare.evidence.gather import gather
 from softshare.evidence.runfolder import State, read_run
 from softshare.plan import Plan
@@ -46,15 +46,14 @@ def complete_runs(results: Path, runs: list[Run]) -> set[Run]:
 
 
 def require_replaceable(plan: Plan, results: Path, earlier: Foretold) -> None:
-    """Refuses that a forecast takes the place of one that runs were made after.
+    """Refuses that a forecast takes the place of one that complete runs are held against.
 
     Raises:
         UserError: There are such runs.
     """
-    records = (read_run(results, run) for run in plan.runs if str(run) in earlier.runs)
-    after = sum(bool(record.complete and began_after(earlier, record)) for record in records)
-    if after:
-        runs = f"{after} complete run{'s' if after > 1 else ''}"
+    held = hold(earlier, (read_run(results, run) for run in plan.runs)).runs
+    if held:
+        runs = f"{held} complete run{'s' if held > 1 else ''}"
         raise UserError(
             f"was made before {runs}, which are held against it; another would come after them",
             file=results / FORECAST,

@@ -183,6 +183,14 @@ def test_unreadable_photographs_are_named_counted_and_left_out_if_allowed(photog
     assert not mended.damaged and len(mended.train) == 12 and mended.fingerprint != whole
 
 
+def test_a_disks_own_folder_is_passed_over(photograph_tree, three_synsets, tmp_path):
+    tree = photograph_tree(tmp_path / "tree")
+    whole = load_photographs("imagenet", tree).fingerprint
+    (tree / "train" / "lost+found").mkdir()
+    shutil.copy(tree / "train" / "n00000002" / "n00000002_0.JPEG", tree / "train" / "lost+found" / "1.JPEG")
+    assert load_photographs("imagenet", tree).fingerprint == whole
+
+
 def test_a_folder_that_cannot_be_opened_is_named(photograph_tree, three_synsets, tmp_path, monkeypatch):
     tree = photograph_tree(tmp_path / "tree")
     closed, opened = tree / "train" / "n00000002", os.scandir

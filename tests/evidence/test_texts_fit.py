@@ -20,6 +20,7 @@ from softshare.evidence.parameter_figures import draw_parameters, parameter_poin
 from softshare.evidence.path_figures import draw_paths
 from softshare.evidence.path_runs import PathRow, path_rows
 from softshare.evidence.path_scores import PathScores
+from softshare.evidence.path_statistics_figure import draw_statistics
 from softshare.evidence.runfolder import Record, State
 from softshare.evidence.similarity_figures import Block, draw_similarity
 from softshare.plan import load_plan
@@ -56,6 +57,16 @@ def test_the_guard_sees_a_text_that_leaves() -> None:
     figure = Figure(figsize=(3, 1))
     figure.text(0.5, 0.5, "too long for three inches of paper, by far", ha="center", fontsize=14)
     assert len(leaving(figure)) == 1
+
+
+@pytest.mark.parametrize("case", LONG)
+def test_batch_norms_statistics(case: str) -> None:
+    rows = [path_row(label, LONG[case], trained=False) for label in ("CNN", "SCNN", "SCNN-R")]
+    with drawing_style():
+        figure = draw_statistics("statistics", rows)
+    assert leaving(figure) == []
+    heights = sorted(text.get_window_extent().y0 for text in figure.texts)
+    assert len(heights) >= 4 and min(np.diff(heights)) > 0  # a line each, none over another
 
 
 def test_seeds_left_out_are_told_as_ranges(tmp_path: Path) -> None:

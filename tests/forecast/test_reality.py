@@ -116,10 +116,18 @@ def test_a_forecast_that_a_run_was_made_after_is_not_replaced(written, put, fore
     assert forecast("--out")[0] == 0 and json.loads(file.read_text())["made"] >= written["made"]
 
 
-def test_a_forecast_that_no_run_was_made_after_is_replaced(written, put, forecast, tmp_path):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        lambda written: {"started": shifted(written, -60)},
+        lambda written: {"started": shifted(written, 60), "device": "NVIDIA H200"},
+    ],
+    ids=["before", "elsewhere"],
+)
+def test_a_forecast_that_no_run_is_held_against_is_replaced(changes, written, put, forecast, tmp_path):
     file = tmp_path / "quick/forecast.json"
     file.write_text(json.dumps(written | {"source": "of old"}))
-    put(started=shifted(written, -60))
+    put(**changes(written))
     assert forecast("--out")[0] == 0
     assert json.loads(file.read_text())["source"] != "of old"
 

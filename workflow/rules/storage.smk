@@ -16,21 +16,7 @@ def brought(experiments, *names):
 
 def files_of_claims():
     """What claims are judged by beside what the rule `claims` waits for. (Not the benches, which no rule makes.)"""
-    if not STORED:
-        return []
-    from softshare.evidence.claims.reading import read_claims
-
-    by_weights = {
-        plan.scale.stand_in(claim.setting("setting"))
-        for claim in read_claims().claims
-        if claim.kind == "similarity-none"
-    }
-    weights = [
-        f"{RESULTS}/runs/{run}/model.safetensors"
-        for run in plan.runs
-        if run.setting in by_weights
-    ]
-    return files_of(plan.experiments, "history.csv") + weights
+    return brought(plan.experiments, "history.csv")
 
 
 def files_of_report():
