@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from softshare.models.dropout import Dropout
 from softshare.models.native_norm import norm_relu
 from softshare.sharing import share
 from softshare.sharing.initialise import he_normal_
@@ -17,7 +18,7 @@ class WideBlock(nn.Module):
         self.norm1 = nn.BatchNorm2d(into)
         self.conv1 = nn.Conv2d(into, out, 3, stride, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(out)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
         self.relu = nn.ReLU(inplace=True)
         # At width 1 the first stage keeps its 16 channels and needs no projection.
