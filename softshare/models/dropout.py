@@ -11,8 +11,8 @@ _LEVELS = 1 << 16  # of 16 random bits
 class Dropout(nn.Dropout):
     """`nn.Dropout`; in training on a CPU an element's fate is 16 bits of torch's generator, four elements a draw.
 
-    torch draws a number for each element there, which in a narrow network takes nearly as long as all else. p is kept to
-    1/65,536. On other devices, and while a computation is captured, torch computes.
+    torch draws a number for each element there, which in a narrow network takes nearly as long as all else. p is kept
+    to 1/65,536. On other devices, and while a computation is captured, torch computes.
     """
 
     def forward(self, x: Tensor) -> Tensor:
