@@ -12,8 +12,13 @@ from softshare.evidence.tables import write_table
 from softshare.plan import FIGURES, ON_PATHS, Plan
 
 
-def build_everything(plan: Plan, results: Path) -> None:
+def build_everything(plan: Plan, results: Path, *, standalone: bool = True) -> None:
     """Writes every table, figure, claim and the report of a scale below its results, as the workflow does.
+
+    Args:
+        plan: What was to be run.
+        results: `results/<scale>`.
+        standalone: Whether the report's page holds its drawings; else it links to those beside it.
 
     Raises:
         UserError: The paper's numbers or claims cannot be read, or nothing can be written.
@@ -25,4 +30,4 @@ def build_everything(plan: Plan, results: Path) -> None:
     for experiment in plan.of_kind(*FIGURES):
         write_figure(plan, experiment.name, results, results / "figures")
     write_claims(plan, results, results)
-    write_report(plan, results, results / "report.md")  # last: it carries the figures
+    write_report(plan, results, results / "report.md", standalone=standalone)  # last: it carries the figures

@@ -1,13 +1,15 @@
-"""The report as one self-contained page: no network, works printed, by keyboard and read aloud."""
+"""The report as one page: no network, works printed, by keyboard and read aloud."""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup
@@ -36,6 +38,8 @@ def write_page(
     context: dict[str, Any],
     results: Path,
     out: Path,
+    *,
+    standalone: bool = True,
 ) -> Path:
     """Writes `report.html`.
 
@@ -46,6 +50,7 @@ def write_page(
         context: What the Markdown report is made of; see `report.write_report`.
         results: `results/<scale>`.
         out: The file to write; its links are relative to it.
+        standalone: Whether it holds its drawings, so that it can be sent alone; else it links to them.
 
     Returns:
         The file written.
@@ -64,10 +69,12 @@ def write_page(
             "tables": [_table(table, told) for table, told in zip(tables, context["tables"], strict=True)],
             "figures": [
                 _figure(each, figures[each.name], evidence, results, numbers)
+                | {"picture": _picture(each.name, results, None if standalone else out.parent)}
                 for each in evidence.plan.of_kind(*FIGURES)
             ],
             "runs": [_run(record) for record in evidence.records.values()],
             "numbers": Markup(_as_script(numbers)),
+            "standalone": standalone,
             "style": Markup((templates / "page.css").read_text(encoding="utf-8")),
             "scripts": [Markup((templates / name).read_text(encoding="utf-8")) for name in ("folding.js", "page.js")],
         },
@@ -126,7 +133,6 @@ def _figure(
         **told,
         "behind": behind,
         "kind": experiment.kind,
-        "picture": _picture(experiment.name, results),
         "moving": moving,
     }
 
@@ -168,10 +174,12 @@ def _layers(record: Record) -> int | None:
     return name.depth - (name.width == 1) if isinstance(name, WideResNetName) else None
 
 
-def _picture(name: str, results: Path) -> str | None:
-    """A drawing as an address that holds it whole."""
+def _picture(name: str, results: Path, linked_from: Path | None) -> str | None:
+    """A drawing as an address that holds it whole, or that leads to it from a folder."""
     for ending in ("svg", "png"):
         file = results / "figures" / f"{name}.{ending}"
+        if file.is_file() and linked_from is not None:
+            return quote(Path(os.path.relpath(file, linked_from)).as_posix())
         if file.is_file() and (ending == "png" or file.stat().st_size <= _LARGEST_SVG):
             return f"data:{_MIME[ending]};base64,{base64.b64encode(file.read_bytes()).decode()}"
     return None

@@ -207,7 +207,7 @@ def _build(plan: Plan, named: dict[Path, Path], beside: Path) -> Path:
         copy = (beside if name.parent == BENCH else fresh) / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
-    build_everything(plan, fresh)  # which looks for the bench beside the scale
+    build_everything(plan, fresh, standalone=False)  # which looks for the bench beside the scale
     if (beside / BENCH).is_dir():
         (beside / BENCH).rename(fresh / BENCH)
     for file in fresh.rglob("*"):

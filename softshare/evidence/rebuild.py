@@ -65,7 +65,7 @@ def rebuild(published: Path, out: Path | None = None) -> Rebuilt:
                 shutil.copyfile(published / FORECAST, fresh / FORECAST)
             if (published / BENCH).is_dir():
                 shutil.copytree(published / BENCH, fresh.parent / BENCH.name)
-            build_everything(plan, fresh)
+            build_everything(plan, fresh, standalone=False)
             found = _compare(published, fresh)
             if out is not None:
                 for file in (path for path in fresh.rglob("*") if path.is_file()):

@@ -57,13 +57,14 @@ _ALWAYS = (
 )
 
 
-def write_report(plan: Plan, results: Path, out: Path) -> Path:
+def write_report(plan: Plan, results: Path, out: Path, *, standalone: bool = True) -> Path:
     """Writes the report of a scale from what is there, as Markdown and as a page; what is not there is "not run".
 
     Args:
         plan: What was to be run.
         results: `results/<scale>`.
         out: The Markdown file to write; the page stands beside it as `.html`. Links are relative to it.
+        standalone: Whether the page holds its drawings, so that it can be sent alone; else it links to them.
 
     Returns:
         The Markdown file.
@@ -102,7 +103,7 @@ def write_report(plan: Plan, results: Path, out: Path) -> Path:
         "always": _ALWAYS,
     }
     write_text(out, fill("report.md.j2", context, {"markdown": markdown}))
-    write_page(evidence, judged, tables, context, results, out.with_suffix(".html"))
+    write_page(evidence, judged, tables, context, results, out.with_suffix(".html"), standalone=standalone)
     return out
 
 

@@ -1,4 +1,4 @@
-"""The report's page: self-contained, honest about what was not run, and alive in a real browser."""
+"""The report's page: needs no network, honest about what was not run, and alive in a real browser."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from softshare.evidence.report import write_report
 from softshare.plan import load_plan
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+SVG = "http://www.w3.org/2000/svg"
 
 
 @pytest.fixture
@@ -65,6 +67,38 @@ def test_all_it_needs_is_in_it_and_every_link_leads_somewhere(page):
     assert "<script>error" not in text.replace("<script>\n", "")
 
 
+@pytest.fixture
+def linking(page, quick_plan):
+    """The same page as it is published, beside a drawing that a page of its own would not hold."""
+    figures = page.parent / "figures"
+    figures.mkdir(exist_ok=True)
+    (figures / "figure8.svg").write_text(f'<svg xmlns="{SVG}" width="7" height="5"><!--{"x" * 700_000}--></svg>')
+    write_report(quick_plan, page.parent, page.parent / "report.md", standalone=False)
+    return page
+
+
+def test_a_published_page_links_its_drawings(linking):
+    read = _Reader()
+    read.feed(linking.read_text())
+    linked = [place for place in read.fetched if not place.startswith("data:")]
+    assert linked == ["figures/figure8.svg"] and linking.stat().st_size < 700_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_a_browser_shows_the_drawings_that_a_published_page_links(linking):
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as browsers:
+        browser = browsers.chromium.launch(executable_path=CHROMIUM, args=BROWSER)
+        tab = browser.new_page()
+        said = []
+        tab.on("console", lambda message: said.append(message.text))
+        tab.goto(linking.as_uri())
+        assert tab.locator("#figure8 img").evaluate("image => [image.naturalWidth, image.naturalHeight]") == [7, 5]
+        assert said == []
+        browser.close()
+
+
 def test_every_table_figure_and_claim_stands_in_it(page):
     text = page.read_text()
     plan = load_plan("quick")
@@ -92,7 +126,7 @@ def test_in_a_browser_the_sliders_move_and_a_cell_leads_to_its_manifest(page):
     with playwright.sync_playwright() as browsers:
         browser = browsers.chromium.launch(
             executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+            args=BROWSER,
         )
         for scheme in ("light", "dark"):
             tab = browser.new_page(color_scheme=scheme)
