@@ -148,10 +148,7 @@ def _experiment(name: str, scale: Scale, config: Path) -> Experiment | None:
     """An experiment at a scale; None where it is not made at that one."""
     file = config / "experiments" / f"{name}.yaml"
     raw = read_yaml(file, schema="experiment")
-    for other in raw.get("scales", ()):
-        if other not in (known := names_in(config / "scales")):
-            remedy = did_you_mean(other, known)
-            raise UserError("unknown scale", file=file, key="scales", value=other, remedy=remedy)
+    _check_scales(raw, file, "scales")
     if scale.name not in raw.get("scales", (scale.name,)):
         return None
     for dataset in raw["datasets"]:
@@ -163,6 +160,7 @@ def _experiment(name: str, scale: Scale, config: Path) -> Experiment | None:
             raise UserError("appears twice", file=file, key=f"rows.{index}.label", value=row["label"])
         if "quoted" not in row:
             _check_row(row, file, f"rows.{index}", names_in(config / "recipes"))
+            _check_scales(row, file, f"rows.{index}.scales")
             for dataset in raw["datasets"]:
                 check_name(dataset, file, f"rows.{index}", partial(require_fit, row["model"]))
                 seeds = scale.seeds_for(name, dataset, raw.get("seeds"), row.get("seeds"))
@@ -194,10 +192,18 @@ def _experiment(name: str, scale: Scale, config: Path) -> Experiment | None:
 
 def _cell(experiment: str, row: dict[str, Any], dataset: str, scale: Scale, seeds: tuple[int, ...]) -> Cell:
     paper = Setting(dataset, row["model"], row["recipe"])
-    ours = scale.stand_in(paper)
+    ours = scale.stand_in(paper) if scale.name in row.get("scales", (scale.name,)) else None
     if ours:
         require_fit(ours.model, ours.dataset)
     return Cell(experiment, row["label"], paper, ours, tuple(Run(ours, seed) for seed in seeds) if ours else ())
+
+
+def _check_scales(raw: dict[str, Any], file: Path, key: str) -> None:
+    """Refuses scales that an experiment or a row names and that are none."""
+    known = names_in(file.parent.parent / "scales")
+    for scale in raw.get("scales", ()):
+        if scale not in known:
+            raise UserError("unknown scale", file=file, key=key, value=scale, remedy=did_you_mean(scale, known))
 
 
 def _check_row(row: dict[str, Any], file: Path, key: str, recipes: list[str]) -> None:

@@ -59,8 +59,8 @@ COUNTS = {
         "table1": (15, 15),
         "table2": (6, 3),
         "table3": (0, 0),
-        "table4": (6, 6),
-        "figure3": (15, 3),
+        "table4": (3, 3),
+        "figure3": (12, 0),
         "figure4": (3, 3),
         "figure6": (3, 3),
         "figure7": (3, 0),
@@ -116,6 +116,18 @@ def test_what_is_not_in_the_paper_is_made_at_compact_alone(project):
     edit(file, lambda content: content.update(scales=["compakt"]))
     with pytest.raises(UserError, match="scales: 'compakt': unknown scale; did you mean 'compact'"):
         load_plan("compact", ["recurrence"], project)
+
+
+def test_a_row_is_run_at_the_scales_that_it_names_and_shown_as_not_run_at_others(project):
+    file = project / "config" / "experiments" / "table1.yaml"
+    edit(file, lambda content: content["rows"][1].update(scales=["paper"]))
+    cells = {scale: load_plan(scale, ["table1"], project).experiments[0].cells for scale in ("quick", "paper")}
+    assert [cell.row for cell in cells["quick"]] == [cell.row for cell in cells["paper"]]
+    assert {cell.row for cell in cells["quick"] if cell.paper.dataset == "cifar10" and not cell.runs} == {"WRN 28-10*"}
+    assert all(cell.runs for cell in cells["paper"])
+    edit(file, lambda content: content["rows"][1].update(scales=["papier"]))
+    with pytest.raises(UserError, match=r"rows\.1\.scales: 'papier': unknown scale; did you mean 'paper'"):
+        load_plan("paper", ["table1"], project)
 
 
 def test_imagenet_is_run_at_the_paper_s_scale_alone():

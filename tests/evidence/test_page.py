@@ -124,10 +124,7 @@ def test_nothing_run_is_a_page_too(tmp_path):
 def test_in_a_browser_the_sliders_move_and_a_cell_leads_to_its_manifest(page):
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as browsers:
-        browser = browsers.chromium.launch(
-            executable_path=CHROMIUM,
-            args=BROWSER,
-        )
+        browser = browsers.chromium.launch(executable_path=CHROMIUM, args=BROWSER)
         for scheme in ("light", "dark"):
             tab = browser.new_page(color_scheme=scheme)
             said, asked = [], []

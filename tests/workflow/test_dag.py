@@ -27,7 +27,7 @@ TINY = (
 PAPER = ["table1", "table2", "table3", "table4", "figure3", "figure4", "figure6", "figure7", "figure8", "appendix-b"]
 
 
-@pytest.mark.parametrize(("scale", "runs", "folds"), [("paper", 192, 10), ("compact", 37, 6), ("quick", 31, 3)])
+@pytest.mark.parametrize(("scale", "runs", "folds"), [("paper", 192, 10), ("compact", 31, 6), ("quick", 31, 3)])
 def test_a_scale_plans_each_of_its_runs_once(scale, runs, folds, tmp_path, snakemake, planned):
     result = snakemake("-n", "-F", "--config", f"scale={scale}", f"experiments={PAPER}", "--nolock")
     assert result.returncode == 0, result.stderr
