@@ -152,7 +152,7 @@ def test_a_bad_folder_is_left_out_and_told(make: Make, judge_claim: Judge, tmp_p
     for seed in range(5):
         (tmp_path / f"runs/cifar10/swrn-28-10/cifar/seed{seed}/metrics.json").write_text("{")
     found = judge_claim(DIRECTION).finding
-    assert found.verdict == "not run" and "metrics.json is not JSON: truncated? (seed 0, 1, 2, 3, 4)" in found.sentence
+    assert found.verdict == "not run" and "seeds 0 to 4: metrics.json is not JSON: truncated?" in found.sentence
 
 
 def test_circumstances_that_differ_are_told(make: Make, judge_claim: Judge) -> None:

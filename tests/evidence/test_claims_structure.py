@@ -300,7 +300,7 @@ def test_similarities_that_cannot_be_used_are_told(
     for seed in SEEDS:
         (place / f"seed{seed}" / "similarity.npz").unlink(missing_ok=True)
     found = judge_claim(NEAR_ONE).finding
-    assert found.verdict == "not run" and "none is stored (seed 0, 1, 2, 3, 4)" in found.sentence
+    assert found.verdict == "not run" and "seeds 0 to 4: none is stored" in found.sentence
 
 
 @pytest.fixture
@@ -349,8 +349,8 @@ def test_seeds_that_tell_no_similarity_are_left_out(
     (place / "seed2" / "similarity.npz").unlink()
     found = judge_claim(NONE).finding
     assert found.verdict == "not run" and "\n" not in found.sentence
-    assert "similarity.npz is missing (seed 2)" in found.sentence
-    assert "similarity.npz cannot be used (unshared/stage1 is not within 0 and 1) (seed 1)" in found.sentence
+    assert "seed 2: similarity.npz is missing" in found.sentence
+    assert "seed 1: similarity.npz cannot be used (unshared/stage1 is not within 0 and 1)" in found.sentence
 
 
 def test_runs_of_earlier_versions_tell_that_nothing_was_compared(
@@ -359,7 +359,7 @@ def test_runs_of_earlier_versions_tell_that_nothing_was_compared(
     for seed in range(3):
         make_similarity(make_run(Run(Setting(*PLAIN.split("/")), seed), 4 + seed / 100), groups=0)
     found = judge_claim(NONE).finding
-    told = "similarity.npz holds no similarity of layers that share nothing (seed 0, 1, 2)"
+    told = "seeds 0 to 2: similarity.npz holds no similarity of layers that share nothing"
     assert found.verdict == "not run" and told in found.sentence
 
 

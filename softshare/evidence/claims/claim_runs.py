@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from softshare.errors import UserError
-from softshare.evidence.claims.finding import UnansweredError, by_reason
+from softshare.evidence.claims.finding import UnansweredError
 from softshare.evidence.claims.reading import Claim, Claims
 from softshare.evidence.gather import CellEvidence, cautions_between, gather, mixed_between
 from softshare.evidence.runfolder import Record
+from softshare.evidence.shown import by_reason
 from softshare.evidence.similarity import Group, read_similarity
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 from softshare.names import SHORTEST_PATHS, parse_model_name
@@ -133,7 +134,9 @@ class ClaimRuns:
             else:
                 wrong[seed] = f"groups of {sizes} layers, not of {layers}" if sizes else "none is stored"
         if not stored:
-            raise UnansweredError(Verdict.NOT_RUN, f"no layer similarity of {found.cell.run}: {by_reason(wrong)}")
+            raise UnansweredError(
+                Verdict.NOT_RUN, f"no layer similarity of {found.cell.run}: {'; '.join(by_reason(wrong.items()))}"
+            )
         self.require_enough(found, len(stored), "hold layer similarities")
         return found, stored
 
@@ -189,7 +192,7 @@ class ClaimRuns:
     def _why_none(self, found: CellEvidence) -> str:
         wrong = {record.run.seed: record.reason for record in found.records if record.reason != "not run"}
         if wrong:
-            return f"no run of {found.cell.run} can be used: {by_reason(wrong)}"
+            return f"no run of {found.cell.run} can be used: {'; '.join(by_reason(wrong.items()))}"
         if not any(run in self.planned for run in found.cell.runs):
             return f"{found.cell.run} is not run, and no experiment of this plan makes it"
         return f"{found.cell.run} is not run"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,14 +71,6 @@ def within(value: float, bound: float) -> Verdict:
     if value <= bound:
         return Verdict.REPRODUCED
     return Verdict.CLOSE if value <= 2 * bound else Verdict.NOT_REPRODUCED
-
-
-def by_reason(wrong: Mapping[int, str]) -> str:
-    """Why seeds cannot be used, each different reason once."""
-    seeds: dict[str, list[str]] = {}
-    for seed, reason in wrong.items():
-        seeds.setdefault(reason, []).append(str(seed))
-    return "; ".join(f"{reason} (seed {', '.join(of)})" for reason, of in seeds.items())
 
 
 def span(interval: Sequence[float] | None, decimals: int = 2) -> str:

@@ -10,14 +10,14 @@ from scipy import stats
 
 from softshare.errors import UserError
 from softshare.evidence.claims.claim_runs import ClaimRuns
-from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, chance
+from softshare.evidence.claims.finding import Finding, UnansweredError, chance
 from softshare.evidence.claims.matrices import starts
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import templates_of
 from softshare.evidence.folding import FoldedAt, read_folding_of
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.runfolder import Record
-from softshare.evidence.shown import number
+from softshare.evidence.shown import by_reason, number
 from softshare.evidence.statistics import change_interval
 from softshare.evidence.verdict import Verdict
 from softshare.names import parse_model_name
@@ -64,7 +64,7 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
         except UserError as error:
             wrong[record.run.seed] = str(error).replace(f"{runs.results / record.folder}/", "")
     if not seeds:
-        raise UnansweredError(Verdict.NOT_RUN, f"{found.cell.run} is not folded: {by_reason(wrong)}")
+        raise UnansweredError(Verdict.NOT_RUN, f"{found.cell.run} is not folded: {'; '.join(by_reason(wrong.items()))}")
     runs.require_enough(found, len(seeds), f"are folded at {test['threshold']:g}")
     bound, share = test["increase"], test["layers"]["to"] / test["layers"]["of"]
     folds = {seed: math.ceil(each.before * share - 1e-9) for seed, each in seeds.items()}
@@ -109,7 +109,7 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
                 for seed, each in seeds.items()
             }
         },
-        notes=(f"left out: {by_reason(wrong)}",) if wrong else (),
+        notes=(f"left out: {'; '.join(by_reason(wrong.items()))}",) if wrong else (),
     )
 
 

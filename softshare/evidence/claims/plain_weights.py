@@ -6,9 +6,9 @@ import numpy as np
 
 from softshare.errors import UserError
 from softshare.evidence.claims.claim_runs import ClaimRuns
-from softshare.evidence.claims.finding import Finding, UnansweredError, by_reason, within
+from softshare.evidence.claims.finding import Finding, UnansweredError, within
 from softshare.evidence.claims.reading import Claim
-from softshare.evidence.shown import number
+from softshare.evidence.shown import by_reason, number
 from softshare.evidence.similarity import read_unshared
 from softshare.evidence.verdict import Verdict
 
@@ -24,7 +24,9 @@ def judge_none(claim: Claim, runs: ClaimRuns) -> Finding:
         except UserError as error:
             wrong[record.run.seed] = str(error).replace(f"{file.parent}/", "").replace(": ", " ", 1)
     if not largest:
-        raise UnansweredError(Verdict.NOT_RUN, f"no weights compared of {found.cell.run}: {by_reason(wrong)}")
+        raise UnansweredError(
+            Verdict.NOT_RUN, f"no weights compared of {found.cell.run}: {'; '.join(by_reason(wrong.items()))}"
+        )
     runs.require_enough(found, len(largest), "tell how alike their weights are")
     most = max(largest.values())
     return Finding(
@@ -37,7 +39,7 @@ def judge_none(claim: Claim, runs: ClaimRuns) -> Finding:
         unit="similarity",
         bound=level,
         details={"largest_by_seed": largest},
-        notes=(f"left out: {by_reason(wrong)}",) if wrong else (),
+        notes=(f"left out: {'; '.join(by_reason(wrong.items()))}",) if wrong else (),
     )
 
 
