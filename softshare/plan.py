@@ -200,9 +200,8 @@ def _cell(experiment: str, row: dict[str, Any], dataset: str, scale: Scale, seed
 
 def _check_scales(raw: dict[str, Any], file: Path, key: str) -> None:
     """Refuses scales that an experiment or a row names and that are none."""
-    known = names_in(file.parent.parent / "scales")
     for scale in raw.get("scales", ()):
-        if scale not in known:
+        if scale not in (known := names_in(file.parent.parent / "scales")):
             raise UserError("unknown scale", file=file, key=key, value=scale, remedy=did_you_mean(scale, known))
 
 

@@ -13,8 +13,19 @@ from softshare.evidence.report import write_report
 from softshare.plan import load_plan
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 SVG = "http://www.w3.org/2000/svg"
+
+
+@pytest.fixture
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as browsers:
+        opened = browsers.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+        )
+        yield opened
+        opened.close()
 
 
 @pytest.fixture
@@ -86,17 +97,13 @@ def test_a_published_page_links_its_drawings(linking):
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_a_browser_shows_the_drawings_that_a_published_page_links(linking):
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=CHROMIUM, args=BROWSER)
-        tab = browser.new_page()
-        said = []
-        tab.on("console", lambda message: said.append(message.text))
-        tab.goto(linking.as_uri())
-        assert tab.locator("#figure8 img").evaluate("image => [image.naturalWidth, image.naturalHeight]") == [7, 5]
-        assert said == []
-        browser.close()
+def test_a_browser_shows_the_drawings_that_a_published_page_links(linking, browser):
+    tab = browser.new_page()
+    said = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.goto(linking.as_uri())
+    assert tab.locator("#figure8 img").evaluate("image => [image.naturalWidth, image.naturalHeight]") == [7, 5]
+    assert said == []
 
 
 def test_every_table_figure_and_claim_stands_in_it(page):
@@ -121,30 +128,26 @@ def test_nothing_run_is_a_page_too(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_in_a_browser_the_sliders_move_and_a_cell_leads_to_its_manifest(page):
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=CHROMIUM, args=BROWSER)
-        for scheme in ("light", "dark"):
-            tab = browser.new_page(color_scheme=scheme)
-            said, asked = [], []
-            tab.on("console", lambda message, said=said: said.append(message.text))
-            tab.on("pageerror", lambda error, said=said: said.append(str(error)))
-            tab.on("request", lambda request, asked=asked: asked.append(request.url))
-            tab.goto(page.as_uri())
-            _move_epochs(tab)
-            _move_threshold(tab)
-            link = tab.locator("#table1 td a").first
-            place = link.get_attribute("href")
-            link.focus()
-            tab.keyboard.press("Enter")  # by keyboard
-            run = tab.locator(f"[id='{place[1:]}']")
-            run.locator("pre").last.wait_for(state="visible")  # it opens
-            assert '"fingerprint"' in run.inner_text()
-            assert tab.evaluate("document.activeElement.tagName") == "SUMMARY"
-            assert said == [] and [url for url in asked if not url.startswith(("data:", page.as_uri()))] == []
-            tab.close()
-        browser.close()
+def test_in_a_browser_the_sliders_move_and_a_cell_leads_to_its_manifest(page, browser):
+    for scheme in ("light", "dark"):
+        tab = browser.new_page(color_scheme=scheme)
+        said, asked = [], []
+        tab.on("console", lambda message, said=said: said.append(message.text))
+        tab.on("pageerror", lambda error, said=said: said.append(str(error)))
+        tab.on("request", lambda request, asked=asked: asked.append(request.url))
+        tab.goto(page.as_uri())
+        _move_epochs(tab)
+        _move_threshold(tab)
+        link = tab.locator("#table1 td a").first
+        place = link.get_attribute("href")
+        link.focus()
+        tab.keyboard.press("Enter")  # by keyboard
+        run = tab.locator(f"[id='{place[1:]}']")
+        run.locator("pre").last.wait_for(state="visible")  # it opens
+        assert '"fingerprint"' in run.inner_text()
+        assert tab.evaluate("document.activeElement.tagName") == "SUMMARY"
+        assert said == [] and [url for url in asked if not url.startswith(("data:", page.as_uri()))] == []
+        tab.close()
 
 
 def _move_epochs(tab):
