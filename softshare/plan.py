@@ -16,7 +16,7 @@ from typing import Any
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root
 from softshare.names import require_fit
-from softshare.recipes import load_recipe
+from softshare.recipes import load_recipe, require_sharing_fits, require_task
 from softshare.scales import Run, Scale, Setting, check_name, load_scale, names_in, require_dataset, require_model
 from softshare.schemas import read_yaml
 
@@ -133,8 +133,10 @@ def load_plan(scale: str, experiments: Iterable[str] | None = None, root: Path |
             raise UserError("unknown experiment", key="experiments", value=name, remedy=did_you_mean(name, known))
     found = (_experiment(name, chosen, config) for name in wanted)
     plan = Plan(chosen, tuple(experiment for experiment in found if experiment is not None))
-    for recipe in plan.recipes:
-        load_recipe(recipe, chosen, root)  # what cannot be trained with is told now, not by each job
+    # What cannot be trained is told now, not by each job.
+    settings = {recipe: load_recipe(recipe, chosen, root) for recipe in plan.recipes}
+    for experiment in plan.experiments:
+        _check_training(experiment, settings, config / "experiments", root)
     return plan
 
 
@@ -188,6 +190,17 @@ def _experiment(name: str, scale: Scale, config: Path) -> Experiment | None:
         notes=tuple(note.strip() for note in raw.get("notes", ())),
         differences=tuple((one, other) for one, other in raw.get("differences", ())),
     )
+
+
+def _check_training(experiment: Experiment, settings: dict[str, Any], folder: Path, root: Path | None) -> None:
+    """Refuses a recipe that is not made for its dataset, or whose sharing its network cannot have."""
+    file = folder / f"{experiment.name}.yaml"
+    for cell in experiment.cells:
+        if cell.run is None:
+            continue
+        key, recipe = f"rows.{experiment.rows.index(cell.row)}", cell.run.recipe
+        check_name(recipe, file, f"{key}.recipe", partial(require_task, dataset=cell.run.dataset, root=root))
+        check_name(cell.run.model, file, f"{key}.model", partial(require_sharing_fits, settings=settings[recipe]))
 
 
 def _cell(experiment: str, row: dict[str, Any], dataset: str, scale: Scale, seeds: tuple[int, ...]) -> Cell:

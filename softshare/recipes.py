@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from softshare.clashes import refuse_clashes
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root
-from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
+from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, BottleneckName, parse_model_name
 from softshare.scales import Scale, names_in
 from softshare.schemas import check, read_yaml
 
@@ -62,6 +63,37 @@ def task_on(dataset: str) -> str:
     if dataset in PHOTOGRAPHS:
         return OF_PHOTOGRAPHS
     return SHORTEST_PATHS if dataset == SHORTEST_PATHS else IMAGES
+
+
+def require_task(name: str, dataset: str, root: Path | None = None) -> None:
+    """Refuses a recipe on a dataset of another task.
+
+    Raises:
+        UserError: It is made for another; or an unknown recipe.
+    """
+    if (task := task_of(name, root)) != (needed := task_on(dataset)):
+        raise UserError(f"is of task {task}", key="recipe", value=name, remedy=f"{dataset} needs one of task {needed}")
+
+
+def require_sharing_fits(model: str, settings: Mapping[str, Any]) -> None:
+    """Refuses settings of the sharing that a network cannot have.
+
+    Args:
+        model: Name of a network.
+        settings: Of a recipe of any task.
+
+    Raises:
+        UserError: The identity for coefficients with another number of templates than of layers, or layers to be made
+            alike where none are shared; or an unknown network.
+    """
+    name = parse_model_name(model)
+    # Groups of a bottleneck network differ in length.
+    one_per_layer = (None,) if isinstance(name, BottleneckName) else (None, name.layers)
+    if settings.get("coefficients") == "identity" and name.templates not in one_per_layer:
+        raise UserError("needs one template per layer", key="coefficients", value="identity", remedy=f"not {model}")
+    if (weight := settings.get("recurrence")) and not name.shared:
+        problem = "there are no shared layers to make alike"
+        raise UserError(problem, key="recurrence", value=weight, remedy=f"not {model}")
 
 
 def stored_epoch(fraction: float, epochs: int) -> int:

@@ -328,6 +328,21 @@ BAD = {
         lambda c: c.update(seeds_of={"table1": 0}),
         ["quick.yaml: seeds_of.table1", "a whole number from 1"],
     ),
+    "a recipe of another task": (
+        "experiments/table1.yaml",
+        lambda c: c["rows"][1].update(recipe="paths"),
+        ["table1.yaml: rows.1.recipe: recipe: 'paths': is of task shortest-paths", "needs one of task images"],
+    ),
+    "nothing shared to be made alike": (
+        "experiments/table1.yaml",
+        lambda c: c["rows"][0].update(recipe="cifar-recurrent-0.1"),
+        ["table1.yaml: rows.0.model: recurrence: 0.1: there are no shared layers to make alike; not wrn-"],
+    ),
+    "an identity that does not fit": (
+        "experiments/table1.yaml",
+        lambda c: c["rows"][4].update(recipe="cifar-identity"),
+        ["table1.yaml: rows.4.model: coefficients: 'identity': needs one template per layer; not swrn-"],
+    ),
     "a missing key": ("experiments/table1.yaml", lambda c: c.pop("kind"), ["table1.yaml", "'kind' is missing"]),
 }
 

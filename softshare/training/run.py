@@ -17,8 +17,8 @@ from softshare.data.photograph_sets import load_photographs
 from softshare.data.photographs import PhotographSet
 from softshare.data.seeding import require_seed
 from softshare.errors import UserError
-from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, BottleneckName, parse_model_name, require_fit
-from softshare.recipes import IMAGES, OF_PHOTOGRAPHS, SCHEMAS, load_recipe, task_of, task_on
+from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, require_fit
+from softshare.recipes import IMAGES, OF_PHOTOGRAPHS, SCHEMAS, load_recipe, require_sharing_fits, require_task, task_on
 from softshare.scales import load_scale
 from softshare.schemas import check
 from softshare.training.curves import require_tensorboard
@@ -57,8 +57,9 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     require_fit(arguments.model, arguments.dataset)
     by_default, of_task = _TASKS[task_on(arguments.dataset)]
     name = arguments.recipe or by_default
-    recipe = of_task.from_settings(_settings(arguments, name), f"recipe {name}")
-    _require_sharing_fits(arguments.model, recipe)
+    settings = _settings(arguments, name)
+    recipe = of_task.from_settings(settings, f"recipe {name}")
+    require_sharing_fits(arguments.model, settings)
     if arguments.tensorboard:
         require_tensorboard()
     require_seed(arguments.seed)
@@ -176,25 +177,10 @@ def _settings(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
     task = task_on(arguments.dataset)
     scale = load_scale(arguments.scale) if arguments.scale else None
     settings = load_recipe(name, scale)
-    if task_of(name) != task:
-        remedy = f"{arguments.dataset} needs one of task {task}"
-        raise UserError(f"is of task {task_of(name)}", key="recipe", value=name, remedy=remedy)
+    require_task(name, arguments.dataset)
     overrides = {key: getattr(arguments, key) for key in _OVERRIDES if getattr(arguments, key) is not None}
     check(overrides, SCHEMAS[task], "command line")
     return settings | overrides
-
-
-def _require_sharing_fits(model: str, recipe: Classification | PathRecipe) -> None:
-    """Refuses settings of the sharing that a network cannot have."""
-    name = parse_model_name(model)
-    # Groups of a bottleneck network differ in length.
-    one_per_layer = (None,) if isinstance(name, BottleneckName) else (None, name.layers)
-    if recipe.coefficients == "identity" and name.templates not in one_per_layer:
-        raise UserError("needs one template per layer", key="coefficients", value="identity", remedy=f"not {model}")
-    if recipe.recurrence and not name.shared:
-        raise UserError(
-            "there are no shared layers to make alike", key="recurrence", value=recipe.recurrence, remedy=f"not {model}"
-        )
 
 
 def evaluate_folder(run: Path, data: Path | None, cache: Path | None, device_name: str, precision: str) -> Score:
