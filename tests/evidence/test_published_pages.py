@@ -11,6 +11,7 @@ from softshare.files import project_root
 
 PUBLISHED = project_root() / "reports" / "published"
 PAGES = (project_root() / "README.md", PUBLISHED / "README.md")
+ON_PATHS = PUBLISHED / "shortest-paths.md"
 WORDS = {  # of a page, for a verdict
     "reproduced": "are reproduced",
     "close": "are close",
@@ -39,7 +40,7 @@ def test_verdicts_are_counted_as_they_are(page, claims):
 
 
 def test_each_interval_is_that_of_a_claim_with_that_verdict(claims):
-    rows = [line for line in (PUBLISHED / "README.md").read_text().splitlines() if line.startswith("| ")]
+    rows = [line for line in ON_PATHS.read_text().splitlines() if line.startswith("| ")]
     told = {match.groups(): row for row in rows if (match := INTERVAL.search(row))}
     asked = [claim for claim in claims if claim["interval_low"] and claim["kind"].startswith("paths")]
     assert len(told) == len(asked) > 0
@@ -84,7 +85,7 @@ def test_the_comparison_of_precisions_is_told_as_it_is():
     differences = [float(difference.replace("\N{MINUS SIGN}", "-")) for difference, _, _ in rows]
     beyond = [(difference, most) for difference, judged, most in rows if judged == "beyond"]
     assert len(rows) == 6 and sum(each > 0 for each in differences) == 5
-    text = " ".join((PUBLISHED / "README.md").read_text().split())
+    text = " ".join(ON_PATHS.read_text().split())
     assert f"end up to {max(map(abs, differences)):.2f} of F1 apart" in text and "higher in five of six" in text
     ((difference, most),) = beyond
     assert f"one of six lies beyond (SCNN-R, seed 0: {difference} where seeds part by {most} at most)" in text
