@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,27 +68,38 @@ def draw_folding(title: str, runs: Sequence[FoldedCellRun]) -> Figure:
 
 
 def folding_rows(runs: Sequence[FoldedCellRun]) -> Iterator[dict[str, Any]]:
-    """What folding costs, a row for each run and threshold, as `folding.csv` has them."""
+    """What folding costs, a row for each run and threshold, as `folding.csv` has them, and for each stage alone."""
     for each in runs:
         if each.folded:
             named = {"row": each.cell.row, "run": str(each.record.run), "of": each.folded.of}
-            yield from (named | cost for cost in each.folded.costs)
+            yield from (named | {"stages": "all"} | cost for cost in each.folded.costs)
+            yield from (named | {"stages": stage} | cost for stage, cost in each.folded.stage_costs.items())
 
 
 def shown_folding(runs: Sequence[FoldedCellRun]) -> Iterator[dict[str, str]]:
-    """What folding at the chosen threshold costs, a row a run, for a reader."""
+    """What folding at the chosen threshold costs, for a reader: a row a run, then one for each stage folded alone.
+
+    A stage in which no layers are alike has none.
+    """
     for each in runs:
         head = {"Row": each.cell.row, "Run": str(each.record.run)}
-        yield head | (_shown(each.folded) if each.folded else {"Folded": each.instead})
+        if each.folded is None:
+            yield head | {"Folded": each.instead}
+            continue
+        chosen, at = each.folded.chosen, f"{each.folded.threshold:g}"
+        (whole,) = (cost for cost in each.folded.costs if cost["threshold"] == each.folded.threshold)
+        folded = "; ".join(f"{stage}: {loops}" for stage, loops in chosen.stages.items())
+        yield head | {"Folded": folded, "At": at} | _shown(whole, chosen.distinct_layers, chosen.layers)
+        for stage, cost in each.folded.stage_costs.items():
+            saved = len(chosen.stages[stage].sequence) - len(chosen.stages[stage].distinct)
+            if saved:
+                yield head | {"Folded": f"{stage} alone", "At": at} | _shown(cost, chosen.layers - saved, chosen.layers)
 
 
-def _shown(folded: FoldedRun) -> dict[str, str]:
-    cost = next(row for row in folded.costs if row["threshold"] == folded.threshold)
+def _shown(cost: Mapping[str, Any], left: int, layers: int) -> dict[str, str]:
     anew = cost["error_reestimated"]
     return {
-        "Folded": "; ".join(f"{stage}: {loops}" for stage, loops in folded.chosen.stages.items()),
-        "At": f"{folded.threshold:g}",
-        "Layers": f"{folded.chosen.distinct_layers} of {folded.chosen.layers}",
+        "Layers": f"{left} of {layers}",
         "Error before (%)": f"{cost['error_before']:.2f}",
         "After": f"{cost['error_after']:.2f}",
         "p": f"{cost['p']:.2g}",

@@ -73,11 +73,14 @@ def describe_costs(costs: Sequence[Cost]) -> str:
 
 def describe_stage_costs(costs: Mapping[str, Mapping[str, Any]]) -> str:
     """What each stage folded alone costs, a line each."""
-    lines = [
-        f"{stage} alone: {cost['error_before']:.2f} to {cost['error_after']:.2f} % error, p = {cost['p']:.3g}"
-        for stage, cost in costs.items()
-    ]
-    return "\n".join(lines)
+    return "\n".join(f"{stage} alone: {_described(cost)}" for stage, cost in costs.items())
+
+
+def _described(cost: Mapping[str, Any]) -> str:
+    line = f"{cost['error_before']:.2f} to {cost['error_after']:.2f} % error, p = {cost['p']:.3g}"
+    if cost["error_reestimated"] is None:
+        return line
+    return f"{line}; statistics anew {cost['error_reestimated']:.2f} %, p = {cost['p_reestimated']:.3g}"
 
 
 class Costs:
@@ -107,17 +110,11 @@ class Costs:
         clusters = tuple(bank.clusters for bank in banks(network).values() if isinstance(bank, TiedBank))
         if clusters not in self.known:
             layers = network.folding.distinct_layers  # type: ignore[union-attr]
-            wrong = mistakes(network, self.test, self.precision)
-            cost = self._cost(threshold, layers, network, wrong)  # type: ignore[arg-type]
-            if self.before_reestimated is not None:
-                anew = self._mistakes_reestimated(network)
-                p = mcnemar(self.before_reestimated, anew).p
-                cost = replace(cost, error_reestimated=_percent(anew), p_reestimated=p)
-            self.known[clusters] = cost
+            self.known[clusters] = self._measured(threshold, layers, network)  # type: ignore[arg-type]
         return replace(self.known[clusters], threshold=threshold)
 
     def of_stage(self, stage: str, folding: Folding, threshold: float, of: Measure) -> Cost:
-        """The network with the layers of one stage alone tied at a threshold; statistics are not estimated anew."""
+        """The network with the layers of one stage alone tied at a threshold."""
         network = copy.deepcopy(self.trained.model)
         stage_of = SameStageSameShape(network).stage
         groups = [
@@ -125,8 +122,16 @@ class Costs:
         ]
         loops = folding.loops[stage]
         layers = folding.layers - len(loops.sequence) + len(loops.distinct)
-        wrong = mistakes(tie(network, threshold, of=of, groups=groups), self.test, self.precision)
-        return self._cost(threshold, layers, network, wrong)
+        return self._measured(threshold, layers, tie(network, threshold, of=of, groups=groups))
+
+    def _measured(self, threshold: float, layers: int, network: nn.Module) -> Cost:
+        """With the statistics that training left, then with those estimated anew, which the network keeps."""
+        cost = self._cost(threshold, layers, network, mistakes(network, self.test, self.precision))
+        if self.before_reestimated is None:
+            return cost
+        anew = self._mistakes_reestimated(network)
+        p = mcnemar(self.before_reestimated, anew).p
+        return replace(cost, error_reestimated=_percent(anew), p_reestimated=p)
 
     def _cost(self, threshold: float | None, layers: int, network: nn.Module, wrong: np.ndarray) -> Cost:
         parameters = sum(parameter.numel() for parameter in network.parameters())

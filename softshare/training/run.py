@@ -32,7 +32,7 @@ from softshare.training.path_engine import train_paths
 from softshare.training.path_recipe import PathRecipe
 from softshare.training.photograph_recipe import PhotographRecipe
 from softshare.training.processes import device_name, named_by_torchrun, together
-from softshare.training.recipe import Classification, Recipe
+from softshare.training.recipe import Recipe
 from softshare.training.trained import load_trained
 
 _OVERRIDES = (

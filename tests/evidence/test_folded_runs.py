@@ -106,6 +106,24 @@ def test_every_run_tells_what_folding_costs_it(make_run: MakeRun, plan: Plan, tm
     assert "24 of 28" in text and "(a b) x 3" in text and "figures/figure4.png" in text and "not folded" in text
 
 
+def test_a_stage_folded_alone_has_a_row_where_it_saves_layers(make_run: MakeRun, plan: Plan, tmp_path: Path) -> None:
+    (run, *_) = plan.experiment("figure4").runs
+    alone = {"stage1": cost(0.8, 28, 4.0), "stage2": cost(0.8, 24, 4.05), "stage3": cost(0.8, 28, 4.0)}
+    write_folding(make_run(run, 4.0), run, stage_costs=alone)
+    rows = shown(plan, tmp_path)[:2]
+    assert [row["Folded"] for row in rows] == [
+        "stage1: a b c d e f; stage2: (a b) x 3; stage3: a b c d e f",
+        "stage2 alone",
+    ]
+    assert [(row["Layers"], row["After"], row["Statistics anew"]) for row in rows] == [
+        ("24 of 28", "4.02", "4.01"),
+        ("24 of 28", "4.05", "4.04"),
+    ]
+    write_figure(plan, "figure4", tmp_path, tmp_path / "figures")
+    frame = pd.read_csv(tmp_path / "figures/figure4.csv")
+    assert list(frame["stages"]) == ["all"] * 3 + ["stage1", "stage2", "stage3"]
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

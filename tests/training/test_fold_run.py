@@ -11,12 +11,14 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch.optim.swa_utils import update_bn
 
 import softshare
 from softshare.cli import main
 from softshare.errors import UserError
 from softshare.evidence.folding import read_folding
 from softshare.models.folded import load_folded, save_folded
+from softshare.training.device import autocast
 from softshare.training.evaluation import mistakes
 from softshare.training.folding import own_layers, parse_thresholds
 from softshare.training.trained import load_trained
@@ -68,6 +70,18 @@ def test_each_stage_is_folded_alone_too(run, folded):
         assert cost["parameters"] == sum(parameter.numel() for parameter in tied.parameters())
         wrong = mistakes(tied, trained.test_loader(), described["precision"])
         assert cost["error_after"] == pytest.approx(100 * float(wrong.mean()))
+        with autocast(trained.device, described["precision"]):
+            update_bn((images for images, _ in trained.training_loader(300).epoch(0)), tied)
+        wrong = mistakes(tied, trained.test_loader(), described["precision"])
+        assert cost["error_reestimated"] == pytest.approx(100 * float(wrong.mean()))
+        assert 0 <= cost["p_reestimated"] <= 1
+
+
+def test_without_statistics_anew_no_stage_has_any(run, tmp_path):
+    options = ["--device", "cpu", "--reestimate-on", "0", "--out", str(tmp_path)]
+    assert main(["fold", str(run), *options]) == 0
+    costs = json.loads((tmp_path / "folding.json").read_text())["stage_costs"]
+    assert {(cost["error_reestimated"], cost["p_reestimated"]) for cost in costs.values()} == {(None, None)}
 
 
 def test_the_kept_network_stands_by_itself(run, folded):
