@@ -16,7 +16,7 @@ NAMES = re.compile(r"`(s?wrn-[0-9-]+)`, `(cifar[a-z0-9.-]*)`")
 def rows():
     for line in PAGE.read_text().splitlines():
         if line.startswith("| "):
-            yield [cell.strip() for cell in line.strip("|").split("|")]
+            yield [cell.strip() for cell in line[1:-1].split("|")]
 
 
 def error(run):
@@ -30,7 +30,7 @@ def folded():
         if match := re.match(r"S?WRN (\d+-\d+-\d+), ", line):
             model = f"swrn-{match[1]}"
         elif match := re.match(r"\| (\d) \| ", line):
-            told[model, match[1]] = [cell.strip() for cell in line.strip("|").split("|")]
+            told[model, match[1]] = [cell.strip() for cell in line[1:-1].split("|")]
     return told
 
 
@@ -61,10 +61,13 @@ def test_a_folding_is_told_as_it_is(model, seed):
     matrices = folding["similarity"].values()
     most = [max(row[j] for i, row in enumerate(matrix) for j in range(i)) for matrix in matrices]
     assert largest == ", ".join(f"{each:.2f}" for each in most)
-    alone = [folding["stage_costs"][stage] for stage in ("stage2", "stage3")]
-    wanted = [(each["error_before"], each["error_after"]) for each in (*alone, whole)]
-    wanted.append((before["error_reestimated"], whole["error_reestimated"]))
-    for said, pair, stage in zip(errors, wanted, ("stage2", "stage3", None, None), strict=True):
-        labels = chosen["stages"].get(stage, ())
-        nothing = bool(labels) and len(set(labels)) == len(labels)
-        assert said == ("nothing to tie" if nothing else f"{pair[0]:.2f} to {pair[1]:.2f}")
+    wanted = []
+    for stage in ("stage2", "stage3", None):
+        cost, labels = folding["stage_costs"].get(stage, whole), chosen["stages"].get(stage, "aa")
+        if len(set(labels)) == len(labels):
+            wanted += ["nothing to tie", ""]
+            continue
+        anew = (before["error_reestimated"], cost["error_reestimated"])
+        for pair in ((cost["error_before"], cost["error_after"]), anew):
+            wanted.append(f"{pair[0]:.2f} to {pair[1]:.2f}")
+    assert errors == wanted
