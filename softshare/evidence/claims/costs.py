@@ -17,11 +17,14 @@ from softshare.evidence.statistics import two_sided_quantile
 from softshare.evidence.verdict import Verdict
 from softshare.files import read_json
 
+# A row that cannot be told leaves open whether it is worse than one that is close; not one that is beyond.
+_WORSE = (Verdict.REPRODUCED, Verdict.CLOSE, Verdict.INCONCLUSIVE, Verdict.NOT_REPRODUCED)
+
 
 def judge_cost(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether a shared network's training step takes hardly longer than the plain one's, beyond the noise of timing.
 
-    The row that may take longest decides: "reproduced" where its 95 % interval ends below the bound; where it begins
+    The row of the worst verdict decides: "reproduced" where its 95 % interval ends below the bound; where it begins
     above, "close" up to twice what is extra, else "not reproduced"; "inconclusive" where the bound lies within.
     """
     bound = claim.test["at_most"]
@@ -31,13 +34,9 @@ def judge_cost(claim: Claim, runs: ClaimRuns) -> Finding:
         raise UnansweredError(Verdict.NOT_RUN, f"bench.csv has no row {', '.join(missing)}: softshare bench --all")
     rows = {row: measured[row] for row in claim.test["rows"]}
     told = ", ".join(f"{number(each.median, 3)} ({span(each.interval, 3)}) for {row}" for row, each in rows.items())
-    slowest = max(rows.values(), key=lambda each: each.highest)
-    if slowest.interval is None or slowest.interval[0] <= bound < slowest.interval[1]:
-        verdict = Verdict.INCONCLUSIVE
-    else:
-        verdict = within(slowest.median - 1.0, bound - 1.0)  # what is extra
+    slowest = max(rows.values(), key=lambda each: (_WORSE.index(each.verdict(bound)), each.highest))
     return Finding(
-        verdict=verdict,
+        verdict=slowest.verdict(bound),
         sentence=f"a training step takes that of the plain network times {told}; at most {bound:g} is negligible",
         test="median of ratios timed alternately, against the bound by its interval",
         n=slowest.rounds,
@@ -92,6 +91,12 @@ class _Row:
         sd = (self.high - self.low) / (stats.norm.ppf(0.75) - stats.norm.ppf(0.25))
         half = two_sided_quantile(self.rounds - 1) * math.sqrt(math.pi / 2) * sd / math.sqrt(self.rounds)
         return self.median - half, self.median + half
+
+    def verdict(self, bound: float) -> Verdict:
+        """What it alone says of a bound."""
+        if self.interval is None or self.interval[0] <= bound < self.interval[1]:
+            return Verdict.INCONCLUSIVE
+        return within(self.median - 1.0, bound - 1.0)  # what is extra
 
     @property
     def highest(self) -> float:

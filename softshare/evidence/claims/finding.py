@@ -23,7 +23,8 @@ class Finding:
         unit: Of the estimate, its interval and the bound.
         interval: 95 % interval of the estimate.
         bound: What the estimate is held against: 0 for a direction, a margin, a level, the paper's value.
-        p: Small where the claim holds: "reproduced" rests on it.
+        p: Small where the claim holds: "reproduced" rests on it. Of a claim with two halves it is 1 where the half
+            without a p does not hold.
         p_contrary: Small where the contrary holds: where there is one, "not reproduced" rests on it.
         details: What else was found, such as values by seed.
         notes: What a reader should know.

@@ -53,7 +53,8 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
     seeds are asked: a seed agrees where no more layers are left and the error rises by no more than told; it
     contradicts where more are left, or where the rise is more by its 95 % interval over the test images; otherwise it
     cannot tell. "Close" is a typical network that saves half as much, at no more than twice the cost. With fewer
-    templates than layers a stage folds at its start already, by chance: more seeds must agree than such starts would.
+    templates than layers a stage folds at its start already, by chance: more seeds must agree than such starts would,
+    and for "close" more must save half as much.
     """
     test, setting = claim.test, claim.setting("setting")
     found = runs.of(setting)
@@ -77,13 +78,20 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
     layers = ", ".join(str(each.after) for each in seeds.values())
     told = f"{where}{layers} of {before} layers left, error {number(increase)} points higher at the median"
     ps = [each.p for each in seeds.values()]
-    verdict = _verdict(agree, contradict, len(seeds), increase <= 2 * bound and left <= (1 + share) / 2)
-    at_start = _at_start(found, test["threshold"], next(iter(folds.values()))) if "stage" in test else None
-    p = None if at_start is None else float(stats.binom.sf(agree - 1, len(seeds), at_start))
+    close = increase <= 2 * bound and left <= (1 + share) / 2
+    at_start = p = None
+    if "stage" in test:
+        at_start = _at_start(found, test["threshold"], next(iter(folds.values())))
+        p = _more_than_starts(agree, len(seeds), at_start)
+        halfway = math.floor(before * (1 + share) / 2 + 1e-9)
+        saved = sum(each.after <= halfway for each in seeds.values())
+        close = close and (
+            _more_than_starts(saved, len(seeds), _at_start(found, test["threshold"], halfway)) < runs.alpha
+        )
+        told += f"; so few layers are left of {100 * at_start:.0f} % of untrained stages, {chance(p)}"
+    verdict = _verdict(agree, contradict, len(seeds), close)
     if verdict is Verdict.REPRODUCED and p is not None and p >= runs.alpha:
         verdict = Verdict.INCONCLUSIVE
-    if at_start is not None and p is not None:
-        told += f"; so few layers are left of {100 * at_start:.0f} % of untrained stages, {chance(p)}"
     return Finding(
         verdict=verdict,
         sentence=f"folded at {test['threshold']:g}, {agree} of {len(seeds)} seeds agree: {told}; "
@@ -95,8 +103,11 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
         unit="percentage points",
         interval=None,
         bound=bound,
-        p=p,
+        p=p
+        if p is None or 2 * agree > len(seeds)
+        else 1.0,  # of a claim of most seeds, to which that is the other half
         details={
+            "p_of_agreeing": p,
             "by_seed": {
                 str(seed): {
                     "increase": each.increase,
@@ -107,18 +118,24 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
                     "layers_at_most": folds[seed],
                 }
                 for seed, each in seeds.items()
-            }
+            },
         },
         notes=(f"left out: {'; '.join(by_reason(wrong.items()))}",) if wrong else (),
     )
 
 
 def _at_start(found: CellEvidence, threshold: float, at_most: int) -> float:
-    """The share of orthogonal starts of a stage that fold to so many layers or fewer."""
+    """The share of orthogonal starts of a stage that fold to so many layers or fewer; of a sample, so never 0."""
     assert found.cell.run is not None
     layers = parse_model_name(found.cell.run.model).layers
     matrices = starts(layers, min(templates_of(found), layers))[:_STARTS]
-    return float(np.mean([len(set(cluster_layers(each, threshold))) <= at_most for each in matrices]))
+    folded = sum(len(set(cluster_layers(each, threshold))) <= at_most for each in matrices)
+    return (1 + folded) / (1 + len(matrices))
+
+
+def _more_than_starts(seeds: int, of: int, at_start: float) -> float:
+    """How often so many of some starts would do what each does with a probability."""
+    return float(stats.binom.sf(seeds - 1, of, at_start))
 
 
 def _verdict(agree: int, contradict: int, seeds: int, close: bool) -> Verdict:
@@ -133,10 +150,14 @@ def _folded(record: Record, claim: Claim, runs: ClaimRuns) -> Folded:
     """Reads a run's `folding.json` at the claim's threshold.
 
     Raises:
-        UserError: It is missing or damaged, is not of the run, or was not measured at that threshold.
+        UserError: It is missing or damaged, is not of the run, does not compare coefficients, or was not measured at
+            that threshold.
     """
     file, threshold = runs.results / record.folder / FILE, claim.test["threshold"]
     folded = read_folding_of(record, file)
+    if folded.of != "coefficients":
+        told = "the paper compares coefficients"
+        raise UserError(told, file=file, key="of", value=folded.of, remedy="softshare fold --of coefficients")
     try:
         at = next(each for each in folded.foldings if math.isclose(each.threshold, threshold))
     except StopIteration:

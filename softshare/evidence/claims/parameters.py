@@ -114,7 +114,8 @@ def _as_printed(count: int, printed: str) -> Verdict:
     if below:
         return Verdict.REPRODUCED if count < float(digits) * 1e6 else Verdict.NOT_REPRODUCED
     unit = 10 ** (6 - len(digits.partition(".")[2]))  # parameters behind one of the last digit
-    off = abs(count // unit - int(digits.replace(".", "")))
+    told = int(digits.replace(".", ""))
+    off = min(abs(count // unit - told), abs(round(count / unit) - told))  # the paper cuts off, and rounds in Table 3
     return Verdict.REPRODUCED if off == 0 else Verdict.CLOSE if off == 1 else Verdict.NOT_REPRODUCED
 
 

@@ -93,6 +93,7 @@ def judge_reduction(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one error is lower than another by the paper's share of it: as `judge_value`, by the delta method.
 
     Both means are noisy, ours and the paper's alike, so the band is far wider than the share's two digits suggest.
+    Where errors that are no lower lie within it, or close, they tell nothing.
     """
     lower, higher = runs.pair(claim, "lower", "higher", enough=False)  # _line asks for it
     lines = [_line(claim, runs, key, f"{key}_row") for key in ("lower", "higher")]
@@ -116,6 +117,8 @@ def judge_reduction(claim: Claim, runs: ClaimRuns) -> Finding:
         spread = 100.0 * math.hypot(ours.sd_used, ratio * base.sd_used) / base.mean
         band = band_half_width(spread, paper.n, n)
         verdict = verdict_within(difference, band, n)
+        if reduction <= 0 and verdict is not Verdict.NOT_REPRODUCED:
+            verdict = Verdict.INCONCLUSIVE
         sentence += f": of the difference {number(band, 1)} may be chance"
     return Finding(
         verdict=verdict,
@@ -151,7 +154,7 @@ def _quoted(claim: Claim, runs: ClaimRuns, line: Line) -> float:
     """The quoted number that a line is held against.
 
     Raises:
-        UnansweredError: What was run is not what the paper ran.
+        UnansweredError: What was run is not what the paper ran, or is of more than one kind.
     """
     whose = claim.test["quoted_row"]
     quoted = runs.claims.tables[claim.test["table"]].rows[whose].values[claim.setting("setting").dataset]
@@ -161,6 +164,9 @@ def _quoted(claim: Claim, runs: ClaimRuns, line: Line) -> float:
         assert ours is not None  # by _line
         what = f"{number(ours)} % is no answer to {quoted:g} % of {whose}: {_why_not(runs, line)}"
         raise UnansweredError(Verdict.NOT_COMPARABLE, what)
+    if line.judgement.verdict is Verdict.MIXED:
+        mixed = "; ".join(line.evidence.mixed)
+        raise UnansweredError(Verdict.MIXED, f"the runs of {line.evidence.cell.run} are mixed: {mixed}")
     return quoted
 
 

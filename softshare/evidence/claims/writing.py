@@ -133,10 +133,12 @@ def on_multiple_tests(judged: Judged) -> str:
         return "No claim was tested with a p."
     claims = [(each.finding.p, each.p_holm) for each in judged.confirmatory]
     contraries = [(each.finding.p_contrary, each.p_contrary_holm) for each in judged.confirmatory]
+    both = sum(p is not None for p, _ in contraries)
     return (
         f"{tested} claims were tested with a p at a level of {alpha:g}: if none of them were true, up to about "
-        f"{number(alpha * tested, 1)} would still pass by chance, and as many be called not reproduced. "
-        f"Below that level: {_passing(claims, alpha)}; of the tests of the contrary, {_passing(contraries, alpha)}. "
+        f"{number(alpha * tested, 1)} would still pass by chance; of the {both} whose contrary is tested, too, up to "
+        f"about {number(alpha * both, 1)} would be called not reproduced if all were true. Below that level: "
+        f"{_passing(claims, alpha)}; of the tests of the contrary, {_passing(contraries, alpha)}. "
         "Verdicts rest on the plain p."
     )
 
