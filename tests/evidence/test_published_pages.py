@@ -14,7 +14,7 @@ PAGES = (project_root() / "README.md", PUBLISHED / "README.md")
 ON_PATHS = PUBLISHED / "shortest-paths.md"
 WORDS = {  # of a page, for a verdict
     "reproduced": "are reproduced",
-    "close": "are close",
+    "close": "(?:is|are) close",
     "not reproduced": "are not reproduced",
     "inconclusive": "cannot be told",
 }
