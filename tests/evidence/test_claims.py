@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 from scipy import stats
 
+from softshare.evidence.claims.costs import _Row
 from softshare.evidence.claims.finding import decided
 from softshare.evidence.claims.parameters import count_parameters
 from softshare.evidence.verdict import Verdict, band_half_width
@@ -380,9 +382,9 @@ def test_training_time_counts_on_the_paper_s_device_alone(make: Make, judge_clai
 @pytest.mark.parametrize(
     ("rows", "verdict"),
     [
-        (["1.01,1.0,1.02,6", "1.03,1.02,1.04,6"], "reproduced"),
+        (["1.01,1.0,1.02,6", "1.02,1.01,1.03,6"], "reproduced"),
         (["1.01,1.0,1.02,6", "1.08,1.07,1.09,6"], "close"),
-        (["1.01,1.0,1.02,6", "1.3,1.2,1.4,6"], "not reproduced"),
+        (["1.01,1.0,1.02,6", "1.3,1.25,1.35,6"], "not reproduced"),
         (["1.01,0.8,1.6,6", "1.3,1.29,1.31,6"], "not reproduced"),  # however noisy the other
         (["1.01,0.9,1.2,6", "1.08,1.07,1.09,6"], "inconclusive"),
         # Below the bound or above it, but not beyond the noise; and what may be above decides, be its median the lower.
@@ -405,6 +407,18 @@ def test_the_cost_of_a_step(rows: list[str] | None, verdict: str, judge_claim: J
     found = judge_claim({"kind": "cost", "rows": rows_asked, "at_most": 1.05}, "quick").finding
     assert found.verdict == verdict
     assert found.at == ("scale quick" if verdict == "not run" else "the bench, a processor, 2 threads, bf16")
+
+
+@pytest.mark.parametrize("rounds", [5, 8, 20])
+def test_the_interval_of_a_median_covers_what_it_says(rounds: int) -> None:
+    random, trials = np.random.default_rng(1), 4000
+    held = 0
+    for _ in range(trials):
+        low, median, high = statistics.quantiles(random.normal(1.0, 0.1, rounds), n=4, method="inclusive")
+        interval = _Row(median, low, high, rounds).interval
+        assert interval is not None
+        held += interval[0] <= 1.0 <= interval[1]
+    assert abs(held / trials - 0.95) < 4 * (0.05 * 0.95 / trials) ** 0.5
 
 
 def test_a_bench_that_kept_no_spread_decides_nothing(judge_claim: Judge, tmp_path: Path) -> None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-from scipy import stats
 
 from softshare.errors import UserError
 from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding, UnansweredError, span, within
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.shown import number
-from softshare.evidence.statistics import two_sided_quantile
 from softshare.evidence.verdict import Verdict
 from softshare.files import read_json
 
 # A row that cannot be told leaves open whether it is worse than one that is close; not one that is beyond.
 _WORSE = (Verdict.REPRODUCED, Verdict.CLOSE, Verdict.INCONCLUSIVE, Verdict.NOT_REPRODUCED)
+
+_SIMULATED = 50_000
+_MOST_ROUNDS = 100  # of more the interval is taken for wider than it is
 
 
 def judge_cost(claim: Claim, runs: ClaimRuns) -> Finding:
@@ -85,11 +88,10 @@ class _Row:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the median from the quartiles, as for a normal spread; None of fewer than two rounds."""
-        if self.rounds < 2 or not math.isfinite(self.high - self.low):
+        """95 % interval of the median from the quartiles, as of normal noise; None of fewer than three rounds."""
+        if self.rounds < 3 or not math.isfinite(self.high - self.low):
             return None
-        sd = (self.high - self.low) / (stats.norm.ppf(0.75) - stats.norm.ppf(0.25))
-        half = two_sided_quantile(self.rounds - 1) * math.sqrt(math.pi / 2) * sd / math.sqrt(self.rounds)
+        half = _in_quartile_ranges(min(self.rounds, _MOST_ROUNDS)) * (self.high - self.low)
         return self.median - half, self.median + half
 
     def verdict(self, bound: float) -> Verdict:
@@ -102,6 +104,14 @@ class _Row:
     def highest(self) -> float:
         """What it may be at most."""
         return self.interval[1] if self.interval else math.inf
+
+
+@functools.cache
+def _in_quartile_ranges(rounds: int) -> float:
+    """How far 95 of 100 medians of normal draws lie from the middle, in distances of their own quartiles: simulated."""
+    draws = np.random.default_rng(0).normal(size=(_SIMULATED, rounds))
+    low, median, high = np.quantile(draws, [0.25, 0.5, 0.75], axis=1)
+    return float(np.quantile(np.abs(median) / (high - low), 0.95))
 
 
 def _bench(runs: ClaimRuns) -> dict[str, _Row]:
