@@ -85,10 +85,10 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
         p = _more_than_starts(agree, len(seeds), at_start)
         halfway = math.floor(before * (1 + share) / 2 + 1e-9)
         saved = sum(each.after <= halfway for each in seeds.values())
-        close = close and (
-            _more_than_starts(saved, len(seeds), _at_start(found, test["threshold"], halfway)) < runs.alpha
-        )
+        by_chance = _at_start(found, test["threshold"], halfway)
+        close = close and _more_than_starts(saved, len(seeds), by_chance) < runs.alpha
         told += f"; so few layers are left of {100 * at_start:.0f} % of untrained stages, {chance(p)}"
+    most = 2 * agree > len(seeds)  # the claim's other half
     verdict = _verdict(agree, contradict, len(seeds), close)
     if verdict is Verdict.REPRODUCED and p is not None and p >= runs.alpha:
         verdict = Verdict.INCONCLUSIVE
@@ -103,9 +103,7 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
         unit="percentage points",
         interval=None,
         bound=bound,
-        p=p
-        if p is None or 2 * agree > len(seeds)
-        else 1.0,  # of a claim of most seeds, to which that is the other half
+        p=p if p is None or most else 1.0,
         details={
             "p_of_agreeing": p,
             "by_seed": {
