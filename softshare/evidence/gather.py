@@ -46,7 +46,11 @@ class CellEvidence:
     @property
     def errors_by_seed(self) -> dict[int, float]:
         """Test error of each complete run, in percent, by its seed."""
-        return {record.run.seed: record.error for record in self.complete}
+        return self.test_by_seed("error")
+
+    def test_by_seed(self, measure: str) -> dict[int, float]:
+        """One of the test errors of each complete run (`error`, `top5_error`), in percent, by its seed."""
+        return {record.run.seed: record.metrics["test"][measure] for record in self.complete}
 
     def values(self, key: str) -> list[int]:
         """The different values of a whole number in metrics.json, such as `epochs`."""

@@ -122,6 +122,13 @@ def _need(claim: Claim, claims: Claims, numbers: dict[Setting, PaperNumber]) -> 
             f"the fewest that give a verdict are {FEWEST_SEEDS}; only the paper's own training on a {device} answers it"
         )
         return Need(claim.id, claim.kind, settings, FEWEST_SEEDS, why, device)
+    if claim.kind == "frontier":
+        return told(None, "the paper prints no numbers of the plain networks that the line goes through")
+    if claim.test.get("of") == "top5_error":
+        return told(
+            FEWEST_SEEDS,
+            f"no prior spread of top-5 errors is known; the fewest that give a verdict are {FEWEST_SEEDS}",
+        )
     if claim.kind in ("direction", "lowest", "no-worse", "alike", "below", "near"):
         return told(*_by_power(claim, claims, numbers))
     if claim.kind in _WITHIN_A_BAND:

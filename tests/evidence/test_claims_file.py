@@ -168,6 +168,12 @@ VALUE = {"kind": "value", "setting": SWRN, "table": "table1", "row": "SWRN 28-10
             {"kind": "lowest", "setting": SWRN, "others": [WRN, "cifar10/swrm-1/cifar"]},
             "claims.0.test.others: model: 'swrm-1'",
         ),
+        ({"kind": "frontier", "shared": [SWRN], "plain": [WRN]}, "claims.0.test.plain"),
+        (
+            {"kind": "frontier", "shared": [SWRN], "plain": [WRN, "cifar10/wrm-28-4/cifar"]},
+            "claims.0.test.plain: model: 'wrm-28-4'",
+        ),
+        ({**DIRECTION, "of": "top1"}, "claims.0.test.of: 'top1': unknown value; known: error, top5_error"),
         ({"kind": "waiting"}, "the key 'reason' is missing"),
         ("direction", "claims.0.test"),
     ],

@@ -18,20 +18,22 @@ UNIT = "percentage points"
 
 
 def judge_direction(claim: Claim, runs: ClaimRuns) -> Finding:
-    """Whether one setting errs less than another."""
+    """Whether one setting errs less than another, at its first guess or, with `of: top5_error`, at its first five."""
     lower, higher = runs.pair(claim, "lower", "higher")
-    found = compare(lower.errors_by_seed, higher.errors_by_seed, FEWEST_SEEDS)
+    measure = claim.test.get("of", "error")
+    found = compare(lower.test_by_seed(measure), higher.test_by_seed(measure), FEWEST_SEEDS)
     one, other = names_of(lower, higher)
+    there = " in its first five guesses" if measure == "top5_error" else ""
     said = {
-        Verdict.REPRODUCED: f"{one} errs less than {other}",
-        Verdict.NOT_REPRODUCED: f"{one} errs more than {other}, not less",
-        Verdict.INCONCLUSIVE: f"whether {one} errs less than {other} cannot be told",
+        Verdict.REPRODUCED: f"{one} errs less than {other}{there}",
+        Verdict.NOT_REPRODUCED: f"{one} errs more than {other}{there}, not less",
+        Verdict.INCONCLUSIVE: f"whether {one} errs less than {other}{there} cannot be told",
     }
     return tested(
         found,
         (found.p_less(), found.p_more()),
         runs.alpha,
-        lambda verdict, p: f"{said[verdict]}: {_difference(found)}, one-sided {p}",
+        lambda verdict, p: f"{said[verdict]}: {difference(found)}, one-sided {p}",
         test=f"one-sided t-test, {found.how}",
         unit=UNIT,
         bound=0.0,
@@ -44,7 +46,7 @@ def judge_lowest(claim: Claim, runs: ClaimRuns) -> Finding:
     Its p is the largest of theirs (intersection-union test); that of the contrary, that it errs more than any, is the
     least, times their number.
     """
-    one, others = claim.setting("setting"), claim.others
+    one, others = claim.setting("setting"), claim.settings_under("others")
     pairs = [runs.pair_of(one, other) for other in others]
     found = [compare(lower.errors_by_seed, higher.errors_by_seed, FEWEST_SEEDS) for lower, higher in pairs]
     best = min(range(len(pairs)), key=lambda at: -found[at].difference)  # the one that it is least below
@@ -55,19 +57,24 @@ def judge_lowest(claim: Claim, runs: ClaimRuns) -> Finding:
         Verdict.INCONCLUSIVE: f"whether {names[0]} errs less than each of {len(pairs)} others cannot be told; "
         f"nearest is {names[1]}",
     }
-    less = _of_all([each.p_less() for each in found], max)
-    more = _of_all([each.p_more() for each in found], lambda ps: min(1.0, len(ps) * min(ps)))
     finding = tested(
         found[best],
-        (less, more),
+        least_of_all(found),
         runs.alpha,
-        lambda verdict, p: f"{said[verdict]}: {_difference(found[best])}, {p}",
+        lambda verdict, p: f"{said[verdict]}: {difference(found[best])}, {p}",
         test=f"one-sided t-tests against each of {len(pairs)} (intersection-union)",
         unit=UNIT,
         bound=0.0,
         details={"differences": {str(other): each.difference for other, each in zip(others, found, strict=True)}},
     )
     return replace(finding, n=min(min(each.n) for each in found))
+
+
+def least_of_all(tests: Sequence[TTest]) -> tuple[float | None, float | None]:
+    """Both p of "each is less": the largest of all, and of "some is more" the least, times their number."""
+    less = _of_all([each.p_less() for each in tests], max)
+    more = _of_all([each.p_more() for each in tests], lambda ps: min(1.0, len(ps) * min(ps)))
+    return less, more
 
 
 def _of_all(ps: Sequence[float | None], of: Callable[[list[float]], float]) -> float | None:
@@ -94,7 +101,7 @@ def judge_no_worse(claim: Claim, runs: ClaimRuns) -> Finding:
         found,
         (found.p_less(margin), found.p_more(margin)),
         runs.alpha,
-        lambda verdict, p: f"{said[verdict]}: {_difference(found)}, {p}",
+        lambda verdict, p: f"{said[verdict]}: {difference(found)}, {p}",
         test=f"the upper of two one-sided t-tests with a margin of {margin:g}, {found.how}",
         unit=UNIT,
         bound=margin,
@@ -116,7 +123,7 @@ def judge_alike(claim: Claim, runs: ClaimRuns) -> Finding:
         found,
         (found.p_alike(margin), found.p_apart(margin)),
         runs.alpha,
-        lambda verdict, p: f"{said[verdict]}: {_difference(found)}, {p}",
+        lambda verdict, p: f"{said[verdict]}: {difference(found)}, {p}",
         test=f"two one-sided t-tests (TOST) with a margin of {margin:g}, {found.how}",
         unit=UNIT,
         bound=margin,
@@ -176,7 +183,8 @@ def names_of(one: CellEvidence, other: CellEvidence) -> tuple[str, str]:
     return str(first), str(second)
 
 
-def _difference(found: TTest) -> str:
+def difference(found: TTest) -> str:
+    """A difference of errors for a reader."""
     return f"difference {number(found.difference)} points ({span(found.interval)}; {found.how})"
 
 

@@ -12,6 +12,7 @@ from softshare.evidence.claims import (
     comparisons,
     costs,
     folds,
+    frontier,
     parameters,
     paths,
     plain_weights,
@@ -149,6 +150,7 @@ def _judge_waiting(claim: Claim, runs: ClaimRuns) -> Finding:
 _JUDGES: dict[str, Callable[[Claim, ClaimRuns], Finding]] = {
     "direction": comparisons.judge_direction,
     "lowest": comparisons.judge_lowest,
+    "frontier": frontier.judge_frontier,
     "no-worse": comparisons.judge_no_worse,
     "alike": comparisons.judge_alike,
     "value": values.judge_value,

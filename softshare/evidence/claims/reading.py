@@ -15,6 +15,8 @@ from softshare.schemas import read_yaml
 
 # Under which a test names a setting. Where there are two, the first is expected to err less or to be the less alike.
 SETTING_KEYS = ("setting", "lower", "ours", "one", "higher", "than", "other")
+# Under which it names several.
+_LIST_KEYS = ("others", "shared", "plain")
 _TABLE_KEYS = ("table", "margin_of")
 _ROW_KEYS = ("row", "lower_row", "higher_row", "quoted_row")
 
@@ -49,12 +51,12 @@ class Claim:
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The paper's settings that are held against each other or against a number."""
-        return (*(self.setting(key) for key in SETTING_KEYS if key in self.test), *self.others)
+        several = (setting for key in _LIST_KEYS for setting in self.settings_under(key))
+        return (*(self.setting(key) for key in SETTING_KEYS if key in self.test), *several)
 
-    @property
-    def others(self) -> tuple[Setting, ...]:
-        """Settings that one is held against, each by itself."""
-        return tuple(Setting(*name.split("/")) for name in self.test.get("others", ()))
+    def settings_under(self, key: str) -> tuple[Setting, ...]:
+        """The settings under a key of the test that may name several; none where it is not there."""
+        return tuple(Setting(*name.split("/")) for name in self.test.get(key, ()))
 
     def setting(self, key: str) -> Setting:
         """The setting under a key of the test."""
@@ -124,7 +126,8 @@ class _Checks:
     def check(self, claim: Claim) -> None:
         test = claim.test
         named = [(key, test[key]) for key in SETTING_KEYS if key in test]
-        for key, setting in [*named, *(("others", other) for other in test.get("others", ()))]:
+        several = [(key, setting) for key in _LIST_KEYS for setting in test.get(key, ())]
+        for key, setting in [*named, *several]:
             dataset, model, recipe = setting.split("/")
             self._dataset(key, dataset)
             self._model(key, model)
