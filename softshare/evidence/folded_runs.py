@@ -1,4 +1,4 @@
-"""The foldings behind Figures 4 and 6: the first run drawn, and what folding costs every run."""
+"""The foldings behind Figures 4 and 6 and of one template: the first run drawn, and what folding costs every run."""
 
 from __future__ import annotations
 

@@ -46,11 +46,12 @@ class CellEvidence:
     @property
     def errors_by_seed(self) -> dict[int, float]:
         """Test error of each complete run, in percent, by its seed."""
-        return self.test_by_seed("error")
+        return self.by_seed("error")
 
-    def test_by_seed(self, measure: str) -> dict[int, float]:
-        """One of the test errors of each complete run (`error`, `top5_error`), in percent, by its seed."""
-        return {record.run.seed: record.metrics["test"][measure] for record in self.complete}
+    def by_seed(self, measure: str) -> dict[int, float]:
+        """A number of each complete run by its seed: a test error (`error`, `top5_error`), or `train_loss`."""
+        numbers = [record.metrics | record.metrics["test"] for record in self.complete]
+        return {record.run.seed: each[measure] for record, each in zip(self.complete, numbers, strict=True)}
 
     def values(self, key: str) -> list[int]:
         """The different values of a whole number in metrics.json, such as `epochs`."""

@@ -123,18 +123,16 @@ def _need(claim: Claim, claims: Claims, numbers: dict[Setting, PaperNumber]) -> 
         )
         return Need(claim.id, claim.kind, settings, FEWEST_SEEDS, why, device)
     if claim.kind == "frontier":
-        return told(None, "the paper prints no numbers of the plain networks that the line goes through")
-    if claim.test.get("of") == "top5_error":
-        return told(
-            FEWEST_SEEDS,
-            f"no prior spread of top-5 errors is known; the fewest that give a verdict are {FEWEST_SEEDS}",
-        )
+        return told(None, "of the plain networks that the line goes through the paper prints WRN 28-10* alone")
+    if claim.test.get("of", "error") != "error":
+        why = f"no prior spread of it is known; the fewest that give a verdict are {FEWEST_SEEDS}"
+        return told(FEWEST_SEEDS, why)
     if claim.kind in ("direction", "lowest", "no-worse", "alike", "below", "near"):
         return told(*_by_power(claim, claims, numbers))
     if claim.kind in _WITHIN_A_BAND:
         why = f"the band of chance holds a true reproduction in over 80 % of cases with any number from {FEWEST_SEEDS}"
         return told(FEWEST_SEEDS, why)
-    if claim.kind == "folding":
+    if claim.kind in ("folding", "folding-saves"):
         return told(
             FEWEST_SEEDS, f"tested on the images of each run; the fewest that give a verdict are {FEWEST_SEEDS}"
         )

@@ -377,6 +377,8 @@ def test_training_time_counts_on_the_paper_s_device_alone(make: Make, judge_clai
         make(CUT, [2.70, 2.66, 2.69], manifest={"device": device, "device_seconds": hours * 3600})
         found = judge_claim(TIME).finding
         assert found.verdict == verdict and found.estimate == pytest.approx(hours)
+        strict = "not reproduced" if verdict == "close" else verdict
+        assert judge_claim({**TIME, "strict": True}).finding.verdict == strict
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,7 @@ def test_the_command_prints_a_verdict_for_every_claim(tmp_path: Path, capsys: py
 GOOD = {"id": "it", "section": "4.1", "words": "so it is"}
 SWRN, WRN = "cifar10/swrn-28-10/cifar", "cifar10/wrn-28-10/cifar"
 DIRECTION = {"kind": "direction", "lower": SWRN, "higher": WRN}
+FOLDING = {"kind": "folding", "setting": SWRN, "threshold": 0.8, "increase": 1}
 VALUE = {"kind": "value", "setting": SWRN, "table": "table1", "row": "SWRN 28-10"}
 
 
@@ -173,7 +174,19 @@ VALUE = {"kind": "value", "setting": SWRN, "table": "table1", "row": "SWRN 28-10
             {"kind": "frontier", "shared": [SWRN], "plain": [WRN, "cifar10/wrm-28-4/cifar"]},
             "claims.0.test.plain: model: 'wrm-28-4'",
         ),
-        ({**DIRECTION, "of": "top1"}, "claims.0.test.of: 'top1': unknown value; known: error, top5_error"),
+        ({**DIRECTION, "of": "top1"}, "claims.0.test.of: 'top1': unknown value; known: error, top5_error, train_loss"),
+        ({"kind": "folding", "setting": SWRN, "threshold": 0.8, "increase": 1}, "the key 'layers' is missing"),
+        (
+            {
+                "kind": "folding",
+                "setting": SWRN,
+                "threshold": 0.8,
+                "increase": 1,
+                "each_stage_to": 1,
+                "stage": "stage1",
+            },
+            "claims.0.test.stage",
+        ),
         ({"kind": "waiting"}, "the key 'reason' is missing"),
         ("direction", "claims.0.test"),
     ],

@@ -476,17 +476,19 @@ def fold(make_run: Callable[..., Path]) -> Callable[..., None]:
         seeds: list[tuple[int, int, int]],
         stage: str = "abababcdcd",
         without: tuple[str, ...] = (),
+        error: float = 4.0,
+        saved: int = 0,
         **changes: Any,
     ) -> None:
         setting = Setting(*name.split("/"))
         for seed, (only_before, only_after, layers) in enumerate(seeds):
-            folder = make_run(Run(setting, seed), 4 + seed / 100) / "folding"
+            folder = make_run(Run(setting, seed), error + seed / 100) / "folding"
             folder.mkdir(exist_ok=True)
             wrong = np.zeros((2, 10000), bool)
             wrong[0, :only_before] = wrong[1, 5000 : 5000 + only_after] = True
             cost = {
-                "error_before": 4.0,
-                "error_after": 4.0 + (only_after - only_before) / 100,
+                "error_before": error,
+                "error_after": round(error + (only_after - only_before) / 100, 2),
                 "only_before": only_before,
                 "only_after": only_after,
                 "p": mcnemar(*wrong).p,
@@ -494,7 +496,14 @@ def fold(make_run: Callable[..., Path]) -> Callable[..., None]:
                 "error_reestimated": None,
                 "p_reestimated": None,
             }
-            unfolded = {"threshold": None, "layers": 40, "error_after": 4.0, "only_before": 0, "only_after": 0, "p": 1}
+            unfolded = {
+                "threshold": None,
+                "layers": 40,
+                "error_after": error,
+                "only_before": 0,
+                "only_after": 0,
+                "p": 1,
+            }
             key = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": seed}
             described = {
                 "run": key,
@@ -509,7 +518,7 @@ def fold(make_run: Callable[..., Path]) -> Callable[..., None]:
                 "costs": [
                     {**cost, **unfolded},
                     # Of a claim on a stage it is not asked.
-                    {**cost, "threshold": 0.8, "layers": layers},
+                    {**cost, "threshold": 0.8, "layers": layers, "parameters": 1000 - saved},
                 ],
                 "stage_costs": {"stage2": {**cost, "threshold": 0.8, "layers": layers}},
             }
@@ -544,6 +553,61 @@ def test_folding(
         assert first["increase"] == pytest.approx((seeds[0][1] - seeds[0][0]) / 100)
         assert first["interval"] == pytest.approx(list(change_interval(*seeds[0][:2], 10000)))
         assert 0 < first["mcnemar_p"] <= 1 and first["layers_at_most"] == 24
+
+
+@pytest.mark.parametrize("before", [4.0, 16.9, 15.75])
+def test_two_images_of_ten_thousand_are_no_more_than_two(
+    before: float, fold: Callable[..., None], judge_claim: Judge
+) -> None:
+    """16.92 - 16.90 is a little more than 0.02 in floats."""
+    claim = {**FOLDING, "increase": 0.02}
+    fold(DEEP, [(3, 5, 24)] * 3, error=before)
+    assert judge_claim(claim).finding.verdict == "reproduced"
+    fold(DEEP, [(3, 6, 24)] * 3, error=before)
+    found = judge_claim(claim).finding
+    assert found.verdict == "inconclusive" and found.bound == 0.02
+
+
+@pytest.mark.parametrize(
+    ("stages", "verdict"),
+    [
+        (["aaaaaa", "aaaaaa", "aaaaaa"], "reproduced"),
+        (["aaaaaa", "ababab", "aaaaaa"], "close"),  # the stage of which most are left
+        (["aaaaaa", "abcdee", "aaaaaa"], "not reproduced"),
+    ],
+)
+def test_each_stage_is_to_fold_so_far(
+    stages: list[str], verdict: str, fold: Callable[..., None], judge_claim: Judge
+) -> None:
+    claim = {key: value for key, value in FOLDING.items() if key != "layers"}
+    claim |= {"setting": ONE, "increase": 0.02, "each_stage_to": 1}
+    labels = {f"stage{number}": list(stage) for number, stage in enumerate(stages, 1)}
+    left = 28 - sum(len(stage) - len(set(stage)) for stage in stages)
+    at = {"threshold": 0.8, "layers": 28, "distinct_layers": left, "stages": labels}
+    alone = {"threshold": 0.8, "layers": left, "parameters": 9, "error_before": 4.0, "error_after": 4.0, "p": 1.0}
+    alone |= {"only_before": 5, "only_after": 5, "error_reestimated": None, "p_reestimated": None}
+    fold(ONE, [(5, 5, left)] * 5, foldings=[at], stage_costs=dict.fromkeys(labels, alone))
+    found = judge_claim(claim).finding
+    most = max(len(set(stage)) for stage in stages)
+    assert found.verdict == verdict, found.sentence
+    assert f"in the stage of most: {', '.join([str(most)] * 5)} of 6 layers left" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("saved", "verdict"),
+    [([10] * 5, "reproduced"), ([40, 10, 12, 0, 0], "reproduced"), ([5] * 5, "close"), ([4] * 5, "not reproduced"),
+     ([50, 0, 0, 0, 50], "not reproduced")],
+)  # fmt: skip
+def test_folding_is_to_save_parameters(
+    saved: list[int], verdict: str, fold: Callable[..., None], judge_claim: Judge
+) -> None:
+    claim = {"kind": "folding-saves", "setting": FOUR, "threshold": 0.8, "less_by": 0.01}
+    assert judge_claim(claim).finding.verdict == "not run"
+    for count in range(5, 0, -1):  # a run's number is overwritten by the next round's but for the last seed
+        fold(FOUR, [(5, 6, 24)] * count, saved=saved[count - 1])
+    found = judge_claim(claim).finding
+    assert found.verdict == verdict, found.sentence
+    assert found.details["saved_by_seed"] == {str(seed): pytest.approx(each / 1000) for seed, each in enumerate(saved)}
 
 
 def test_a_stage_that_folds_as_starts_do_tells_nothing(fold: Callable[..., None], judge_claim: Judge) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from softshare.errors import UserError
 from softshare.evidence.claims.finding import UnansweredError
+from softshare.evidence.claims.measures import MEASURES
 from softshare.evidence.claims.reading import Claim, Claims
 from softshare.evidence.gather import CellEvidence, cautions_between, gather, mixed_between
 from softshare.evidence.runfolder import Record
@@ -166,13 +167,11 @@ class ClaimRuns:
             ],
         }
 
-    def seen(self, settings: Iterable[Setting]) -> tuple[str, ...]:
-        """Mean errors behind settings where a test was not made: to be read, not to be relied on."""
-        told = [
-            f"{found.cell.run} errs {np.mean(found.errors):.2f} % (n = {len(found.errors)})"
-            for found in (self.cells[setting] for setting in settings if setting.dataset != SHORTEST_PATHS)
-            if found.errors
-        ]
+    def seen(self, settings: Iterable[Setting], measure: str) -> tuple[str, ...]:
+        """Means behind settings where a test was not made: to be read, not to be relied on."""
+        cells = [self.cells[setting] for setting in settings if setting.dataset != SHORTEST_PATHS]
+        means = {found.cell.run: list(found.by_seed(measure).values()) for found in cells if found.complete}
+        told = [f"{run} {MEASURES[measure].told(values)} (n = {len(values)})" for run, values in means.items()]
         return (f"seen, not tested: {', '.join(dict.fromkeys(told))}",) if told else ()
 
     def notes(self, settings: Iterable[Setting]) -> tuple[str, ...]:

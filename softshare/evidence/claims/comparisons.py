@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding, chance_of, decided, span
+from softshare.evidence.claims.measures import MEASURES, Measure
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.shown import number
@@ -18,24 +18,24 @@ UNIT = "percentage points"
 
 
 def judge_direction(claim: Claim, runs: ClaimRuns) -> Finding:
-    """Whether one setting errs less than another, at its first guess or, with `of: top5_error`, at its first five."""
+    """Whether one setting errs less than another, or has less of what `of` names."""
     lower, higher = runs.pair(claim, "lower", "higher")
-    measure = claim.test.get("of", "error")
-    found = compare(lower.test_by_seed(measure), higher.test_by_seed(measure), FEWEST_SEEDS)
+    of = claim.test.get("of", "error")
+    measure = MEASURES[of]
+    found = compare(lower.by_seed(of), higher.by_seed(of), FEWEST_SEEDS)
     one, other = names_of(lower, higher)
-    there = " in its first five guesses" if measure == "top5_error" else ""
     said = {
-        Verdict.REPRODUCED: f"{one} errs less than {other}{there}",
-        Verdict.NOT_REPRODUCED: f"{one} errs more than {other}{there}, not less",
-        Verdict.INCONCLUSIVE: f"whether {one} errs less than {other}{there} cannot be told",
+        Verdict.REPRODUCED: f"{one} {measure.less} {other}",
+        Verdict.NOT_REPRODUCED: f"{one} {measure.more} {other}, not less",
+        Verdict.INCONCLUSIVE: f"whether {one} {measure.less} {other} cannot be told",
     }
     return tested(
         found,
         (found.p_less(), found.p_more()),
         runs.alpha,
-        lambda verdict, p: f"{said[verdict]}: {difference(found)}, one-sided {p}",
+        lambda verdict, p: f"{said[verdict]}: {difference(found, measure)}, one-sided {p}",
         test=f"one-sided t-test, {found.how}",
-        unit=UNIT,
+        unit=measure.unit,
         bound=0.0,
     )
 
@@ -43,43 +43,70 @@ def judge_direction(claim: Claim, runs: ClaimRuns) -> Finding:
 def judge_lowest(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one setting errs less than each of several others.
 
-    Its p is the largest of theirs (intersection-union test); that of the contrary, that it errs more than any, is the
-    least, times their number.
+    The one that is decided by stands in the sentence: of which it is least sure, or of the contrary surest.
     """
     one, others = claim.setting("setting"), claim.settings_under("others")
     pairs = [runs.pair_of(one, other) for other in others]
     found = [compare(lower.errors_by_seed, higher.errors_by_seed, FEWEST_SEEDS) for lower, higher in pairs]
-    best = min(range(len(pairs)), key=lambda at: -found[at].difference)  # the one that it is least below
-    names = names_of(*pairs[best])
+    names = [names_of(*pair) for pair in pairs]
+    ours, count = names[0][0], f"{len(pairs)} others"
     said = {
-        Verdict.REPRODUCED: f"{names[0]} errs less than each of the {len(pairs)} others, least so than {names[1]}",
-        Verdict.NOT_REPRODUCED: f"{names[0]} errs more than some of the {len(pairs)} others, most so than {names[1]}",
-        Verdict.INCONCLUSIVE: f"whether {names[0]} errs less than each of {len(pairs)} others cannot be told; "
-        f"nearest is {names[1]}",
+        Verdict.REPRODUCED: f"{ours} errs less than each of {count}, least surely than",
+        Verdict.NOT_REPRODUCED: f"{ours} errs more than some of {count}, most surely than",
+        Verdict.INCONCLUSIVE: f"whether {ours} errs less than each of {count} cannot be told, least of",
     }
-    finding = tested(
-        found[best],
-        least_of_all(found),
+    return each_less(
+        {str(other): (names[at][1], found[at]) for at, other in enumerate(others)},
         runs.alpha,
-        lambda verdict, p: f"{said[verdict]}: {difference(found[best])}, {p}",
+        said,
         test=f"one-sided t-tests against each of {len(pairs)} (intersection-union)",
-        unit=UNIT,
-        bound=0.0,
-        details={"differences": {str(other): each.difference for other, each in zip(others, found, strict=True)}},
     )
-    return replace(finding, n=min(min(each.n) for each in found))
 
 
-def least_of_all(tests: Sequence[TTest]) -> tuple[float | None, float | None]:
-    """Both p of "each is less": the largest of all, and of "some is more" the least, times their number."""
-    less = _of_all([each.p_less() for each in tests], max)
-    more = _of_all([each.p_more() for each in tests], lambda ps: min(1.0, len(ps) * min(ps)))
-    return less, more
+def each_less(tests: dict[str, tuple[str, TTest]], alpha: float, said: dict[Verdict, str], *, test: str) -> Finding:
+    """What several t-tests found of "each is less": its p is the largest of all (intersection-union test).
+
+    That of the contrary, that some is more, is the least, times their number.
+
+    Args:
+        tests: By what they are told under: what a reader is told to be tested, and the test.
+        alpha: The level.
+        said: What is said by verdict; what is tested follows, then the one that decided.
+        test: The tests in words.
+
+    Raises:
+        UnansweredError: Some runs show no spread.
+    """
+    less, more = ({key: p(each) for key, (_, each) in tests.items()} for p in (TTest.p_less, TTest.p_more))
+    verdict, p, contrary = decided(_of_all(less, max), _of_all(more, lambda ps: min(1.0, len(ps) * min(ps))), alpha)
+    known = {key: (less[key] or 0.0, more[key] or 0.0) for key in tests}
+    if verdict is Verdict.NOT_REPRODUCED:
+        decides = min(known, key=lambda key: known[key][1])
+    else:
+        decides = max(known, key=lambda key: known[key][0])
+    name, found = tests[decides]
+    return Finding(
+        verdict=verdict,
+        sentence=f"{said[verdict]} {name}: {difference(found)}, {chance_of(verdict, p, contrary)}",
+        test=test,
+        n=min(min(each.n) for _, each in tests.values()),
+        estimate=found.difference,
+        unit=UNIT,
+        interval=found.interval,
+        bound=0.0,
+        p=p,
+        p_contrary=contrary,
+        details={
+            "differences": {key: each.difference for key, (_, each) in tests.items()},
+            "p": less,
+            "p_contrary": more,
+        },
+    )
 
 
-def _of_all(ps: Sequence[float | None], of: Callable[[list[float]], float]) -> float | None:
+def _of_all(ps: dict[str, float | None], of: Callable[[list[float]], float]) -> float | None:
     """One p of several tests; None where one of them has none."""
-    known = [p for p in ps if p is not None]
+    known = [p for p in ps.values() if p is not None]
     return of(known) if len(known) == len(ps) else None
 
 
@@ -183,9 +210,10 @@ def names_of(one: CellEvidence, other: CellEvidence) -> tuple[str, str]:
     return str(first), str(second)
 
 
-def difference(found: TTest) -> str:
-    """A difference of errors for a reader."""
-    return f"difference {number(found.difference)} points ({span(found.interval)}; {found.how})"
+def difference(found: TTest, measure: Measure = MEASURES["error"]) -> str:
+    """A difference, such as of errors, for a reader."""
+    shown, interval = number(found.difference, measure.decimals), span(found.interval, measure.decimals)
+    return f"difference {shown} {measure.short} ({interval}; {found.how})"
 
 
 def _margin(claim: Claim, runs: ClaimRuns) -> float:

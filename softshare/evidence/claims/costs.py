@@ -53,7 +53,7 @@ def judge_cost(claim: Claim, runs: ClaimRuns) -> Finding:
 
 
 def judge_training_time(claim: Claim, runs: ClaimRuns) -> Finding:
-    """Whether training takes no more hours than the paper tells, on the device that it tells of."""
+    """Whether training takes no more hours than told, on the paper's device; where it is `strict`, none is close."""
     setting, hours, wanted = claim.setting("setting"), claim.test["hours"], claim.test["device"]
     found = runs.of(setting, enough=False)
     taken = [record.manifest["device_seconds"] / 3600 for record in found.complete]
@@ -64,9 +64,12 @@ def judge_training_time(claim: Claim, runs: ClaimRuns) -> Finding:
     if comparable:
         runs.require_enough(found, len(taken), "are complete")
     else:
-        sentence += f", which is no answer to {hours:g} hours of the paper's training on a {wanted}"
+        sentence += f", which is no answer to {hours:g} hours on a {wanted}, of the paper's training"
+    verdict = within(max(taken), hours) if comparable else Verdict.NOT_COMPARABLE
+    if verdict is Verdict.CLOSE and claim.test.get("strict", False):
+        verdict = Verdict.NOT_REPRODUCED
     return Finding(
-        verdict=within(max(taken), hours) if comparable else Verdict.NOT_COMPARABLE,
+        verdict=verdict,
         sentence=sentence,
         test="the longest run",
         n=len(taken),

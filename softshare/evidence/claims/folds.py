@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -25,6 +26,7 @@ from softshare.sharing.clusters import cluster_layers
 
 FILE = "folding/folding.json"
 _STARTS = 1000
+_ROUNDING = 1e-9  # errors count whole images: a rise of two of 10,000 is 0.02 points, which floats may miss
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Folded:
         p: McNemar's.
         before: Layers that the claim counts.
         after: Those that are left.
+        parameters: Of the network, before and after.
     """
 
     increase: float
@@ -44,6 +47,7 @@ class Folded:
     p: float
     before: int
     after: int
+    parameters: tuple[int, int]
 
 
 def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
@@ -58,22 +62,17 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
     """
     test, setting = claim.test, claim.setting("setting")
     found = runs.of(setting)
-    seeds, wrong = {}, {}
-    for record in found.complete:
-        try:
-            seeds[record.run.seed] = _folded(record, claim, runs)
-        except UserError as error:
-            wrong[record.run.seed] = str(error).replace(f"{runs.results / record.folder}/", "")
-    if not seeds:
-        raise UnansweredError(Verdict.NOT_RUN, f"{found.cell.run} is not folded: {'; '.join(by_reason(wrong.items()))}")
-    runs.require_enough(found, len(seeds), f"are folded at {test['threshold']:g}")
-    bound, share = test["increase"], test["layers"]["to"] / test["layers"]["of"]
-    folds = {seed: math.ceil(each.before * share - 1e-9) for seed, each in seeds.items()}
+    seeds, notes = _seeds(found, claim, runs)
+    bound = test["increase"] + _ROUNDING
+    folds = {seed: _asked_for(test, each.before) for seed, each in seeds.items()}
+    share = next(folds[seed] / each.before for seed, each in seeds.items())
+    if "layers" in test:
+        share = test["layers"]["to"] / test["layers"]["of"]
     agree = sum(each.increase <= bound and each.after <= folds[seed] for seed, each in seeds.items())
     contradict = sum(each.interval[0] > bound or each.after > folds[seed] for seed, each in seeds.items())
     increase = float(np.median([each.increase for each in seeds.values()]))
     left = float(np.median([each.after / each.before for each in seeds.values()]))
-    where = f"{test['stage']}: " if "stage" in test else ""
+    where = f"{test['stage']}: " if "stage" in test else "" if "layers" in test else "in the stage of most: "
     before = next(iter(seeds.values())).before
     layers = ", ".join(str(each.after) for each in seeds.values())
     told = f"{where}{layers} of {before} layers left, error {number(increase)} points higher at the median"
@@ -102,7 +101,7 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
         estimate=increase,
         unit="percentage points",
         interval=None,
-        bound=bound,
+        bound=test["increase"],
         p=p if p is None or most else 1.0,
         details={
             "p_of_agreeing": p,
@@ -118,8 +117,60 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
                 for seed, each in seeds.items()
             },
         },
-        notes=(f"left out: {'; '.join(by_reason(wrong.items()))}",) if wrong else (),
+        notes=notes,
     )
+
+
+def judge_folding_saves(claim: Claim, runs: ClaimRuns) -> Finding:
+    """Whether folding leaves fewer parameters, by a share of them: most of the seeds decide.
+
+    "Close" is a typical network that saves half as much.
+    """
+    test, setting = claim.test, claim.setting("setting")
+    found = runs.of(setting)
+    seeds, notes = _seeds(found, claim, runs)
+    least = test["less_by"]
+    saved = {seed: 1.0 - each.parameters[1] / each.parameters[0] for seed, each in seeds.items()}
+    agree = sum(share >= least for share in saved.values())
+    typical = float(np.median(list(saved.values())))
+    before, after = next(iter(seeds.values())).parameters
+    return Finding(
+        verdict=_verdict(agree, len(seeds) - agree, len(seeds), close=typical >= least / 2),
+        sentence=f"folded at {test['threshold']:g}, {agree} of {len(seeds)} seeds save {100 * least:g} % of parameters "
+        f"or more; {100 * typical:.2g} % at the median, in the first {before - after:,} of {before:,}",
+        test="parameters of each network before and after; most of the seeds decide",
+        n=len(seeds),
+        estimate=100 * typical,
+        unit="percent of the parameters",
+        bound=100 * least,
+        details={"saved_by_seed": {str(seed): share for seed, share in saved.items()}},
+        notes=notes,
+    )
+
+
+def _asked_for(test: dict[str, Any], before: int) -> int:
+    """How many layers may be left."""
+    if "layers" not in test:
+        return int(test["each_stage_to"])
+    return math.ceil(before * test["layers"]["to"] / test["layers"]["of"] - _ROUNDING)
+
+
+def _seeds(found: CellEvidence, claim: Claim, runs: ClaimRuns) -> tuple[dict[int, Folded], tuple[str, ...]]:
+    """Every complete run, folded at the claim's threshold, by its seed; and a note on those that are not.
+
+    Raises:
+        UnansweredError: None is, or too few are.
+    """
+    seeds, wrong = {}, {}
+    for record in found.complete:
+        try:
+            seeds[record.run.seed] = _folded(record, claim, runs)
+        except UserError as error:
+            wrong[record.run.seed] = str(error).replace(f"{runs.results / record.folder}/", "")
+    if not seeds:
+        raise UnansweredError(Verdict.NOT_RUN, f"{found.cell.run} is not folded: {'; '.join(by_reason(wrong.items()))}")
+    runs.require_enough(found, len(seeds), f"are folded at {claim.test['threshold']:g}")
+    return seeds, (f"left out: {'; '.join(by_reason(wrong.items()))}",) if wrong else ()
 
 
 def _at_start(found: CellEvidence, threshold: float, at_most: int) -> float:
@@ -170,19 +221,24 @@ def _folded(record: Record, claim: Claim, runs: ClaimRuns) -> Folded:
             remedy = f"softshare fold --threshold {threshold:g}"
             raise UserError("was not measured alone", file=file, key="stage", value=stage, remedy=remedy)
         cost = folded.stage_costs[stage]
-    before, after = _layers(at, stage)
+    (unfolded,) = (row for row in folded.costs if row["threshold"] is None)
+    before, after = _layers(at, claim.test)
     return Folded(
         increase=cost["error_after"] - cost["error_before"],
         interval=change_interval(cost["only_before"], cost["only_after"], folded.test_images),
         p=float(cost["p"]),
         before=before,
         after=after,
+        parameters=(unfolded["parameters"], cost["parameters"]),
     )
 
 
-def _layers(folding: FoldedAt, stage: str | None) -> tuple[int, int]:
-    """Layers before and after: of the whole network as the paper counts, or the shared ones of a stage."""
-    if stage is None:
+def _layers(folding: FoldedAt, test: dict[str, Any]) -> tuple[int, int]:
+    """Layers before and after: of the network as the paper counts, or the shared ones of a stage, of that with most."""
+    if "stage" in test:
+        loops = folding.stages[test["stage"]]
+    elif "each_stage_to" in test:
+        loops = max(folding.stages.values(), key=lambda each: len(each.distinct))
+    else:
         return folding.layers, folding.distinct_layers
-    loops = folding.stages[stage]
     return len(loops.sequence), len(loops.distinct)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from softshare.evidence.claims.claim_runs import ClaimRuns
-from softshare.evidence.claims.comparisons import UNIT, difference, least_of_all, tested
+from softshare.evidence.claims.comparisons import each_less
 from softshare.evidence.claims.finding import Finding, UnansweredError
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.gather import CellEvidence
@@ -30,43 +30,33 @@ def judge_frontier(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether every shared network lies below the line through the plain ones, error over the logarithm of parameters.
 
     The line is drawn seed by seed between the two plain networks next in size; one of the same size to within 1 % is
-    taken by itself. Its p is the largest of all networks' (intersection-union test); that of the contrary, that some
-    network errs more, is the least, times their number.
+    taken by itself.
     """
     every = [*claim.settings_under("shared"), *claim.settings_under("plain")]
     for setting in every:  # "not run" tells more than "inconclusive"
         if not runs.cells[setting].complete:
             runs.of(setting)
     plain = sorted((runs.of(setting) for setting in claim.settings_under("plain")), key=_size)
-    found: dict[str, tuple[TTest, str]] = {}
+    tests: dict[str, tuple[str, TTest]] = {}
     for setting in claim.settings_under("shared"):
         ours = runs.of(setting)
         line = _plain_of_size(ours, plain)
         for beside in line.of:
             runs.pair_of(setting, beside.cell.paper)
-        assert ours.cell.run is not None
-        found[ours.cell.run.model] = compare(ours.errors_by_seed, line.errors_by_seed, FEWEST_SEEDS), line.name
-    tests = [test for test, _ in found.values()]
-    nearest = max(found, key=lambda model: found[model][0].difference)
-    test, line_name = found[nearest]
-    count = f"{len(found)} shared networks"
+        test = compare(ours.errors_by_seed, line.errors_by_seed, FEWEST_SEEDS)
+        tests[str(setting)] = f"{_name(ours)} beside {line.name}", test
+    count = f"{len(tests)} shared networks"
     said = {
-        Verdict.REPRODUCED: f"each of {count} errs less than plain ones of its size, least so {nearest}",
-        Verdict.NOT_REPRODUCED: f"not each of {count} errs less than plain ones of its size: most above is {nearest}",
-        Verdict.INCONCLUSIVE: f"whether each of {count} errs less than plain ones of its size cannot be told; "
-        f"nearest is {nearest}",
+        Verdict.REPRODUCED: f"each of {count} errs less than plain ones of its size, least surely",
+        Verdict.NOT_REPRODUCED: f"of {count} some err more than plain ones of their size, most surely",
+        Verdict.INCONCLUSIVE: f"whether each of {count} errs less than plain ones of its size cannot be told, least of",
     }
-    finding = tested(
-        test,
-        least_of_all(tests),
+    return each_less(
+        tests,
         runs.alpha,
-        lambda verdict, p: f"{said[verdict]}, held against {line_name}: {difference(test)}, {p}",
-        test=f"one-sided t-tests of each of {len(found)} against the line of plain networks (intersection-union)",
-        unit=UNIT,
-        bound=0.0,
-        details={"differences": {model: each.difference for model, (each, _) in found.items()}},
+        said,
+        test=f"one-sided t-tests of each of {len(tests)} against the line of plain networks (intersection-union)",
     )
-    return replace(finding, n=min(min(each.n) for each in tests))
 
 
 def _plain_of_size(ours: CellEvidence, plain: Sequence[CellEvidence]) -> _Plain:

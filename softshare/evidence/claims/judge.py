@@ -132,7 +132,7 @@ def _found(claim: Claim, runs: ClaimRuns) -> Finding:
     try:
         finding = _JUDGES[claim.kind](claim, runs)
     except UnansweredError as error:
-        seen = runs.seen(claim.settings) if error.verdict is Verdict.INCONCLUSIVE else ()
+        seen = runs.seen(claim.settings, claim.test.get("of", "error")) if error.verdict is Verdict.INCONCLUSIVE else ()
         finding = Finding(error.verdict, error.reason, notes=seen)
     notes = [*finding.notes, *runs.notes(claim.settings)]
     if claim.unplanned and finding.verdict is Verdict.NOT_RUN:
@@ -160,6 +160,7 @@ _JUDGES: dict[str, Callable[[Claim, ClaimRuns], Finding]] = {
     "parameters": parameters.judge_parameters,
     "parameter-ratio": parameters.judge_parameter_ratio,
     "folding": folds.judge_folding,
+    "folding-saves": folds.judge_folding_saves,
     "similarity-none": plain_weights.judge_none,
     "similarity-all-one": similarities.judge_all_one,
     "similarity-near-one": similarities.judge_near_one,
