@@ -48,6 +48,11 @@ def load_recipe(name: str, scale: Scale | None = None, root: Path | None = None)
     return told(settings)
 
 
+def name_of(given: str) -> str:
+    """The name of a recipe that is given by its name (which may hold a dot) or by the path of its file."""
+    return Path(given).stem if _is_path(given) else given
+
+
 def told(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings without those that say what holds where they are left out."""
     return {key: value for key, value in settings.items() if key not in LEFT_OUT or value != LEFT_OUT[key]}

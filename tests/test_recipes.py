@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softshare.errors import UserError
-from softshare.recipes import load_recipe, stored_epoch, task_of, task_on
-from softshare.scales import load_scale
+from softshare.files import project_root
+from softshare.recipes import load_recipe, name_of, stored_epoch, task_of, task_on
+from softshare.scales import load_scale, names_in
 
 ROOT = Path(__file__).parent.parent
 
@@ -239,3 +240,10 @@ def test_the_epoch_after_a_fraction_of_the_training(fraction, epochs, stored):
 def test_no_such_recipe(name):
     with pytest.raises(UserError, match=r"recipe: '.*': unknown recipe; "):
         load_recipe(name)
+
+
+@pytest.mark.parametrize("name", names_in(project_root() / "config" / "recipes"))
+def test_a_recipe_s_name_is_recorded_whole(name, tmp_path):
+    """`cifar-recurrent-0.001` holds a dot; a run that records another name is taken for another run's."""
+    assert name_of(name) == name
+    assert name_of(str(tmp_path / f"{name}.yaml")) == name_of(f"{name}.yml") == name

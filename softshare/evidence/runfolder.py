@@ -211,7 +211,12 @@ def _check_history(file: Path, metrics: dict[str, Any]) -> None:
 
 def _check_key(value: dict[str, Any], run: Run, file: str) -> None:
     setting = run.setting
-    wanted = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
+    # Until 27 November 2026 runs recorded a recipe's name up to its last dot: `cifar-recurrent-0` of
+    # `cifar-recurrent-0.1`. What parts such recipes is their settings, which `gather` holds against the plan.
+    recipe = setting.recipe
+    if "." in recipe and value.get("recipe") == recipe.rpartition(".")[0]:
+        recipe = value["recipe"]
+    wanted = {"dataset": setting.dataset, "model": setting.model, "recipe": recipe, "seed": run.seed}
     for key, right in wanted.items():
         if value.get(key) != right or isinstance(value.get(key), bool):
             raise UnusableError(f"{file} belongs to another run: {key} {value.get(key)!r} in place of {right!r}")

@@ -18,7 +18,16 @@ from softshare.data.photographs import PhotographSet
 from softshare.data.seeding import require_seed
 from softshare.errors import UserError
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS, require_fit
-from softshare.recipes import IMAGES, OF_PHOTOGRAPHS, SCHEMAS, load_recipe, require_sharing_fits, require_task, task_on
+from softshare.recipes import (
+    IMAGES,
+    OF_PHOTOGRAPHS,
+    SCHEMAS,
+    load_recipe,
+    name_of,
+    require_sharing_fits,
+    require_task,
+    task_on,
+)
 from softshare.scales import load_scale
 from softshare.schemas import check
 from softshare.training.curves import require_tensorboard
@@ -76,7 +85,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     job: Job = Job(
         dataset=arguments.dataset,
         model=arguments.model,
-        recipe_name=Path(name).stem,
+        recipe_name=name_of(name),
         recipe=recipe,
         seed=arguments.seed,
         device=device,

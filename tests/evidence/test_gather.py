@@ -50,6 +50,23 @@ def test_a_run_that_has_not_ended_is_not_there_yet(make_run: MakeRun, tmp_path: 
     assert record.state is State.ABSENT and record.reason == "in training, or stopped before its end"
 
 
+def test_a_name_cut_off_at_its_dot_is_that_of_an_earlier_version(make_run: MakeRun, tmp_path: Path) -> None:
+    """Settings part such recipes: the runs of one do not pass for those of the other."""
+    for level in ("0.01", "0.1"):
+        run = Run(Setting("cifar10", "swrn-28-1-4", f"cifar-recurrent-{level}"), 0)
+        folder = make_run(run, 15.0, "compact")
+        edit(folder / "metrics.json", lambda m: m.update(recipe="cifar-recurrent-0"))
+        edit(folder / "manifest.json", lambda m: m["settings"].update(recipe="cifar-recurrent-0"))
+        assert read_run(tmp_path, run).complete
+        edit(folder / "manifest.json", lambda m: m["settings"].update(recurrence=0.01))
+    cells = gather(load_plan("compact", ["recurrence"]), tmp_path).cells["recurrence"]
+    found = {cell.cell.row: cell for cell in cells}
+    assert not found["0.01"].departures
+    assert found["0.1"].departures == ("seed 0 ran with recurrence 0.01 in place of 0.1",)
+    edit(folder / "metrics.json", lambda m: m.update(recipe="cifar-recurrent"))
+    assert "belongs to another run" in read_run(tmp_path, run).reason
+
+
 BAD: list[tuple[str, Callable[[Path], object], str]] = [
     ("unfinished", lambda f: (f / "metrics.json").unlink(), "metrics.json is missing"),
     ("truncated", lambda f: (f / "metrics.json").write_text('{"dataset": "cif'), "metrics.json is not JSON"),
