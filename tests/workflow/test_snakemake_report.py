@@ -42,7 +42,7 @@ def shown(plan, snakemake):
 def test_every_table_and_figure_is_shown_with_its_title(plan, shown):
     wanted = {f"figures/{each.name}.svg": each.title for each in plan.of_kind(*FIGURES)}
     wanted |= {f"tables/{each.name}.html": each.title for each in plan.of_kind("table", *ON_PATHS)}
-    assert len(wanted) == 13
+    assert len(wanted) == 14
     for file, title in wanted.items():
         entry = shown[f"results/quick/{file}"]
         assert entry["labels"] == {"Shows": title}
