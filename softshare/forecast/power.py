@@ -133,9 +133,7 @@ def _need(claim: Claim, claims: Claims, numbers: dict[Setting, PaperNumber]) -> 
         why = f"the band of chance holds a true reproduction in over 80 % of cases with any number from {FEWEST_SEEDS}"
         return told(FEWEST_SEEDS, why)
     if claim.kind in ("folding", "folding-saves"):
-        return told(
-            FEWEST_SEEDS, f"tested on the images of each run; the fewest that give a verdict are {FEWEST_SEEDS}"
-        )
+        return told(FEWEST_SEEDS, f"tested on each run by itself; the fewest that give a verdict are {FEWEST_SEEDS}")
     if "sd_of_pairs" in claim.test:
         sd, least = claim.test["sd_of_pairs"], F1_THAT_MATTERS
         return told(*_search(lambda n: power_of_less(-least, sd, n, claims.alpha), True, least, sd, of="F1"))

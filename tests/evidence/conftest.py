@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from softshare.evidence.claims import judge_claims
+from softshare.evidence.claims.parameters import count_parameters
 from softshare.files import project_root
 from softshare.plan import Plan, load_plan
 from softshare.recipes import load_recipe
-from softshare.scales import Run, load_scale
+from softshare.scales import Run, Setting, load_scale
 
 # Parameters that the paper's networks have, by model and dataset.
 PARAMETERS = {
@@ -155,3 +156,18 @@ def claims_root(root: Path, claims: list[dict[str, Any]] | str) -> Path:
     text = claims if isinstance(claims, str) else json.dumps({"source": "by hand", "alpha": 0.05, "claims": claims})
     (paper / "claims.yaml").write_text(text)
     return root
+
+
+@pytest.fixture
+def make(make_run: Callable[..., Path]) -> Callable[..., None]:
+    """Makes the runs of a paper's setting at a scale: an error a seed, from seed 0 or as told."""
+
+    def runs(name: str, errors: Sequence[float] | dict[int, float], scale: str = "paper", **changes: Any) -> None:
+        setting = load_scale(scale).stand_in(Setting(*name.split("/")))
+        assert setting is not None
+        parameters = count_parameters(setting.model, setting.dataset)
+        by_seed = errors if isinstance(errors, dict) else dict(enumerate(errors))
+        for seed, error in by_seed.items():
+            make_run(Run(setting, seed), error, scale, metrics={"parameters": parameters}, **changes)
+
+    return runs

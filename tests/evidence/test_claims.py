@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,21 +41,6 @@ REDUCTION = {"kind": "reduction", "lower": SWRN, "higher": WRN, "percent": 6.5, 
 TIME = {"kind": "training-time", "setting": CUT, "hours": 10, "device": "GTX 1080 Ti"}
 
 LOW, HIGH = [3.74, 3.80, 3.70, 3.77, 3.69], [4.00, 4.08, 3.93, 4.05, 3.91]
-
-
-@pytest.fixture
-def make(make_run: Callable[..., Path]) -> Make:
-    """Makes the runs of a paper's setting at a scale: an error a seed, from seed 0 or as told."""
-
-    def runs(name: str, errors: Sequence[float] | dict[int, float], scale: str = "paper", **changes: Any) -> None:
-        setting = load_scale(scale).stand_in(Setting(*name.split("/")))
-        assert setting is not None
-        parameters = count_parameters(setting.model, setting.dataset)
-        by_seed = errors if isinstance(errors, dict) else dict(enumerate(errors))
-        for seed, error in by_seed.items():
-            make_run(Run(setting, seed), error, scale, metrics={"parameters": parameters}, **changes)
-
-    return runs
 
 
 def test_less_is_shown_seed_by_seed(make: Make, judge_claim: Judge) -> None:

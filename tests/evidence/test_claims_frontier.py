@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,6 @@ SMALL, MIDDLE, LARGE = (f"cifar10/wrn-28-{width}/cifar-dropout" for width in (4,
 HALF, SAME, HUGE = (f"cifar10/swrn-28-{name}/cifar-dropout" for name in ("10-2", "10", "18"))
 PLAIN = {SMALL: [4.80, 4.91, 4.72], MIDDLE: [3.90, 3.97, 3.84, 3.93, 3.88], LARGE: [3.70, 3.79, 3.66]}
 FRONTIER = {"kind": "frontier", "shared": [HALF, SAME], "plain": [SMALL, MIDDLE, LARGE]}
-
-
-@pytest.fixture
-def make(make_run: Callable[..., Path]) -> Make:
-    """Makes the paper's own runs of a setting: an error a seed, from seed 0 or as told."""
-
-    def runs(name: str, errors: Sequence[float] | dict[int, float], **changes: Any) -> None:
-        setting = Setting(*name.split("/"))
-        parameters = count_parameters(setting.model, setting.dataset)
-        by_seed = errors if isinstance(errors, dict) else dict(enumerate(errors))
-        for seed, error in by_seed.items():
-            make_run(Run(setting, seed), error, "paper", metrics={"parameters": parameters}, **changes)
-
-    return runs
 
 
 @pytest.fixture

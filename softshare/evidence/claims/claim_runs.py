@@ -172,7 +172,7 @@ class ClaimRuns:
         cells = [self.cells[setting] for setting in settings if setting.dataset != SHORTEST_PATHS]
         means = {found.cell.run: list(found.by_seed(measure).values()) for found in cells if found.complete}
         told = [f"{run} {MEASURES[measure].told(values)} (n = {len(values)})" for run, values in means.items()]
-        return (f"seen, not tested: {', '.join(dict.fromkeys(told))}",) if told else ()
+        return (f"seen, not tested: {', '.join(told)}",) if told else ()
 
     def notes(self, settings: Iterable[Setting]) -> tuple[str, ...]:
         """What makes the runs behind a claim unlike each other, hard to repeat, or unlike the paper's."""
