@@ -1,4 +1,7 @@
-"""Section 3.2: "for networks with normalization layers, the network's output is invariant to weight rescaling"."""
+"""Section 3.2: "for networks with normalization layers, the network's output is invariant to weight rescaling".
+
+Held against its statement with the statistics of the batch, as in training: running ones do not follow a weight.
+"""
 
 import pytest
 import torch
@@ -41,7 +44,7 @@ def test_of_a_pre_activation_block_it_holds_for_the_first_convolution_alone():
     assert max(changes[0::2]) < 1e-6 < 0.05 < min(changes[1::2])
 
 
-@pytest.mark.parametrize("name", ["scnn-4", "swrn-16-1"])
-def test_of_no_layer_it_holds_for_a_change_of_sign(name):
-    # Similarity is blind to signs, too (it takes the absolute value): folding keeps each layer's signed scale.
+@pytest.mark.parametrize("name", IMAGES)
+def test_a_change_of_sign_changes_the_output(name):
+    # Footnote 2 says so, and puts a multiplier of -1 beside the layer: folding keeps each layer's signed scale.
     assert min(_rescaling_changes(name, -1.0)) > 0.05
