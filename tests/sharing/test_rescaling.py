@@ -14,8 +14,8 @@ IMAGES = {"swrn-16-1": (8, 3, 16, 16), "scnn-4": (8, 2, 16, 16), "swrn-50-1": (4
 def _rescaling_changes(name, factor):
     """By how much of its spread the output changes with the weight of a bank's first two layers times `factor`."""
     torch.manual_seed(0)
-    data = {"num_classes": 10} if name.startswith("swrn") else {}
-    model = softshare.create_model(name, **data).double().train()  # norms of the batch, as in training
+    classes = {"num_classes": 10} if name.startswith("swrn") else {}
+    model = softshare.create_model(name, **classes).double().train()  # norms of the batch, as in training
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eps = 1e-12  # which does not scale
