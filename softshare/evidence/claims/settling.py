@@ -37,7 +37,7 @@ def judge_settled(claim: Claim, runs: ClaimRuns) -> Finding:
     shows = {
         seed: groups for seed, groups in final_matrices(stored).items() if p_of_largest(groups, templates) < runs.alpha
     }
-    runs.require_enough(found, len(shows), "end with layers more alike than a start's, or nothing settles")
+    runs.require_enough(found, len(shows), "end with layers more alike than a start's, without which nothing settles")
     level, last = claim.test["at_least"], _epochs(found)
     epoch = stored_epoch(claim.test["after"], last)
     early = _at_epoch({seed: stored[seed] for seed in shows}, epoch) if epoch != last else {}
