@@ -15,6 +15,7 @@ from softshare.evidence.gather import CellEvidence
 from softshare.evidence.runfolder import Record
 from softshare.evidence.shown import by_reason, in_words
 from softshare.evidence.similarity import Group, Similarity, read_similarity
+from softshare.recipes import stored_epoch
 
 # Inches.
 _PANEL, _GAP = 1.25, 0.25
@@ -178,7 +179,7 @@ class _Laid:
 
 def _place_of(fraction: float, stored: Sequence[int]) -> int:
     """The place of the stored epoch that is nearest to a fraction of all epochs."""
-    wanted = max(1, round(fraction * stored[-1]))
+    wanted = stored_epoch(fraction, stored[-1])
     return min(range(len(stored)), key=lambda place: abs(stored[place] - wanted))
 
 

@@ -139,7 +139,7 @@ def _pieces(need: Need, plan: Plan, speed: Speed) -> list[Piece] | None:
         on_it = speed.basis == "sustained" or need.device.casefold() in speed.device.casefold()
         if not on_it or plan.scale.training or tuple(stands) != need.settings:
             return None
-    kinds = (False, True) if need.kind == "folding" else (False,)
+    kinds = (False, True) if need.folded else (False,)
     runs = {Run(setting, seed) for setting in stands if setting for seed in range(need.seeds)}
     return sorted(Piece(run, folding) for run in runs for folding in kinds)
 

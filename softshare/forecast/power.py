@@ -29,6 +29,7 @@ F1_THAT_MATTERS = 0.05
 
 _OF_NETWORKS_ALONE = ("parameters", "parameter-ratio", "similarity-start", "cost")
 _WITHIN_A_BAND = ("value", "reduction")
+_OF_FOLDINGS = ("folding", "folding-saves")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Need:
         seeds: Of each setting; 0 where none are needed, None where no number of seeds is known to be enough.
         why: How that was found, or why it cannot be.
         device: On which alone they are to be trained, and as the paper trains; empty where any will do.
+        folded: Whether each run is to be folded, too.
     """
 
     claim: str
@@ -50,6 +52,7 @@ class Need:
     seeds: int | None
     why: str
     device: str = ""
+    folded: bool = False
 
 
 def seeds_needed(root: Path | None = None) -> list[Need]:
@@ -110,7 +113,7 @@ def _need(claim: Claim, claims: Claims, numbers: dict[Setting, PaperNumber]) -> 
     settings = claim.settings
 
     def told(seeds: int | None, why: str) -> Need:
-        return Need(claim.id, claim.kind, settings, seeds, why)
+        return Need(claim.id, claim.kind, settings, seeds, why, folded=claim.kind in _OF_FOLDINGS)
 
     if claim.kind == "waiting":
         return told(None, f"cannot be tested: {claim.test['reason']}")
@@ -132,7 +135,7 @@ def _need(claim: Claim, claims: Claims, numbers: dict[Setting, PaperNumber]) -> 
     if claim.kind in _WITHIN_A_BAND:
         why = f"the band of chance holds a true reproduction in over 80 % of cases with any number from {FEWEST_SEEDS}"
         return told(FEWEST_SEEDS, why)
-    if claim.kind in ("folding", "folding-saves"):
+    if claim.kind in _OF_FOLDINGS:
         return told(FEWEST_SEEDS, f"tested on each run by itself; the fewest that give a verdict are {FEWEST_SEEDS}")
     if "sd_of_pairs" in claim.test:
         sd, least = claim.test["sd_of_pairs"], F1_THAT_MATTERS

@@ -148,9 +148,10 @@ def test_a_part_of_a_scale_says_so_and_takes_no_whole_one_s_place(tmp_path, caps
     assert "forecast.json: experiments: tells of" in err and err.count("\n") == 1 and file.read_bytes() == kept
 
 
-def test_a_claim_on_folding_costs_its_folding_too(tmp_path, capsys):
+@pytest.mark.parametrize("kind", ["folding", "folding-saves"])
+def test_a_claim_on_folding_costs_its_folding_too(kind, tmp_path, capsys):
     """Also where the plan folds nothing."""
-    claims = {need.claim: need for need in seeds_needed() if need.kind == "folding"}
+    claims = {need.claim: need for need in seeds_needed() if need.kind == kind}
     plan = load_plan("compact", ["table1"])
     claim = next(name for name, need in claims.items() if plan.scale.stand_in(need.settings[0]))
     command = ["forecast", "--scale", "compact", "--experiments", "table1", "--sustained", "0.001"]
