@@ -21,12 +21,12 @@ from softshare.evidence.gather import gather, mixed_among
 from softshare.evidence.history import column, read_history
 from softshare.evidence.runfolder import Code, Record, State
 from softshare.evidence.statistics import has_spread, two_sided_quantile
+from softshare.evidence.verdict import FEWEST_SEEDS
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import Plan
 from softshare.scales import Run, Setting
 
 SIDES = ("first", "second")
-FEWEST_SEEDS = 3  # that tell a spread
 PRECISION = "precision"  # what a pair may differ in without a word
 UNTOLD = "not recorded"
 _CHANGED = "with changes"

@@ -56,13 +56,13 @@ def read_devices(root: Path | None = None) -> dict[str, Device]:
     return {name: Device(name, **entry) for name, entry in raw["devices"].items()}
 
 
-def find_device(name: str, root: Path | None = None) -> Device:
+def find_device(name: str) -> Device:
     """A device of the table.
 
     Raises:
         UserError: There is none of that name.
     """
-    devices = read_devices(root)
+    devices = read_devices()
     if name not in devices:
         remedy = f"{did_you_mean(name, devices)}; measured here: auto, cpu, mps, cuda or cuda:N"
         raise UserError("unknown device", key="device", value=name, remedy=remedy)

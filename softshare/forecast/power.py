@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from scipy import stats
 
@@ -55,23 +54,23 @@ class Need:
     folded: bool = False
 
 
-def seeds_needed(root: Path | None = None) -> list[Need]:
+def seeds_needed() -> list[Need]:
     """What every claim needs, in the file's order.
 
     Raises:
         UserError: The claims or the tables that they name cannot be read.
     """
-    claims = read_claims(root)
-    numbers = paper_numbers(root)
+    claims = read_claims()
+    numbers = paper_numbers()
     return [_need(claim, claims, numbers) for claim in claims.claims]
 
 
-def paper_numbers(root: Path | None = None) -> dict[Setting, PaperNumber]:
+def paper_numbers() -> dict[Setting, PaperNumber]:
     """The paper's number for every setting that it tells one of; the first table's where several do."""
-    plan = load_plan("paper", root=root)
+    plan = load_plan("paper")
     found: dict[Setting, PaperNumber] = {}
     for experiment in plan.of_kind("table"):
-        table = read_reported(experiment, root)
+        table = read_reported(experiment)
         for cell in experiment.cells:
             number = table.number(cell.row, cell.paper.dataset)
             if number is not None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from softshare.sharing.capturing import is_captured, is_plain, is_transformed
-from softshare.sharing.initialise import INITIALISATIONS, he_normal_, initial_coefficients
+from softshare.sharing.initialise import he_normal_, initial_coefficients
 from softshare.sharing.snapshot import Snapshot
 from softshare.sharing.synthesis import (
     AttachSynthesis,
@@ -20,7 +20,7 @@ from softshare.sharing.synthesis import (
     synthesise,
 )
 
-__all__ = ["INITIALISATIONS", "TemplateBank"]
+__all__ = ["TemplateBank"]
 
 
 class TemplateBank(nn.Module):
@@ -56,7 +56,7 @@ class TemplateBank(nn.Module):
             layers: L, layers that take their weight from the bank.
             templates: k; None = L.
             weight_shape: Shape of one weight, at least one-dimensional.
-            init: How the coefficients start, one of `INITIALISATIONS`.
+            init: How the coefficients start, one of `softshare.sharing.INITIALISATIONS`.
             device: Where the parameters lie.
             dtype: Their type.
 

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import update_bn
 
 from softshare.errors import UserError
 from softshare.evidence.checks import UnusableError, check_number, same_error
-from softshare.evidence.paired import mcnemar
+from softshare.evidence.mcnemar import mcnemar
 from softshare.sharing import Folding, TiedBank, banks, fold, tie
 from softshare.sharing.grouping import SameStageSameShape
 from softshare.sharing.similarity import Measure
@@ -135,16 +135,16 @@ class Costs:
 
     def _cost(self, threshold: float | None, layers: int, network: nn.Module, wrong: np.ndarray) -> Cost:
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        paired = mcnemar(self.before, wrong)
+        against = mcnemar(self.before, wrong)
         return Cost(
             threshold=threshold,
             layers=layers,
             parameters=parameters,
             error_before=_percent(self.before),
             error_after=_percent(wrong),
-            only_before=paired.only_before,
-            only_after=paired.only_after,
-            p=paired.p,
+            only_before=against.only_before,
+            only_after=against.only_after,
+            p=against.p,
             error_reestimated=None,
             p_reestimated=None,
         )

@@ -15,6 +15,7 @@ from softshare.evidence.claims.finding import Finding, UnansweredError, chance
 from softshare.evidence.claims.matrices import starts
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import templates_of
+from softshare.evidence.folded_runs import FOLDING
 from softshare.evidence.folding import FoldedAt, read_folding_of
 from softshare.evidence.gather import CellEvidence
 from softshare.evidence.runfolder import Record
@@ -24,7 +25,6 @@ from softshare.evidence.verdict import Verdict
 from softshare.names import parse_model_name
 from softshare.sharing.clusters import cluster_layers
 
-FILE = "folding/folding.json"
 _STARTS = 1000
 _ROUNDING = 1e-9  # errors count whole images: a rise of two of 10,000 is 0.02 points, which floats may miss
 
@@ -202,7 +202,7 @@ def _folded(record: Record, claim: Claim, runs: ClaimRuns) -> Folded:
         UserError: It is missing or damaged, is not of the run, does not compare coefficients, or was not measured at
             that threshold.
     """
-    file, threshold = runs.results / record.folder / FILE, claim.test["threshold"]
+    file, threshold = runs.results / record.folder / FOLDING, claim.test["threshold"]
     folded = read_folding_of(record, file)
     if folded.of != "coefficients":
         told = "the paper compares coefficients"

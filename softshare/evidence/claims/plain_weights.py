@@ -7,6 +7,7 @@ import numpy as np
 from softshare.errors import UserError
 from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding, UnansweredError, within
+from softshare.evidence.claims.matrices import off_diagonal
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.shown import by_reason, number
 from softshare.evidence.similarity import read_unshared
@@ -45,4 +46,4 @@ def judge_none(claim: Claim, runs: ClaimRuns) -> Finding:
 
 def largest_pair(matrix: np.ndarray) -> float:
     """Largest similarity of two different layers, of [L, L]."""
-    return float(matrix[np.triu_indices(len(matrix), k=1)].max())
+    return float(off_diagonal(matrix).max())

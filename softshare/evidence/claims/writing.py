@@ -18,22 +18,18 @@ from softshare.files import write_json, write_text
 from softshare.plan import Plan
 
 
-def write_claims(
-    plan: Plan, results: Path, out_dir: Path, bench: Path | None = None, root: Path | None = None
-) -> Judged:
+def write_claims(plan: Plan, results: Path, out_dir: Path) -> Judged:
     """Judges every claim and writes `claims.json`, `claims.md`, `claims.csv` and `claims.html`.
 
     Args:
         plan: What was to be run.
         results: `results/<scale>`.
         out_dir: Where to write.
-        bench: Folder that holds `bench.csv`; `bench` beside the scale's results by default.
-        root: Folder that holds `config/` and `reports/`; the project's by default.
 
     Raises:
         UserError: The claims cannot be read, or nothing can be written.
     """
-    judged = judge_claims(plan, results, bench, root)
+    judged = judge_claims(plan, results)
     write_text(out_dir / "claims.md", to_markdown(judged))
     write_text(out_dir / "claims.csv", to_csv(judged))
     write_text(out_dir / "claims.html", to_page(judged))

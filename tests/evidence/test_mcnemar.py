@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from softshare.evidence.paired import mcnemar
+from softshare.evidence.mcnemar import mcnemar
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
