@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
@@ -17,11 +16,8 @@ from softshare.models.factory import create_model
 from softshare.models.weights import unreadable, write_weights
 from softshare.sharing import Folding, TiedBank, banks
 from softshare.sharing.folding import describe_folding, make_loops
+from softshare.sharing.looped_blocks import LoopedBlocks
 from softshare.sharing.tying import tie_like
-
-_DTYPES = {
-    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-}
 
 
 def save_folded(network: nn.Module, file: str | Path, name: str | None = None, **settings: Any) -> None:
@@ -41,16 +37,16 @@ def save_folded(network: nn.Module, file: str | Path, name: str | None = None, *
     file = Path(file)
     if not isinstance(getattr(network, "folding", None), Folding):
         raise UserError("is no folded network", value=type(network).__name__, remedy="call softshare.fold() first")
-    dtype = next(bank.scales.dtype for bank in banks(network).values() if isinstance(bank, TiedBank))
     description = {
         "model": name,
         "settings": settings,
-        "dtype": str(dtype).removeprefix("torch."),
         "ties": [
             {"clusters": bank.clusters, "lenders": bank.lenders}
             for bank in banks(network).values()
             if isinstance(bank, TiedBank)
         ],
+        "loops": {path: module.passes for path, module in network.named_modules() if isinstance(module, LoopedBlocks)},
+        "frozen": [path for path, parameter in network.named_parameters() if not parameter.requires_grad],
     }
     if name and str(_rebuilt(description, None)) != str(network):
         raise UserError(
@@ -69,7 +65,8 @@ def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module
             the same way and not tied (its weights do not matter); it is used up.
 
     Returns:
-        The folded network, in eval mode, on the CPU.
+        The folded network, in eval mode, on the CPU; frozen is what was frozen, and each tensor has the type that it
+        had.
 
     Raises:
         UserError: No such file, a truncated one, one that holds no folded network, or one that does not fit `network`.
@@ -79,7 +76,7 @@ def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module
         with safe_open(plain_file(file, LARGEST_WEIGHTS), framework="pt") as stored:
             description = json.loads((stored.metadata() or {})["softshare"])
         named = bool(description["model"])
-        missing = {"ties", "settings", "dtype"} - set(description)
+        missing = {"ties", "settings", "loops", "frozen"} - set(description)
         if missing:
             raise KeyError(*missing)
     except (SafetensorError, OSError) as error:
@@ -90,7 +87,13 @@ def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module
         raise UserError("names no network", file=file, remedy="give one, shared as the one that was folded")
     try:
         rebuilt = _rebuilt(description, network)
-        rebuilt.load_state_dict(load_file(file))
+        state = load_file(file)
+        for name, tensor in rebuilt.state_dict(keep_vars=True).items():
+            # To copy into a tensor of another type would round without a word.
+            tensor.data = tensor.data.to(state[name].dtype if name in state else tensor.dtype)
+        rebuilt.load_state_dict(state)
+        for name, parameter in rebuilt.named_parameters():
+            parameter.requires_grad_(name not in description["frozen"])
     except (SafetensorError, OSError) as error:
         raise unreadable(file, error) from error
     except (UserError, ValueError, RuntimeError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -104,8 +107,8 @@ def _rebuilt(description: dict[str, Any], network: nn.Module | None) -> nn.Modul
     ties = [(tuple(map(int, tie["clusters"])), tuple(map(int, tie["lenders"]))) for tie in description["ties"]]
     if network is None:
         network = create_model(description["model"], **description["settings"])
-    if hasattr(network, "folding"):
+    if isinstance(getattr(network, "folding", None), Folding):
         raise ValueError("it is folded already")
-    tie_like(network.to(_DTYPES[description["dtype"]]), ties)
+    tie_like(network, ties)
     clusters = {group: tie[0] for group, tie in zip(banks(network), ties, strict=True)}
-    return make_loops(network, describe_folding(network, clusters))
+    return make_loops(network, describe_folding(network, clusters), description["loops"])

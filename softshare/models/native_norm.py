@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import is_legacy_batchedtensor
-from torch.autograd import forward_ad
 from torch.nn.modules.module import _has_any_global_hook
 
 from softshare.compiled import address, library_beside
@@ -50,7 +48,7 @@ def norm_relu(norm: nn.BatchNorm2d, relu: nn.ReLU, x: Tensor, skipped: Tensor | 
 
 def _serves(norm: nn.BatchNorm2d, relu: nn.ReLU, x: Tensor, skipped: Tensor | None) -> bool:
     # First whether x may be asked anything: a graph that is captured would break, a tensor that is none would refuse.
-    if is_captured() or is_transformed() or forward_ad._current_level >= 0:
+    if is_captured() or is_transformed():
         return False
     others = [x] if skipped is None else [x, skipped]
     return (
@@ -135,12 +133,7 @@ class _NormRelu(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, _: Any) -> tuple[Tensor | None, ...]:
         x, weight, bias, moments = ctx.saved_tensors
         through = gradient if ctx.skips else None
-        if (
-            torch.is_grad_enabled()
-            or is_transformed()
-            or is_legacy_batchedtensor(gradient)
-            or not has_memory(gradient, x)
-        ):
+        if torch.is_grad_enabled() or is_transformed() or not has_memory(gradient, x):
             return (*_gradients_by_torch(ctx, (x, weight, bias), gradient), through, None)
         code = library()
         assert code is not None

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from softshare.sharing.convert import forget as forget
     from softshare.sharing.convert import parameter_groups as parameter_groups
     from softshare.sharing.convert import share as share
-    from softshare.sharing.folding import Folding as Folding
     from softshare.sharing.folding import find_folding as find_folding
     from softshare.sharing.folding import fold as fold
     from softshare.sharing.initialise import INITIALISATIONS as INITIALISATIONS
+    from softshare.sharing.loops import Folding as Folding
     from softshare.sharing.loops import Loops as Loops
     from softshare.sharing.loops import find_loops as find_loops
     from softshare.sharing.similarity import chance_similarity as chance_similarity
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from softshare.sharing.tying import tie as tie
 
 _HOMES = {
-    "Folding": "folding",
+    "Folding": "loops",
     "INITIALISATIONS": "initialise",
     "Loops": "loops",
     "TemplateBank": "bank",

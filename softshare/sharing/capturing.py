@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_legacy_batchedtensor
+from torch.autograd import forward_ad
 
 _PLAIN = (Tensor, nn.Parameter)
 
@@ -16,7 +18,8 @@ def is_plain(one: Tensor, other: Tensor) -> bool:
 def has_memory(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors, and what is made of them now, have their numbers where they say."""
     functional = torch._is_functional_tensor(one) or torch._is_functional_tensor(other)
-    return is_plain(one, other) and not functional and not is_captured()
+    batched = is_legacy_batchedtensor(one) or is_legacy_batchedtensor(other)  # gradients with `is_grads_batched`
+    return is_plain(one, other) and not functional and not batched and not is_captured()
 
 
 def is_captured() -> bool:
@@ -25,8 +28,8 @@ def is_captured() -> bool:
 
 
 def is_transformed() -> bool:
-    """Whether `torch.func` transforms what is computed."""
-    return torch._C._are_functorch_transforms_active()
+    """Whether `torch.func` transforms what is computed, or it has tangents (forward-mode derivatives)."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def _has_mode() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -33,7 +34,12 @@ def share(
     The modules stay where they are and remain what they are (`isinstance` holds, nothing is wrapped); only where
     their `weight` comes from changes: it is mixed from the bank of the layer's group whenever it is read. A bank
     is registered once, on the first layer of its group, so a state dict holds each parameter once. Templates start
-    afresh and weights that the layers had are given up, unless `init` is `svd`.
+    afresh and weights that the layers had are given up, unless `init` is `svd`. Make an optimiser, and DDP, afterwards:
+    made before, they hold the parameters that are given up.
+
+    With fewer templates than layers weights start smaller, by sqrt(k / L) in the mean square, each layer's by its own
+    factor: such is the paper's start. Behind norms that matters little; a deep model without them had better take
+    `init="svd"`.
 
     A layer whose weight is no parameter of its own (tied to another's, computed by a parametrisation, not yet
     initialised), or not of real numbers, stays as it is.
@@ -46,7 +52,7 @@ def share(
             a group of fewer than k layers gets a template per layer.
         init: How coefficients start: orthogonal, identity, sparse, normal or uniform (appendix B); or `svd`:
             coefficients and templates start from the weights that the layers have, as near to them as k templates
-            allow. With a template per layer the model computes what it did before.
+            allow. With a template per layer the model computes what it did before, but for rounding.
         types: Kinds of layers considered, one or several.
 
     Returns:
@@ -57,8 +63,10 @@ def share(
             in shape, type, device or requires_grad, or (`svd`) are not finite; a layer that is shared already;
             nothing to share, with the reason for each layer. The model is then unchanged.
     """
-    if templates is not None and (not isinstance(templates, int) or isinstance(templates, bool) or templates < 1):
+    if templates is not None and (not isinstance(templates, Integral) or isinstance(templates, bool) or templates < 1):
         raise ValueError(f"templates must be a whole number of at least 1, not {templates!r}")
+    if groups is not None and not callable(groups):
+        raise ValueError(f"groups must be a function of (name, module), not {groups!r}")
     kinds = _kinds(types)
     members = _members(model, groups or SameStageSameShape(model), kinds)
     if groups is None:
@@ -176,6 +184,9 @@ def _members(
         key = group_of(name, module)
         if key is None:
             continue
+        if isinstance(key, bool) or not isinstance(key, Hashable):
+            remedy = "give the name of its group, or None to leave it alone"
+            raise ValueError(f"groups gave {key!r} for layer {name!r}; {remedy}")
         if is_shared(module):
             raise ValueError(f"layer {name!r} is shared already")
         members[key].append((name, module))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,38 +15,11 @@ from torch.utils import _pytree as pytree
 from softshare.sharing.convert import banks, is_shared
 from softshare.sharing.grouping import SameStageSameShape
 from softshare.sharing.looped_blocks import LoopedBlocks, Owners, runs_of
-from softshare.sharing.loops import Loops, find_loops
+from softshare.sharing.loops import Folding, find_loops
 from softshare.sharing.similarity import Measure
 from softshare.sharing.tying import find_clusters, tie
 
 _CONVOLUTIONS = (nn.modules.conv._ConvNd,)
-
-
-@dataclass(frozen=True)
-class Folding:
-    """What a network looks like once layers that are alike are one.
-
-    Attributes:
-        loops: For each stage what its shared layers run, in the order in which the model registers them, which is
-            the order in which networks commonly run them. The name of a stage is empty where a model has none.
-        layers: Layers before: all convolutions, and all shared layers of other kinds. As the paper counts: 40 for a
-            SWRN 40, with the first convolution and the three 1x1, without the classifier.
-        distinct_layers: Layers after (appendix A: 24 for the paper's SWRN 40-8-8).
-        looped: Stages whose blocks run as loops in the folded network; of the others layers are tied where they
-            lie. None before a network is folded.
-    """
-
-    loops: dict[str, Loops]
-    layers: int
-    distinct_layers: int
-    looped: tuple[str, ...] | None = None
-
-    def __str__(self) -> str:
-        lines = []
-        for stage, loops in self.loops.items():
-            tied_only = self.looped is not None and stage not in self.looped and loops.is_recurrent
-            lines.append(f"{stage or 'network'}: {loops}{' (tied, no loop made)' if tied_only else ''}")
-        return "\n".join([*lines, f"{self.distinct_layers} layers in place of {self.layers}"])
 
 
 def fold(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficients", example: Any = None) -> nn.Module:
@@ -59,7 +32,8 @@ def fold(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficient
     a block, or anything in it, also stands elsewhere in the model.
 
     The `nn.Sequential` must be called as a whole. A model that walks through its blocks by itself, to use what lies
-    between them, would miss those that became one: give an `example` to be sure.
+    between them, would miss those that became one; and of what blocks keep between calls besides parameters and buffers
+    (a last output, a counter) a loop has one for all its passes. Give an `example` to be sure.
 
     Args:
         model: A model with shared layers, soft or tied; it is left as it is.
@@ -74,6 +48,9 @@ def fold(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficient
         ValueError: As `tie`; or the folded network's output for `example` is another than the tied one's.
     """
     clusters = find_clusters(model, threshold, of=of)
+    if hasattr(model, "folding"):
+        name = type(model).__name__
+        raise ValueError(f"{name} has an attribute `folding`, where a folded network tells its loops; rename it")
     tied = tie(copy.deepcopy(model), threshold, of=of)
     reference = None if example is None else _outputs(tied, example)
     folded = make_loops(tied, describe_folding(tied, clusters))
@@ -116,12 +93,13 @@ def describe_folding(model: nn.Module, clusters: dict[str, tuple[int, ...]]) -> 
     return Folding({stage: find_loops(each) for stage, each in labels.items()}, layers, layers - shared + distinct)
 
 
-def make_loops(model: nn.Module, folding: Folding) -> nn.Module:
+def make_loops(model: nn.Module, folding: Folding, passes: Mapping[str, int] | None = None) -> nn.Module:
     """Puts loops in place of the blocks of a tied model, in place.
 
     Args:
         model: A tied model.
         folding: What was found in it; kept as `model.folding`.
+        passes: How many blocks each loop has, by the name of the first of them; found by comparing them where None.
 
     Returns:
         The model itself.
@@ -130,12 +108,13 @@ def make_loops(model: nn.Module, folding: Folding) -> nn.Module:
     stage_of = SameStageSameShape(model).stage
     stages = {id(layer): stage_of(name) for name, layer in model.named_modules() if is_shared(layer)}
     looped: dict[str, None] = {}
-    for parent in list(_sequentials(model)):
+    for path, parent in list(_sequentials(model)):
         children: dict[str, nn.Module] = {}
         # Not `named_children`, which leaves out a child that stands there a second time.
-        for run in runs_of([(name, child) for name, child in parent._modules.items() if child is not None], owners):
+        held = [(name, child) for name, child in parent._modules.items() if child is not None]
+        for run in runs_of(held, owners) if passes is None else _runs_told(held, path, passes):
             blocks = [block for _, block in run]
-            if not LoopedBlocks.serves(blocks):
+            if len(blocks) < 2 if passes is not None else not LoopedBlocks.serves(blocks):
                 children |= dict(run)
                 continue
             looped |= {stages[id(layer)]: None for block in blocks for layer in block.modules() if is_shared(layer)}
@@ -145,10 +124,22 @@ def make_loops(model: nn.Module, folding: Folding) -> nn.Module:
     return model
 
 
-def _sequentials(model: nn.Module) -> Iterator[nn.Sequential]:
-    for module in model.modules():
+def _sequentials(model: nn.Module) -> Iterator[tuple[str, nn.Sequential]]:
+    for path, module in model.named_modules():
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
-            yield module
+            yield path, module
+
+
+def _runs_told(
+    held: list[tuple[str, nn.Module]], path: str, passes: Mapping[str, int]
+) -> Iterator[list[tuple[str, nn.Module]]]:
+    """Cuts the children of the module at `path` into the runs that `passes` tells of, and single ones."""
+    place = 0
+    while place < len(held):
+        name = f"{path}.{held[place][0]}" if path else held[place][0]
+        count = max(1, int(passes.get(name, 1)))
+        yield held[place : place + count]
+        place += count
 
 
 @torch.no_grad()
@@ -159,11 +150,14 @@ def _outputs(model: nn.Module, example: Any) -> list[Any]:
 
 
 def _require_equal(reference: list[Any], folded: nn.Module, example: Any) -> None:
-    problem = f"{type(folded).__name__} does not run its blocks one after the other, so it cannot be folded; tie() it"
+    problem = (
+        f"{type(folded).__name__} does not run its blocks one after the other, each on the last one's output alone, "
+        "or a block keeps something between calls, so it cannot be folded; tie() it"
+    )
     try:
         outputs = _outputs(folded, example)
         torch.testing.assert_close(outputs, reference, rtol=1e-3, atol=1e-3 * _size(reference))
-    except (AssertionError, IndexError) as error:
+    except (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(problem) from error
 
 

@@ -87,6 +87,33 @@ class Loops:
         return " ".join(map(str, self.items))
 
 
+@dataclass(frozen=True)
+class Folding:
+    """What a network looks like once layers that are alike are one.
+
+    Attributes:
+        loops: For each stage what its shared layers run, in the order in which the model registers them, which is
+            the order in which networks commonly run them. The name of a stage is empty where a model has none.
+        layers: Layers before: all convolutions, and all shared layers of other kinds. As the paper counts: 40 for a
+            SWRN 40, with the first convolution and the three 1x1, without the classifier.
+        distinct_layers: Layers after (appendix A: 24 for the paper's SWRN 40-8-8).
+        looped: Stages whose blocks run as loops in the folded network; of the others layers are tied where they
+            lie. None before a network is folded.
+    """
+
+    loops: dict[str, Loops]
+    layers: int
+    distinct_layers: int
+    looped: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        lines = []
+        for stage, loops in self.loops.items():
+            tied_only = self.looped is not None and stage not in self.looped and loops.is_recurrent
+            lines.append(f"{stage or 'network'}: {loops}{' (tied, no loop made)' if tied_only else ''}")
+        return "\n".join([*lines, f"{self.distinct_layers} layers in place of {self.layers}"])
+
+
 def find_loops(labels: Sequence[Hashable]) -> Loops:
     """The shortest way to write a sequence of layers down with loops, nested ones included.
 

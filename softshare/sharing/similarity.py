@@ -14,6 +14,7 @@ from softshare.sharing.convert import banks
 from softshare.sharing.grouping import GroupOf
 from softshare.sharing.shared_layer import Bank
 from softshare.sharing.synthesis import full_precision
+from softshare.sharing.tied_bank import TiedBank
 
 # What of layers is compared: the rows of coefficients, or the weights mixed by them.
 Measure = Literal["coefficients", "weights"]
@@ -48,7 +49,8 @@ def layer_similarity(model: nn.Module, of: Measure = "coefficients") -> dict[str
     Args:
         model: A shared model.
         of: `coefficients` as the paper defines it, or the effective `weights`. The two agree only where the
-            templates are orthogonal and of one norm.
+            templates are orthogonal and of one norm. Tied layers that are no longer mixed from templates have no
+            coefficients: of them it is the weights.
 
     Returns:
         For each group the matrix [L, L], in float32 on the CPU.
@@ -89,13 +91,20 @@ def bank_similarity(bank: Bank, of: Measure = "coefficients") -> Tensor:
     """
     if bank.coefficients.is_meta:
         raise ValueError(f"the weights of group {bank.group!r} are on the meta device and have no values to compare")
+    if of == "coefficients" and (mixing := _mixing(bank)) is not None:
+        return similarity(mixing.detach().cpu().double())
     coefficients = bank.coefficients.detach().cpu().double()
-    if of == "coefficients":
-        return similarity(coefficients)
     # <W_i, W_j> = a_i G a_j with the templates' Gram matrix G: no weight is synthesised.
     inner = coefficients @ gram(bank.templates) @ coefficients.t()
     norms = inner.diagonal().clamp(min=0).sqrt()
     return (inner.abs() / (norms[:, None] * norms[None]).clamp(min=1e-30)).clamp(max=1.0)
+
+
+def _mixing(bank: Bank) -> Tensor | None:
+    """Coefficients [L, k] by which layers mix their weights from templates; None of tied layers that mix no more."""
+    if not isinstance(bank, TiedBank):
+        return bank.coefficients
+    return None if bank.mixed is None else bank.coefficients @ bank.mixed.coefficients
 
 
 @torch.no_grad()
@@ -129,7 +138,7 @@ def recurrence_penalty(model: nn.Module, diagonal: bool = True) -> Tensor:
     exactly 0: no layer has anything in common with another.
 
     Args:
-        model: A shared model.
+        model: A shared model. Of tied layers that are no longer mixed from templates the weights count.
         diagonal: Whether the constant diagonal counts, as the paper's formula reads. It changes no gradient.
 
     Returns:
@@ -140,7 +149,8 @@ def recurrence_penalty(model: nn.Module, diagonal: bool = True) -> Tensor:
     """
     total: Tensor | None = None
     for bank in banks_to_compare(model).values():
-        matrix = similarity(bank.coefficients.float())
+        mixing = _mixing(bank)
+        matrix = similarity((bank.coefficients @ bank.templates.flatten(1) if mixing is None else mixing).float())
         part = matrix.sum() if diagonal else matrix.sum() - matrix.diagonal().sum()
         total = part if total is None else total + part
     assert total is not None
@@ -152,7 +162,7 @@ def chance_similarity(layers: int, templates: int, samples: int = 4000) -> Chanc
     """Off-diagonal layer similarity at an orthogonal start: what "close to 1" has to be held against.
 
     For k = L the coefficients are orthogonal and both are 0; for k = 1 both are 1; between them only the columns
-    of the L x k matrix can be orthonormal, and rows are similar by chance.
+    of the L x k matrix can be orthonormal, and rows are similar by chance. Another start (`init`) has another level.
 
     Args:
         layers: L.

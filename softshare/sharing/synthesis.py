@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from softshare.sharing import native, triton_synthesis
+from softshare.sharing.capturing import has_memory
 from softshare.sharing.snapshot import Snapshot
 
 # Columns of a block: at L = k = 6 the two blocks take 3 MB. Of 2^14 to 2^18 the fastest on an EPYC with 32 MB of L3.
@@ -78,14 +79,15 @@ def synthesis_gradients(
     if len(used) < len(gradients):
         for_coefficients[used], for_templates = synthesis_gradients(coefficients[used], templates, rows)
         return for_coefficients, for_templates
-    if len({row.dtype for row in rows}) == 1:
+    in_memory = all(has_memory(row, templates) for row in rows)
+    if in_memory and len({row.dtype for row in rows}) == 1:
         if native.serves(coefficients, templates, rows[0].dtype):
             return native.gradients(coefficients, templates, rows)
         if triton_synthesis.serves(coefficients, templates, rows[0].dtype):
             return triton_synthesis.gradients(coefficients, templates, rows)
     mixing = coefficients.t().contiguous()  # [k, L]
     size = templates.shape[1]
-    if templates.device.type != "cpu" or size <= 2 * BLOCK:
+    if templates.device.type != "cpu" or size <= 2 * BLOCK or not in_memory:
         stacked = torch.stack(rows).to(templates.dtype)  # [L, N]
         return torch.mm(stacked, templates.t()), torch.mm(mixing, stacked)
     for_templates = torch.empty_like(templates)

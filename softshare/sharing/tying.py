@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from softshare.sharing.bank import TemplateBank
 from softshare.sharing.clusters import check_threshold, cluster_layers
 from softshare.sharing.convert import banks, move_layers
+from softshare.sharing.loops import Folding
 from softshare.sharing.shared_layer import Bank
 from softshare.sharing.similarity import Measure, bank_similarity, banks_to_compare, gram
 from softshare.sharing.tied_bank import TiedBank
@@ -46,6 +47,8 @@ def tie(
             on the meta device, or with NaN in its weights. The model is then unchanged.
     """
     clusters = find_clusters(model, threshold, of=of)
+    if isinstance(groups, str):
+        raise ValueError(f"groups are several names, such as [{groups!r}], not {groups!r}")
     if unknown := sorted(set(groups or ()) - clusters.keys()):
         raise ValueError(f"no group of shared layers is called {unknown[0]!r}: there are {', '.join(clusters)}")
     for group, bank in banks(model).items():
@@ -64,7 +67,7 @@ def find_clusters(model: nn.Module, threshold: float, *, of: Measure = "coeffici
     """
     threshold = check_threshold(threshold)
     found, name = banks_to_compare(model, of), type(model).__name__
-    if hasattr(model, "folding"):
+    if isinstance(getattr(model, "folding", None), Folding):
         raise ValueError(f"{name} is folded already; take the network that it was made from")
     for group, bank in found.items():
         if bank.coefficients.device.type == "meta":

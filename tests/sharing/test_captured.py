@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -100,3 +101,35 @@ def test_make_fx_captures_the_weights_in_the_graph():
     torch.testing.assert_close(graph(other), functional_call(model, other, (images,)))
     weights = [node for node in graph.graph.nodes if node.target is torch.ops.aten.mm.default]
     assert len(weights) == 1  # computed once for all layers
+
+
+def _wide():
+    """Of as many numbers that compiled code takes them, where there is a compiler."""
+    torch.manual_seed(0)
+    return softshare.share(nn.Sequential(*(nn.Linear(300, 300) for _ in range(3))), types=nn.Linear)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_forward_mode_derivatives_are_those_of_torch_func(trained):
+    model = _wide()
+    model.requires_grad_(trained)
+    x = torch.randn(2, 300)
+    values = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    tangents = {name: torch.randn_like(value) for name, value in values.items()}
+    _, expected = torch.func.jvp(lambda state: functional_call(model, state, (x,)), (values,), (tangents,))
+    model(x)  # leaves weights behind, which have no tangent
+    with forward_ad.dual_level():
+        duals = {name: forward_ad.make_dual(parameter, tangents[name]) for name, parameter in model.named_parameters()}
+        tangent = forward_ad.unpack_dual(functional_call(model, duals, (x,))).tangent
+    torch.testing.assert_close(tangent, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_several_gradients_at_once_are_those_one_by_one():
+    model = _wide()
+    out = model(torch.randn(1, 300))[0, :3]
+    parameters = list(model.parameters())
+    together = torch.autograd.grad(out, parameters, torch.eye(3), is_grads_batched=True, retain_graph=True)
+    for row in range(3):
+        alone = torch.autograd.grad(out[row], parameters, retain_graph=True)
+        for one, other in zip(together, alone, strict=True):
+            torch.testing.assert_close(one[row], other, rtol=1e-4, atol=1e-4)

@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -315,6 +316,9 @@ def test_a_reader_of_weight_that_never_calls_the_layer_gets_it_with_its_gradient
         (1, lambda name, module: "alone" if name == "stem" else None, "one layer only, 'stem'"),
         (1, lambda name, module: "all", "different shapes"),
         (1, lambda name, module: None, "no two layers to share"),
+        (1, lambda name, module: "conv1" in name, "groups gave False for layer 'stem'; give the name of its group"),
+        (1, lambda name, module: [name], r"groups gave \['stem'\] for layer 'stem'; give the name"),
+        (1, {"stem": "one"}, "must be a function of .name, module., not {'stem': 'one'}"),
     ],
 )
 def test_refusals_leave_the_model_unchanged(templates, groups, said):
@@ -324,6 +328,11 @@ def test_refusals_leave_the_model_unchanged(templates, groups, said):
         softshare.share(model, templates, groups)
     assert list(before) == list(model.state_dict())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_number_of_templates_may_be_of_numpy():
+    model = softshare.share(small(), np.int64(2))
+    assert {bank.num_templates for bank in softshare.banks(model).values()} == {2}
 
 
 def test_a_layer_shared_already_is_refused():

@@ -8,7 +8,6 @@ from torch import nn
 
 import softshare
 import softshare.errors
-from softshare.models.folded import load_folded, save_folded
 from softshare.sharing.looped_blocks import LoopedBlocks
 
 IMAGES = torch.randn(4, 8, 10, 10, generator=torch.Generator().manual_seed(0))
@@ -185,61 +184,54 @@ def test_autocast_changes_no_similarity():
     assert torch.equal(inside[1], outside[1])
 
 
-def test_a_file_keeps_what_the_network_was_made_with(tmp_path):
-    file = tmp_path / "folded.safetensors"
-    grids = torch.rand(2, 2, 8, 8)
-    folded = softshare.fold(softshare.create_model("scnn-6-2", skip="before-relu").eval(), 0.5)
-    with pytest.raises(softshare.errors.UserError, match="makes another network"):
-        save_folded(folded, file, "scnn-6-2")
-    assert not file.exists()
-    save_folded(folded, str(file), "scnn-6-2", skip="before-relu")
-    torch.testing.assert_close(load_folded(str(file))(grids), folded(grids))
-    half = softshare.fold(softshare.create_model("swrn-22-1-2", 7, 0.3), 0.5).double().eval()
-    save_folded(half, file, "swrn-22-1-2", num_classes=7, dropout=0.3)
-    loaded = load_folded(file)
-    assert str(loaded) == str(half) and next(loaded.parameters()).dtype == torch.float64
-    images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    torch.testing.assert_close(loaded(images), half(images))
+class MaskedBlock(Block):
+    def forward(self, x, mask):
+        return super().forward(x * mask)
 
 
-def test_parts_shared_one_by_one_are_saved_and_loaded(tmp_path):
-    def made():
-        model = nn.Sequential(Net(*(Block() for _ in range(3))), Net(*(Block() for _ in range(3))))
-        for part in model:
-            softshare.share(part, 1)
-        return model.eval()
+class Masked(Net):
+    """Gives its blocks more than the last one's output."""
 
-    folded = softshare.fold(made(), 1.0)
-    assert loops(folded) == [3, 3] and len(softshare.banks(folded)) == 2
-    save_folded(folded, tmp_path / "folded.safetensors")
-    loaded = load_folded(tmp_path / "folded.safetensors", made())
-    torch.testing.assert_close(loaded(IMAGES), folded(IMAGES))
+    def forward(self, x):
+        for block in self.body:
+            x = block(x, 0.5)
+        return x
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"ties": [{"clusters": [0, 0], "lenders": [5]}] * 3},
-        {"ties": [{"clusters": [0, 0, 0, 0], "lenders": [0]}] * 2},
-        {"ties": "none"},
-        {"model": "swrn-22-1-9"},
-        {"settings": {"num_classes": "ten"}},
-        {"settings": {"width": 3}},
-        {"dtype": "int8"},
-        {"ties": None},
-    ],
-    ids=str,
-)
-def test_a_file_with_a_broken_description_is_one_line(tmp_path, change):
-    import json
+class Reading(Net):
+    """Reads a layer of a block."""
 
-    from safetensors.torch import safe_open, save_file
+    def forward(self, x):
+        return self.body(x) + self.body[0].conv.bias.sum()
 
-    file = tmp_path / "folded.safetensors"
-    save_folded(softshare.fold(softshare.create_model("swrn-22-1-2"), 0.5), file, "swrn-22-1-2")
-    with safe_open(file, framework="pt") as stored:
-        state = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
-        description = json.loads(stored.metadata()["softshare"]) | change
-    save_file(state, file, metadata={"softshare": json.dumps(description)})
-    with pytest.raises(softshare.errors.UserError, match="does not fit"):
-        load_folded(file)
+
+class Remembering(nn.Module):
+    """A block that keeps its last output, neither as a parameter nor as a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 3, padding=1)
+        self.last = None
+
+    def forward(self, x):
+        x = self.conv(x)
+        self.last = x if self.last is None else 0.5 * self.last + x
+        return self.last
+
+
+@pytest.mark.parametrize(("net", "block"), [(Masked, MaskedBlock), (Reading, Block), (Net, Remembering)])
+def test_an_example_shows_what_loops_cannot_run(net, block):
+    model = softshare.share(net(block(), block(), block()), 1)
+    assert loops(softshare.fold(model, 1.0)) == [3]
+    with pytest.raises(ValueError, match=r"does not run its blocks .* or a block keeps something .* tie\(\) it"):
+        softshare.fold(model, 1.0, example=IMAGES)
+
+
+def test_a_model_with_a_folding_of_its_own_is_tied_and_told_why_it_cannot_be_folded():
+    model = Net(Block(), Block())
+    model.folding = nn.Conv2d(8, 8, 1)
+    softshare.share(model, 1)
+    assert softshare.find_folding(model).distinct_layers == 2
+    with pytest.raises(ValueError, match="Net has an attribute `folding`"):
+        softshare.fold(model)
+    softshare.tie(model)

@@ -94,7 +94,8 @@ def test_parameters_are_what_the_ties_imply(templates, threshold, seed):
     own = 6 * 4 + 6 * 8  # biases, norms
     assert _count(model) == own + held + 6 - clusters
     assert _count(model) < before or clusters == 6
-    assert softshare.layer_similarity(model)[tied.group].sum() == sum(tied.clusters.count(c) for c in tied.clusters)
+    matrix, cluster = softshare.layer_similarity(model)[tied.group], torch.tensor(tied.clusters)
+    assert matrix[cluster[:, None] == cluster].min() == pytest.approx(1)
 
 
 def test_layers_alone_keep_their_weight_to_the_bit():
@@ -217,5 +218,39 @@ def test_what_cannot_be_tied_is_told_and_left(call):
         call(model, 0.8, of="norms")
 
 
+def test_groups_are_several_names():
+    model = softshare.create_model("swrn-16-1")
+    group = next(iter(softshare.banks(model)))
+    with pytest.raises(ValueError, match="groups are several names"):
+        softshare.tie(model, groups=group)
+
+
 def _count(model):
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("templates", [5, 3])
+def test_similarity_of_layers_apart_is_that_before_two_others_were_tied(templates):
+    torch.manual_seed(0)
+    model = softshare.share(Chain(), templates)
+    (bank,) = softshare.banks(model).values()
+    with torch.no_grad():
+        bank.coefficients[:, 0] += 0.5
+        bank.coefficients[4] = -2 * bank.coefficients[0]
+    (before,) = softshare.layer_similarity(model).values()
+    assert before[1:4, 1:4][~torch.eye(3, dtype=bool)].min() > 0.01
+    softshare.tie(model, 1.0)
+    for of in ("coefficients", "weights"):
+        (matrix,) = softshare.layer_similarity(model, of).values()
+        assert matrix[0, 4] == pytest.approx(1)
+    (tied,) = softshare.banks(model).values()
+    if templates == 3:  # still mixed from templates
+        assert tied.mixed is not None
+        torch.testing.assert_close(softshare.layer_similarity(model)[tied.group], before, rtol=0, atol=1e-5)
+        trained = tied.mixed.coefficients
+    else:  # what is left is weights
+        trained = tied.template_stack
+    penalty = softshare.recurrence_penalty(model)
+    assert float(penalty) == pytest.approx(float(softshare.layer_similarity(model)[tied.group].sum()), rel=1e-5)
+    penalty.backward()
+    assert trained.grad.abs().max() > 1e-3
