@@ -16,7 +16,7 @@ import torch
 
 from softshare.bench.measure import Measured, median, timed
 from softshare.bench.run_folders import write_run_folders
-from softshare.evidence.status import Stand, describe_status, read_status
+from softshare.evidence.runs.status import Stand, describe_status, read_status
 from softshare.forecast.counting import count
 from softshare.forecast.measuring import measure_paces
 from softshare.forecast.schedule import ScheduledJob, simulate

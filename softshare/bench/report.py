@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from softshare.bench.measure import Measured, median, timed
 from softshare.bench.project_copy import add_scale, project_copy
 from softshare.bench.run_folders import write_run_folders
-from softshare.evidence.everything import build_everything
+from softshare.evidence.publishing.everything import build_everything
 from softshare.plan import Plan, load_plan
 
 _SEEDS = 5  # at the paper's scale some 200 runs

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from softshare.evidence.path_scores import planned_epochs
+from softshare.evidence.paths.scores import planned_epochs
 from softshare.files import write_json
 from softshare.names import SHORTEST_PATHS, WideResNetName, parse_model_name
 from softshare.plan import Plan

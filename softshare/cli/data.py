@@ -161,7 +161,7 @@ def _data_write(arguments: argparse.Namespace) -> None:
 
 
 def _data_shortest_paths(arguments: argparse.Namespace) -> None:
-    from softshare.evidence.path_preview import write_preview
+    from softshare.evidence.paths.preview import write_preview
 
     write_preview(arguments.preview, seed=arguments.seed, examples=arguments.examples)
     print(arguments.preview)

@@ -73,9 +73,9 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     from softshare.errors import UserError
-    from softshare.evidence.comparison_page import describe_comparison, write_comparison
-    from softshare.evidence.publish_comparison import publish_comparison
-    from softshare.evidence.side_by_side import compare
+    from softshare.evidence.comparison.page import describe_comparison, write_comparison
+    from softshare.evidence.comparison.publishing import publish_comparison
+    from softshare.evidence.comparison.side_by_side import compare
     from softshare.plan import load_plan
 
     if arguments.allow_dirty and arguments.publish is None:
@@ -95,8 +95,8 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _rebuild_or_evidence(arguments: argparse.Namespace) -> None:
     from softshare.errors import UserError
-    from softshare.evidence.everything import build_everything
-    from softshare.evidence.rebuild import rebuild
+    from softshare.evidence.publishing.everything import build_everything
+    from softshare.evidence.publishing.rebuild import rebuild
     from softshare.plan import load_plan
 
     if arguments.published is not None:
@@ -117,10 +117,10 @@ def _rebuild_or_evidence(arguments: argparse.Namespace) -> None:
 
 def _evidence(arguments: argparse.Namespace) -> None:
     from softshare.evidence.claims import describe_claims, write_claims
-    from softshare.evidence.figures import write_figure
-    from softshare.evidence.path_tables import write_path_table
+    from softshare.evidence.figures.writing import write_figure
+    from softshare.evidence.paths.tables import write_path_table
     from softshare.evidence.report import write_report
-    from softshare.evidence.tables import write_table
+    from softshare.evidence.tables.writing import write_table
     from softshare.plan import ON_PATHS, load_plan
 
     plan = load_plan(arguments.scale, arguments.experiments)
@@ -140,7 +140,7 @@ def _evidence(arguments: argparse.Namespace) -> None:
 
 
 def _publish(arguments: argparse.Namespace) -> None:
-    from softshare.evidence.publish import publish
+    from softshare.evidence.publishing.publish import publish
     from softshare.plan import load_plan
 
     plan = load_plan(arguments.scale, arguments.experiments)

@@ -142,7 +142,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _similarity(arguments: argparse.Namespace) -> None:
-    from softshare.evidence.similarity import describe_run
+    from softshare.evidence.similarity.reading import describe_run
 
     print(describe_run(arguments.run, arguments.epoch))
 

@@ -40,7 +40,7 @@ def _look(arguments: argparse.Namespace) -> None:
     import time
 
     from softshare.errors import UserError, require_positive
-    from softshare.evidence.status import describe_status, read_status
+    from softshare.evidence.runs.status import describe_status, read_status
     from softshare.plan import load_plan
 
     if arguments.watch is not None:

@@ -17,11 +17,11 @@ from markupsafe import Markup
 from softshare.errors import UserError
 from softshare.evidence.claims.judge import Judged
 from softshare.evidence.claims.writing import to_json
-from softshare.evidence.columns import RIGHT, shown
-from softshare.evidence.gather import CellEvidence, Evidence
-from softshare.evidence.runfolder import Record
-from softshare.evidence.similarity import read_coefficients, read_similarity
-from softshare.evidence.tables import Table
+from softshare.evidence.runs.gather import CellEvidence, Evidence
+from softshare.evidence.runs.runfolder import Record
+from softshare.evidence.similarity.reading import read_coefficients, read_similarity
+from softshare.evidence.tables.columns import RIGHT, shown
+from softshare.evidence.tables.writing import Table
 from softshare.evidence.templates import fill
 from softshare.files import project_root, write_text
 from softshare.names import WideResNetName, parse_model_name

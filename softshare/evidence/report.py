@@ -12,16 +12,16 @@ from urllib.parse import quote
 
 from softshare.evidence.claims.judge import Judged, judge_claims
 from softshare.evidence.claims.writing import to_json
-from softshare.evidence.figures import shown_numbers
-from softshare.evidence.forecasts import read_forecast
-from softshare.evidence.foresight import hold, shown
-from softshare.evidence.gather import CellEvidence, Evidence, gather
-from softshare.evidence.legends import LEGENDS
+from softshare.evidence.figures.legends import LEGENDS
+from softshare.evidence.figures.writing import shown_numbers
+from softshare.evidence.forecasts.against_runs import hold, shown
+from softshare.evidence.forecasts.reading import read_forecast
 from softshare.evidence.markup import markdown
 from softshare.evidence.page import write_page
-from softshare.evidence.path_differences import ABOUT, find_differences, shown_differences
-from softshare.evidence.runfolder import Record, State
-from softshare.evidence.tables import Table, build_table, to_markdown, to_pipe
+from softshare.evidence.paths.differences import ABOUT, find_differences, shown_differences
+from softshare.evidence.runs.gather import CellEvidence, Evidence, gather
+from softshare.evidence.runs.runfolder import Record, State
+from softshare.evidence.tables.writing import Table, build_table, to_markdown, to_pipe
 from softshare.evidence.templates import fill
 from softshare.evidence.verdict import Verdict
 from softshare.files import write_text

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from softshare.cores import usable_cores
 from softshare.errors import UserError, did_you_mean
-from softshare.evidence.forecasts import Foretold, read_forecast
+from softshare.evidence.forecasts.reading import Foretold, read_forecast
 from softshare.files import project_root, write_json, write_text
 from softshare.forecast.budget import Piece, buy, parse_budget
 from softshare.forecast.describe import as_json, describe, describe_needs, describe_purchase, describe_reality

@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from softshare.evidence.foresight import Held, shown
+from softshare.evidence.forecasts.against_runs import Held, shown
 from softshare.forecast.budget import Purchase
 from softshare.forecast.makespan import makespan, peak_disk
 from softshare.forecast.power import Need

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from softshare.errors import UserError
-from softshare.evidence.checks import UnusableError
-from softshare.evidence.forecasts import Foretold, parse_forecast
-from softshare.evidence.foresight import Held, hold
-from softshare.evidence.gather import gather
-from softshare.evidence.runfolder import State, read_run
+from softshare.evidence.forecasts.against_runs import Held, hold
+from softshare.evidence.forecasts.reading import Foretold, parse_forecast
+from softshare.evidence.runs.checks import UnusableError
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.runs.runfolder import State, read_run
 from softshare.plan import Plan
 from softshare.runtimes import FORECAST
 from softshare.scales import Run

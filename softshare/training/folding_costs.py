@@ -13,8 +13,8 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from softshare.errors import UserError
-from softshare.evidence.checks import UnusableError, check_number, same_error
 from softshare.evidence.mcnemar import mcnemar
+from softshare.evidence.runs.checks import UnusableError, check_number, same_error
 from softshare.sharing import Folding, TiedBank, banks, fold, tie
 from softshare.sharing.grouping import SameStageSameShape
 from softshare.sharing.similarity import Measure

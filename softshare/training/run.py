@@ -213,8 +213,8 @@ def fold_folder(arguments: argparse.Namespace) -> str:
         UserError: A threshold that is none, or no complete run of a shared network.
     """
     # matplotlib and scipy's statistics, which training does without
-    from softshare.evidence.fold_figures import write_fold_figures
-    from softshare.evidence.folding import read_folding
+    from softshare.evidence.foldings.figures import write_fold_figures
+    from softshare.evidence.foldings.reading import read_folding
     from softshare.training.folding import fold_run, parse_thresholds
     from softshare.training.folding_costs import describe_costs, describe_stage_costs
 

@@ -6,11 +6,11 @@ from softshare.bench.dag import growth
 from softshare.bench.project_copy import add_scale, project_copy, snakemake
 from softshare.bench.run_folders import write_run_folders
 from softshare.errors import UserError
-from softshare.evidence.folded_runs import folded_runs
-from softshare.evidence.gather import gather
-from softshare.evidence.path_runs import path_rows
-from softshare.evidence.runfolder import State
-from softshare.evidence.similarity_figures import stored_similarity
+from softshare.evidence.foldings.runs import folded_runs
+from softshare.evidence.paths.runs import path_rows
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.runs.runfolder import State
+from softshare.evidence.similarity.figures import stored_similarity
 from softshare.plan import load_plan
 
 

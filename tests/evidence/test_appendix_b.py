@@ -11,11 +11,11 @@ import pytest
 from scipy import stats
 
 from softshare.errors import UserError
-from softshare.evidence.gather import gather
 from softshare.evidence.report import write_report
 from softshare.evidence.reported import read_reported
-from softshare.evidence.shown import DASH
-from softshare.evidence.tables import build_table, to_csv, to_latex, to_markdown, write_table
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.tables.writing import build_table, to_csv, to_latex, to_markdown, write_table
+from softshare.evidence.wording import DASH
 from softshare.files import project_root
 from softshare.plan import Plan, load_plan
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from softshare.evidence.claims import matrices
 from softshare.evidence.claims.matrices import off_diagonal, starts
 from softshare.evidence.mcnemar import mcnemar
-from softshare.evidence.publish import publish
+from softshare.evidence.publishing.publish import publish
 from softshare.evidence.statistics import change_interval
 from softshare.plan import load_plan
 from softshare.scales import Run, Setting

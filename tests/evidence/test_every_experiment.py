@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from softshare.evidence.figures import write_figure
-from softshare.evidence.legends import LEGENDS
+from softshare.evidence.figures.legends import LEGENDS
+from softshare.evidence.figures.writing import write_figure
 from softshare.evidence.report import write_report
-from softshare.evidence.tables import write_table
+from softshare.evidence.tables.writing import write_table
 from softshare.plan import FIGURES, Plan, load_plan
 
 MakeRun = Callable[..., Path]

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from softshare.evidence.figures import write_figure
-from softshare.evidence.folded_runs import FOLDING, draw_folding, folded_runs, shown_folding
-from softshare.evidence.gather import gather
+from softshare.evidence.figures.writing import write_figure
+from softshare.evidence.foldings.runs import FOLDING, draw_folding, folded_runs, shown_folding
 from softshare.evidence.report import write_report
+from softshare.evidence.runs.gather import gather
 from softshare.plan import Plan, load_plan
 from softshare.scales import Run
 

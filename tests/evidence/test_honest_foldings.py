@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from softshare.bench.run_folders import write_run_folders
-from softshare.evidence.folded_runs import FOLDING, folded_runs
-from softshare.evidence.folding import read_folding
-from softshare.evidence.gather import gather
+from softshare.evidence.foldings.reading import read_folding
+from softshare.evidence.foldings.runs import FOLDING, folded_runs
 from softshare.evidence.report import write_report
+from softshare.evidence.runs.gather import gather
 from softshare.plan import Plan, load_plan
 
 Change = Callable[[dict[str, Any]], object]

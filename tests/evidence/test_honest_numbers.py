@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from softshare.evidence.claims import judge_claims
-from softshare.evidence.gather import gather
 from softshare.evidence.report import write_report
-from softshare.evidence.tables import build_table, write_table
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.tables.writing import build_table, write_table
 from softshare.evidence.verdict import Verdict
 from softshare.plan import Plan, load_plan
 from softshare.scales import Run, Setting

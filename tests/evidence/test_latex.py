@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from softshare.evidence.tables import write_table
+from softshare.evidence.tables.writing import write_table
 from softshare.plan import load_plan
 
 DOCUMENT = r"""\documentclass{article}

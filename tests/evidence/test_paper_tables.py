@@ -13,10 +13,10 @@ import torch
 import torchvision
 
 from softshare.errors import UserError
-from softshare.evidence.gather import gather
 from softshare.evidence.reported import read_reported
-from softshare.evidence.shown import DASH
-from softshare.evidence.tables import build_table, to_csv, to_latex, to_markdown
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.tables.writing import build_table, to_csv, to_latex, to_markdown
+from softshare.evidence.wording import DASH
 from softshare.files import project_root
 from softshare.models import create_model
 from softshare.names import DATASETS

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from softshare.errors import UserError
-from softshare.evidence.figures import write_figure
-from softshare.evidence.gather import gather
-from softshare.evidence.parameter_figures import Point, draw_parameters, parameter_points, shown_parameters
+from softshare.evidence.figures.parameters import Point, draw_parameters, parameter_points, shown_parameters
+from softshare.evidence.figures.writing import write_figure
+from softshare.evidence.runs.gather import gather
 from softshare.evidence.statistics import mean_interval
 from softshare.plan import Plan, load_plan
 

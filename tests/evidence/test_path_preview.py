@@ -9,7 +9,7 @@ from PIL import Image
 
 from softshare.cli import main
 from softshare.data.path_examples import PathSettings, draw_examples
-from softshare.evidence.path_preview import coloured
+from softshare.evidence.paths.preview import coloured
 
 
 def preview(file, *arguments):

@@ -14,14 +14,14 @@ import yaml
 from scipy import stats
 
 from softshare.errors import UserError
-from softshare.evidence.figures import write_figure
-from softshare.evidence.gather import gather
-from softshare.evidence.path_differences import difference_rows, find_differences, shown_differences
-from softshare.evidence.path_runs import path_rows
-from softshare.evidence.path_statistics import apart, rows_with_anew, statistics_rows
-from softshare.evidence.path_tables import write_path_table
+from softshare.evidence.figures.writing import write_figure
+from softshare.evidence.paths.differences import difference_rows, find_differences, shown_differences
+from softshare.evidence.paths.runs import path_rows
+from softshare.evidence.paths.statistics import apart, rows_with_anew, statistics_rows
+from softshare.evidence.paths.tables import write_path_table
 from softshare.evidence.report import write_report
-from softshare.evidence.runfolder import State, read_run
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.runs.runfolder import State, read_run
 from softshare.files import project_root
 from softshare.plan import Plan, load_plan
 from softshare.recipes import load_recipe

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softshare.errors import UserError
-from softshare.evidence.figures import write_figure
-from softshare.evidence.gather import gather
-from softshare.evidence.path_runs import read_predictions
-from softshare.evidence.path_scores import PathScores
-from softshare.evidence.path_tables import write_path_table
-from softshare.evidence.runfolder import State, read_run
+from softshare.evidence.figures.writing import write_figure
+from softshare.evidence.paths.runs import read_predictions
+from softshare.evidence.paths.scores import PathScores
+from softshare.evidence.paths.tables import write_path_table
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.runs.runfolder import State, read_run
 from softshare.files import project_root
 from softshare.plan import Plan, load_plan
 from softshare.recipes import load_recipe

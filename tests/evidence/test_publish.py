@@ -12,9 +12,9 @@ import pytest
 
 from softshare.cli import main
 from softshare.errors import UserError
-from softshare.evidence.everything import build_everything
-from softshare.evidence.publish import OF_SCALE, publish
-from softshare.evidence.rebuild import rebuild
+from softshare.evidence.publishing.everything import build_everything
+from softshare.evidence.publishing.publish import OF_SCALE, publish
+from softshare.evidence.publishing.rebuild import rebuild
 from softshare.evidence.report import write_report
 from softshare.plan import load_plan
 

@@ -12,7 +12,7 @@ from test_side_by_side import change
 
 from softshare.cli import main
 from softshare.errors import UserError
-from softshare.evidence.publish_comparison import COMPARED, publish_comparison
+from softshare.evidence.comparison.publishing import COMPARED, publish_comparison
 from softshare.files import project_root
 from softshare.plan import Plan, load_plan
 from softshare.scales import Run
@@ -69,7 +69,7 @@ def test_it_is_replaced_whole_or_not_at_all(
         raise UserError("cannot be written (No space left on device)")
 
     with monkeypatch.context() as patch:
-        patch.setattr("softshare.evidence.publish_comparison.write_comparison", full)
+        patch.setattr("softshare.evidence.comparison.publishing.write_comparison", full)
         with pytest.raises(UserError, match="No space left"):
             publish_comparison(plan, *sides, out)
     assert contents(out) == before

@@ -11,12 +11,12 @@ import pytest
 
 from softshare.errors import UserError
 from softshare.evidence.claims.judge import judge_claims
-from softshare.evidence.columns import shown
-from softshare.evidence.figures import write_figure
-from softshare.evidence.gather import gather
+from softshare.evidence.figures.writing import write_figure
 from softshare.evidence.report import write_report
-from softshare.evidence.shown import DASH
-from softshare.evidence.tables import build_table, write_table
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.tables.columns import shown
+from softshare.evidence.tables.writing import build_table, write_table
+from softshare.evidence.wording import DASH
 from softshare.plan import Plan, load_plan
 
 MakeRun = Callable[..., Path]

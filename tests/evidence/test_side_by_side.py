@@ -16,8 +16,8 @@ from scipy import stats
 from test_paths import CNN, SCNN, SCNN_R, write_path_run
 
 from softshare.errors import UserError
-from softshare.evidence.comparison_page import describe_comparison, write_comparison
-from softshare.evidence.side_by_side import compare
+from softshare.evidence.comparison.page import describe_comparison, write_comparison
+from softshare.evidence.comparison.side_by_side import compare
 from softshare.plan import Plan, load_plan
 from softshare.scales import Run, Setting
 

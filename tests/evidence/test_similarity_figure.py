@@ -15,11 +15,11 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from softshare.errors import UserError
-from softshare.evidence.figures import write_figure
-from softshare.evidence.gather import gather
-from softshare.evidence.similarity import Similarity, cosine_similarity, describe_run, read_similarity
-from softshare.evidence.similarity_figures import epochs_shown, similarity_blocks, standing_for_several
-from softshare.evidence.similarity_numbers import shown_similarity
+from softshare.evidence.figures.writing import write_figure
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.similarity.figures import epochs_shown, similarity_blocks, standing_for_several
+from softshare.evidence.similarity.numbers import shown_similarity
+from softshare.evidence.similarity.reading import Similarity, cosine_similarity, describe_run, read_similarity
 from softshare.plan import Plan, load_plan
 from softshare.recipes import load_recipe
 from softshare.scales import load_scale

@@ -13,8 +13,8 @@ import pytest
 
 from softshare.bench.run_folders import write_run_folders
 from softshare.cli import main
-from softshare.evidence.runfolder import read_run
-from softshare.evidence.status import Stand, describe_status, read_status
+from softshare.evidence.runs.runfolder import read_run
+from softshare.evidence.runs.status import Stand, describe_status, read_status
 from softshare.plan import load_plan
 
 HISTORY = "epoch,learning_rate,train_loss,test_error,seconds\n1,0.1,2.0,80.0,30.0\n2,0.1,1.5,70.5,30.0\n"
@@ -245,7 +245,7 @@ def test_data_that_hinder_nobody_are_not(prepared, capsys, text, more):
 
 
 def test_status_loads_no_torch():
-    code = "import sys, softshare.evidence.status; assert not {'torch', 'pandas'} & set(sys.modules)"
+    code = "import sys, softshare.evidence.runs.status; assert not {'torch', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

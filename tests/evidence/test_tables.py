@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from softshare.errors import UserError
-from softshare.evidence.gather import gather
 from softshare.evidence.markup import latex, markdown
-from softshare.evidence.tables import build_table, to_csv, to_latex, to_markdown, write_table
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.tables.writing import build_table, to_csv, to_latex, to_markdown, write_table
 from softshare.plan import Cell, Plan
 
 MakeRun = Callable[..., Path]

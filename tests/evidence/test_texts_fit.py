@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from softshare.evidence.drawing import DPI, broken, drawing_style, fitted, line_height, write
-from softshare.evidence.folded_runs import FoldedCellRun, draw_folding
-from softshare.evidence.gather import gather
-from softshare.evidence.parameter_figures import draw_parameters, parameter_points
-from softshare.evidence.path_figures import draw_paths
-from softshare.evidence.path_runs import PathRow, path_rows
-from softshare.evidence.path_scores import PathScores
-from softshare.evidence.path_statistics_figure import draw_statistics
-from softshare.evidence.runfolder import Record, State
-from softshare.evidence.similarity_figures import Block, draw_similarity
+from softshare.evidence.figures.drawing import DPI, broken, drawing_style, fitted, line_height, write
+from softshare.evidence.figures.parameters import draw_parameters, parameter_points
+from softshare.evidence.foldings.runs import FoldedCellRun, draw_folding
+from softshare.evidence.paths.figures import draw_paths
+from softshare.evidence.paths.runs import PathRow, path_rows
+from softshare.evidence.paths.scores import PathScores
+from softshare.evidence.paths.statistics_figure import draw_statistics
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.runs.runfolder import Record, State
+from softshare.evidence.similarity.figures import Block, draw_similarity
 from softshare.plan import load_plan
 from softshare.scales import Setting
 

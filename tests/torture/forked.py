@@ -18,7 +18,7 @@ CONTEXT.set_forkserver_preload(
     [
         "softshare.training.run",
         "softshare.evidence.report",
-        "softshare.evidence.publish",
+        "softshare.evidence.publishing.publish",
         "sklearn.datasets",
         "torch._dynamo",  # which the first optimiser imports, in seconds
     ]

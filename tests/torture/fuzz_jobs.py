@@ -8,9 +8,9 @@ import re
 
 from fuzz_target import PLACE, Target, written
 
-from softshare.evidence.forecasts import read_forecast
-from softshare.evidence.foresight import hold, shown
-from softshare.evidence.status import Stand, describe_status, read_status
+from softshare.evidence.forecasts.against_runs import hold, shown
+from softshare.evidence.forecasts.reading import read_forecast
+from softshare.evidence.runs.status import Stand, describe_status, read_status
 from softshare.forecast.budget import parse_budget
 from softshare.plan import load_plan
 from softshare.runtimes import read_minutes

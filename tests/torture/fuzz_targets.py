@@ -19,10 +19,10 @@ from softshare.data.safe_pickle import read_pickle
 from softshare.data.sources import Source
 from softshare.errors import UserError
 from softshare.evidence.claims.reading import read_claims
-from softshare.evidence.fold_figures import draw_stages
-from softshare.evidence.folding import read_folding
-from softshare.evidence.gather import gather
-from softshare.evidence.similarity import read_coefficients
+from softshare.evidence.foldings.figures import draw_stages
+from softshare.evidence.foldings.reading import read_folding
+from softshare.evidence.runs.gather import gather
+from softshare.evidence.similarity.reading import read_coefficients
 from softshare.files import project_root, read_json
 from softshare.models.folded import load_folded
 from softshare.names import parse_model_name, require_fit

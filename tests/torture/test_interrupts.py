@@ -29,7 +29,7 @@ COMMANDS = {
     "report": ("softshare.evidence.report", "write_report", ["report", "--results", "{here}"]),
     "claims": ("softshare.plan", "load_plan", ["claims", "--results", "{here}"]),
     "forecast": ("softshare.forecast.counting", "count", ["forecast", "--results", "{here}", "--out"]),
-    "status": ("softshare.evidence.status", "read_status", ["status", "--results", "{here}"]),
+    "status": ("softshare.evidence.runs.status", "read_status", ["status", "--results", "{here}"]),
 }
 
 

@@ -18,8 +18,8 @@ from softshare.data.archives import read_archive
 from softshare.data.photograph_index import index_of, index_of_tars
 from softshare.data.safe_pickle import read_pickle
 from softshare.errors import UserError
-from softshare.evidence.path_runs import read_predictions
-from softshare.evidence.similarity import read_similarity
+from softshare.evidence.paths.runs import read_predictions
+from softshare.evidence.similarity.reading import read_similarity
 from softshare.files import read_json
 from softshare.models import create_model
 from softshare.models.weights import load_weights

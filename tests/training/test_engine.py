@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from softshare.errors import UserError
-from softshare.evidence.similarity import describe_run, read_unshared
+from softshare.evidence.similarity.reading import describe_run, read_unshared
 from softshare.models import create_model
 from softshare.models.weights import load_weights
 from softshare.training import engine, resumable

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import update_bn
 import softshare
 from softshare.cli import main
 from softshare.errors import UserError
-from softshare.evidence.folding import read_folding
+from softshare.evidence.foldings.reading import read_folding
 from softshare.models.folded import load_folded, save_folded
 from softshare.training.device import autocast
 from softshare.training.evaluation import mistakes

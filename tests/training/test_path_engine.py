@@ -13,7 +13,7 @@ from softshare.data.orders import epoch_order
 from softshare.data.path_batches import path_batches
 from softshare.data.shortest_paths import PathSet, make_shortest_paths
 from softshare.errors import UserError
-from softshare.evidence.path_runs import read_predictions
+from softshare.evidence.paths.runs import read_predictions
 from softshare.models import create_model
 from softshare.models.weights import load_weights
 from softshare.recipes import load_recipe

@@ -9,8 +9,8 @@ import pytest
 from softshare.bench.dag import pretend_all_was_made
 from softshare.bench.project_copy import project_copy
 from softshare.bench.run_folders import write_run_folders
-from softshare.evidence.everything import build_everything
-from softshare.evidence.legends import LEGENDS
+from softshare.evidence.figures.legends import LEGENDS
+from softshare.evidence.publishing.everything import build_everything
 from softshare.plan import FIGURES, ON_PATHS, load_plan
 
 

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
-from softshare.evidence.legends import LEGENDS
+from softshare.evidence.figures.legends import LEGENDS
 from softshare.schemas import check
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.plan import FIGURES, ON_PATHS, load_plan

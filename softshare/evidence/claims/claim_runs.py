@@ -14,11 +14,11 @@ from softshare.errors import UserError
 from softshare.evidence.claims.finding import UnansweredError
 from softshare.evidence.claims.measures import MEASURES
 from softshare.evidence.claims.reading import Claim, Claims
-from softshare.evidence.gather import CellEvidence, cautions_between, gather, mixed_between
-from softshare.evidence.runfolder import Record
-from softshare.evidence.shown import by_reason
-from softshare.evidence.similarity import Group, read_similarity
+from softshare.evidence.runs.gather import CellEvidence, cautions_between, gather, mixed_between
+from softshare.evidence.runs.runfolder import Record
+from softshare.evidence.similarity.reading import Group, read_similarity
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
+from softshare.evidence.wording import by_reason
 from softshare.names import SHORTEST_PATHS, parse_model_name
 from softshare.plan import Cell, Experiment, Plan
 from softshare.scales import Run, Scale, Setting

@@ -9,10 +9,10 @@ from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding, chance_of, decided, span
 from softshare.evidence.claims.measures import MEASURES, Measure
 from softshare.evidence.claims.reading import Claim
-from softshare.evidence.gather import CellEvidence
-from softshare.evidence.shown import number
+from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.statistics import TTest, compare
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
+from softshare.evidence.wording import number
 
 UNIT = "percentage points"
 

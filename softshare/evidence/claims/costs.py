@@ -13,8 +13,8 @@ from softshare.errors import UserError
 from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding, UnansweredError, span, within
 from softshare.evidence.claims.reading import Claim
-from softshare.evidence.shown import number
 from softshare.evidence.verdict import Verdict
+from softshare.evidence.wording import number
 from softshare.files import read_json
 
 # A row that cannot be told leaves open whether it is worse than one that is close; not one that is beyond.

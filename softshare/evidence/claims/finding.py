@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from softshare.evidence.shown import number
 from softshare.evidence.verdict import Verdict
+from softshare.evidence.wording import number
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from softshare.evidence.claims.finding import Finding, UnansweredError, chance
 from softshare.evidence.claims.matrices import starts
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import templates_of
-from softshare.evidence.folded_runs import FOLDING
-from softshare.evidence.folding import FoldedAt, read_folding_of
-from softshare.evidence.gather import CellEvidence
-from softshare.evidence.runfolder import Record
-from softshare.evidence.shown import by_reason, number
+from softshare.evidence.foldings.reading import FoldedAt, read_folding_of
+from softshare.evidence.foldings.runs import FOLDING
+from softshare.evidence.runs.gather import CellEvidence
+from softshare.evidence.runs.runfolder import Record
 from softshare.evidence.statistics import change_interval
 from softshare.evidence.verdict import Verdict
+from softshare.evidence.wording import by_reason, number
 from softshare.names import parse_model_name
 from softshare.sharing.clusters import cluster_layers
 

@@ -10,7 +10,7 @@ from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.comparisons import each_less
 from softshare.evidence.claims.finding import Finding, UnansweredError
 from softshare.evidence.claims.reading import Claim
-from softshare.evidence.gather import CellEvidence
+from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.statistics import TTest, compare
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 

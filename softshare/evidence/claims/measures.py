@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from softshare.evidence.shown import number
+from softshare.evidence.wording import number
 
 
 @dataclass(frozen=True)

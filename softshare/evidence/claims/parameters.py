@@ -6,8 +6,8 @@ from softshare.errors import UserError
 from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding
 from softshare.evidence.claims.reading import Claim
-from softshare.evidence.shown import number
 from softshare.evidence.verdict import Verdict
+from softshare.evidence.wording import number
 from softshare.names import DATASETS, BottleneckName, WideResNetName, parse_model_name
 
 AT = "the architecture"

@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from softshare.evidence.checks import UnusableError
 from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.comparisons import names_of, tested
 from softshare.evidence.claims.finding import Finding, UnansweredError, span
 from softshare.evidence.claims.matrices import off_diagonal
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import plain
-from softshare.evidence.gather import CellEvidence
-from softshare.evidence.path_runs import scores_of, seeds_on_other_examples
-from softshare.evidence.path_scores import PathScores
-from softshare.evidence.shown import number
+from softshare.evidence.paths.runs import scores_of, seeds_on_other_examples
+from softshare.evidence.paths.scores import PathScores
+from softshare.evidence.runs.checks import UnusableError
+from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.statistics import compare
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
+from softshare.evidence.wording import number
 
 UNIT = "F1"
 

@@ -9,9 +9,9 @@ from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.finding import Finding, UnansweredError, within
 from softshare.evidence.claims.matrices import off_diagonal
 from softshare.evidence.claims.reading import Claim
-from softshare.evidence.shown import by_reason, number
-from softshare.evidence.similarity import read_unshared
+from softshare.evidence.similarity.reading import read_unshared
 from softshare.evidence.verdict import Verdict
+from softshare.evidence.wording import by_reason, number
 
 
 def judge_none(claim: Claim, runs: ClaimRuns) -> Finding:

@@ -16,9 +16,9 @@ from softshare.evidence.claims.similarities import (
     seeds_interval,
     templates_of,
 )
-from softshare.evidence.gather import CellEvidence
-from softshare.evidence.shown import number
+from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.verdict import Verdict
+from softshare.evidence.wording import number
 from softshare.recipes import stored_epoch
 
 

@@ -20,10 +20,10 @@ from softshare.evidence.claims.matrices import (
     starts,
 )
 from softshare.evidence.claims.reading import Claim
-from softshare.evidence.gather import CellEvidence
-from softshare.evidence.shown import number
+from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.statistics import compare, mean_interval
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
+from softshare.evidence.wording import number
 from softshare.names import parse_model_name
 from softshare.sharing.clusters import cluster_layers
 

@@ -9,10 +9,10 @@ from softshare.evidence.claims.claim_runs import ClaimRuns
 from softshare.evidence.claims.comparisons import names_of, tested
 from softshare.evidence.claims.finding import Finding, UnansweredError, span
 from softshare.evidence.claims.reading import Claim
-from softshare.evidence.lines import Line, judged_line
-from softshare.evidence.shown import number
 from softshare.evidence.statistics import one_sample
+from softshare.evidence.tables.lines import Line, judged_line
 from softshare.evidence.verdict import Verdict, band_half_width, verdict_within
+from softshare.evidence.wording import number
 from softshare.recipes import load_recipe
 
 UNIT = "percent"

@@ -11,9 +11,9 @@ from tabulate import tabulate
 
 from softshare.evidence.claims.judge import Judged, JudgedClaim, judge_claims
 from softshare.evidence.markup import markdown
-from softshare.evidence.shown import DASH, number
-from softshare.evidence.table_page import table_page
+from softshare.evidence.tables.page import table_page
 from softshare.evidence.verdict import Verdict
+from softshare.evidence.wording import DASH, number
 from softshare.files import write_json, write_text
 from softshare.plan import Plan
 

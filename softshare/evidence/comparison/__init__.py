@@ -1,0 +1,1 @@
+"""The same runs made twice, on two machines or in two precisions."""

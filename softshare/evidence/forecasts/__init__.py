@@ -1,0 +1,1 @@
+"""Forecasts: read back, and held against the runs made after them."""

@@ -1,0 +1,1 @@
+"""Shortest paths (section 4.4): scores, curves, extrapolation, differences (Figure 5)."""

@@ -1,0 +1,1 @@
+"""Tables of the paper, filled with what was run."""
