@@ -40,7 +40,8 @@ def tie(
         groups: Names of those to tie, as `banks` has them; the others stay as they are. All by default.
 
     Returns:
-        The model itself, its template banks replaced by tied ones.
+        The model itself, its template banks replaced by tied ones. An optimiser of before holds the parameters of
+        those; make another.
 
     Raises:
         ValueError: A threshold outside [0, 1]; a group that is none; a model without shared layers, folded already,

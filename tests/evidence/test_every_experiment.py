@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from softshare.evidence.figures.legends import LEGENDS
-from softshare.evidence.figures.writing import write_figure
+from softshare.evidence.figures.writing import KINDS, write_figure
 from softshare.evidence.report import write_report
 from softshare.evidence.tables.writing import write_table
+from softshare.files import project_root
 from softshare.plan import FIGURES, Plan, load_plan
 
 MakeRun = Callable[..., Path]
@@ -20,8 +22,10 @@ SCALES = ["quick", "compact", "paper"]
 NAMES = ["table1", "table2", "table3", "table4", "appendix-b", "figure3", "figure4", "figure6", "figure7", "figure8"]
 
 
-def test_each_kind_of_figure_has_a_legend() -> None:
-    assert LEGENDS.keys() == set(FIGURES)
+def test_each_kind_of_figure_is_made_and_has_a_legend() -> None:
+    schema = yaml.safe_load((project_root() / "workflow" / "schemas" / "experiment.schema.yaml").read_text())
+    assert LEGENDS.keys() == KINDS.keys() == set(FIGURES)
+    assert set(schema["properties"]["kind"]["enum"]) == {"table", *FIGURES}
 
 
 def build(plan: Plan, results: Path) -> str:

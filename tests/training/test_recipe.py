@@ -1,12 +1,18 @@
 """Recipes: the paper's schedule, scaling, and settings that cannot be."""
 
+import dataclasses
+
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from softshare.errors import UserError
-from softshare.recipes import load_recipe
+from softshare.files import project_root
+from softshare.recipes import LEFT_OUT, load_recipe
 from softshare.scales import load_scale
+from softshare.training.path_recipe import PathRecipe
+from softshare.training.photograph_recipe import PhotographRecipe
 from softshare.training.recipe import Recipe
 
 
@@ -74,3 +80,19 @@ def test_a_missing_setting_is_named():
     del settings["momentum"]
     with pytest.raises(UserError, match="'momentum' is missing"):
         Recipe.from_settings(settings)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "tasks", "branch"),
+    [
+        (Recipe, {"enum": ["photographs", "shortest-paths"]}, "else"),
+        (PathRecipe, {"const": "shortest-paths"}, "then"),
+        (PhotographRecipe, {"const": "photographs"}, "then"),
+    ],
+)
+def test_a_file_must_tell_every_setting_but_those_left_out(recipe, tasks, branch):
+    """So that a setting that is added is asked for by the schema, too."""
+    schema = yaml.safe_load((project_root() / "workflow" / "schemas" / "recipe.schema.yaml").read_text())
+    (rule,) = [rule for rule in schema["allOf"] if rule["if"].get("properties", {}).get("task") == tasks]
+    required = rule[branch]["else"]["properties"]["settings"]["required"]
+    assert set(required) == {field.name for field in dataclasses.fields(recipe)} - LEFT_OUT.keys()

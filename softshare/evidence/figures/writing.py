@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from softshare.evidence.figures.drawing import drawing_style, save_figure
-from softshare.evidence.figures.parameters import draw_parameters, parameter_points, parameter_rows, shown_parameters
+from softshare.evidence.figures.parameters import (
+    Point,
+    draw_parameters,
+    parameter_points,
+    parameter_rows,
+    shown_parameters,
+)
 from softshare.evidence.foldings.runs import draw_folding, folded_runs, folding_rows, shown_folding
 from softshare.evidence.paths.figures import draw_paths
 from softshare.evidence.paths.runs import curve_rows, path_rows, shown_extrapolation
 from softshare.evidence.paths.statistics import epoch_rows, rows_with_anew, shown_statistics
 from softshare.evidence.paths.statistics_figure import draw_statistics
-from softshare.evidence.runs.gather import Evidence, find_experiment, gather
+from softshare.evidence.runs.gather import CellEvidence, Evidence, find_experiment, gather
 from softshare.evidence.similarity.figures import draw_similarity, similarity_blocks, similarity_rows
 from softshare.evidence.similarity.numbers import shown_similarity
 from softshare.files import write_text
-from softshare.plan import FIGURES, Plan
+from softshare.plan import FIGURES, Experiment, Plan
+from softshare.scales import Scale
+
+FoundT = TypeVar("FoundT")
 
 
 def write_figure(plan: Plan, name: str, results: Path, out_dir: Path) -> list[Path]:
@@ -54,33 +65,104 @@ def shown_numbers(evidence: Evidence, name: str, results: Path) -> list[dict[str
     Raises:
         UserError: The paper's numbers cannot be read.
     """
-    experiment = evidence.plan.experiment(name)
-    if experiment.kind == "folding":
-        return list(shown_folding(folded_runs(evidence.cells[name], results)))
-    if experiment.kind == "parameters":
-        return list(shown_parameters(parameter_points(evidence, experiment)))
-    if experiment.kind == "paths":
-        return list(shown_extrapolation(path_rows(evidence.cells[name], results)))
-    if experiment.kind == "path-statistics":
-        return list(shown_statistics(rows_with_anew(path_rows(evidence.cells[name], results))))
-    return shown_similarity(evidence.cells[name], results, experiment.shown_at)
+    behind = _Behind(evidence, evidence.plan.experiment(name), results)
+    kind = KINDS[behind.experiment.kind]
+    return list(kind.shown(kind.read(behind)))
 
 
 def _drawn(evidence: Evidence, name: str, results: Path) -> tuple[Figure, list[dict[str, Any]]]:
-    experiment, scale, cells = evidence.plan.experiment(name), evidence.plan.scale, evidence.cells[name]
-    title = f"{experiment.title} (scale: {scale.name})"
-    if experiment.kind == "folding":
-        runs = folded_runs(cells, results)
-        return draw_folding(title, runs), list(folding_rows(runs))
-    if experiment.kind == "parameters":
-        points = parameter_points(evidence, experiment)
-        return draw_parameters(experiment, points, scale.name, with_paper=scale.is_paper), list(parameter_rows(points))
-    if experiment.kind == "paths":
-        rows = path_rows(cells, results)
-        return draw_paths(title, rows), list(curve_rows(rows))
-    if experiment.kind == "path-statistics":
-        rows = rows_with_anew(path_rows(cells, results))
-        return draw_statistics(title, rows), list(epoch_rows(rows))
-    at = experiment.shown_at
-    blocks = [block for found in cells for block in similarity_blocks(found, results, at)]
-    return draw_similarity(title, blocks), [row for found in cells for row in similarity_rows(found, results, at)]
+    behind = _Behind(evidence, evidence.plan.experiment(name), results)
+    kind = KINDS[behind.experiment.kind]
+    found = kind.read(behind)
+    return kind.draw(behind, found), list(kind.rows(found))
+
+
+@dataclass(frozen=True)
+class _Behind:
+    """What stands behind a figure."""
+
+    evidence: Evidence
+    experiment: Experiment
+    results: Path
+
+    @property
+    def cells(self) -> Sequence[CellEvidence]:
+        """Its rows and their runs."""
+        return self.evidence.cells[self.experiment.name]
+
+    @property
+    def scale(self) -> Scale:
+        """The scale that was run."""
+        return self.evidence.plan.scale
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return f"{self.experiment.title} (scale: {self.scale.name})"
+
+
+@dataclass(frozen=True)
+class _Kind(Generic[FoundT]):
+    """How figures of a kind are made.
+
+    Attributes:
+        read: What of the runs is shown.
+        draw: That as a picture.
+        rows: That as plain rows, for a program.
+        shown: That in numbers, for a reader.
+    """
+
+    read: Callable[[_Behind], FoundT]
+    draw: Callable[[_Behind, FoundT], Figure]
+    rows: Callable[[FoundT], Iterable[dict[str, Any]]]
+    shown: Callable[[FoundT], Iterable[dict[str, str]]]
+
+
+def _draw_parameters(behind: _Behind, points: Sequence[Point]) -> Figure:
+    return draw_parameters(behind.experiment, points, behind.scale.name, with_paper=behind.scale.is_paper)
+
+
+def _draw_similarity(behind: _Behind, _: _Behind) -> Figure:
+    at = behind.experiment.shown_at
+    blocks = [block for found in behind.cells for block in similarity_blocks(found, behind.results, at)]
+    return draw_similarity(behind.title, blocks)
+
+
+def _similarity_rows(behind: _Behind) -> Iterable[dict[str, Any]]:
+    for found in behind.cells:
+        yield from similarity_rows(found, behind.results, behind.experiment.shown_at)
+
+
+# Of every kind in `plan.FIGURES`. Matrices are read run by run as they are drawn and told.
+KINDS: dict[str, _Kind[Any]] = {
+    "similarity": _Kind(
+        lambda behind: behind,
+        _draw_similarity,
+        _similarity_rows,
+        lambda behind: shown_similarity(behind.cells, behind.results, behind.experiment.shown_at),
+    ),
+    "folding": _Kind(
+        lambda behind: folded_runs(behind.cells, behind.results),
+        lambda behind, runs: draw_folding(behind.title, runs),
+        folding_rows,
+        shown_folding,
+    ),
+    "parameters": _Kind(
+        lambda behind: parameter_points(behind.evidence, behind.experiment),
+        _draw_parameters,
+        parameter_rows,
+        shown_parameters,
+    ),
+    "paths": _Kind(
+        lambda behind: path_rows(behind.cells, behind.results),
+        lambda behind, rows: draw_paths(behind.title, rows),
+        curve_rows,
+        shown_extrapolation,
+    ),
+    "path-statistics": _Kind(
+        lambda behind: rows_with_anew(path_rows(behind.cells, behind.results)),
+        lambda behind, rows: draw_statistics(behind.title, rows),
+        epoch_rows,
+        shown_statistics,
+    ),
+}
