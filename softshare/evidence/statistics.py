@@ -2,7 +2,7 @@
 
 Errors are compared between runs: paired by seed where seeds are shared, by Welch's t-test otherwise. "Less" is one
 one-sided test; "no worse" is the upper of the two one-sided tests (TOST) with a margin, non-inferiority; "alike" takes
-both. Networks on the same images are McNemar's business (`paired.py`).
+both. Networks on the same images are McNemar's business (`mcnemar.py`).
 """
 
 from __future__ import annotations

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from softshare.errors import UserError
 from softshare.files import LARGEST_WEIGHTS, plain_file
@@ -18,6 +20,11 @@ from softshare.sharing import Folding, TiedBank, banks
 from softshare.sharing.folding import describe_folding, make_loops
 from softshare.sharing.looped_blocks import LoopedBlocks
 from softshare.sharing.tying import tie_like
+
+# Of buffers that a file does not hold (`persistent=False`), by name.
+_TYPES = {
+    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+}
 
 
 def save_folded(network: nn.Module, file: str | Path, name: str | None = None, **settings: Any) -> None:
@@ -34,7 +41,7 @@ def save_folded(network: nn.Module, file: str | Path, name: str | None = None, *
         UserError: The network is not folded, is not what `create_model` makes of the name and settings, or the file
             cannot be written.
     """
-    file = Path(file)
+    file, saved = Path(file), network.state_dict().keys()
     if not isinstance(getattr(network, "folding", None), Folding):
         raise UserError("is no folded network", value=type(network).__name__, remedy="call softshare.fold() first")
     description = {
@@ -47,8 +54,9 @@ def save_folded(network: nn.Module, file: str | Path, name: str | None = None, *
         ],
         "loops": {path: module.passes for path, module in network.named_modules() if isinstance(module, LoopedBlocks)},
         "frozen": [path for path, parameter in network.named_parameters() if not parameter.requires_grad],
+        "unsaved": {path: _name_of(buffer) for path, buffer in network.named_buffers() if path not in saved},
     }
-    if name and str(_rebuilt(description, None)) != str(network):
+    if name and not _makes(description, network):
         raise UserError(
             "makes another network than the one that was folded", key="name", value=name,
             remedy="give the settings it was made with, such as num_classes or dropout",
@@ -76,21 +84,23 @@ def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module
         with safe_open(plain_file(file, LARGEST_WEIGHTS), framework="pt") as stored:
             description = json.loads((stored.metadata() or {})["softshare"])
         named = bool(description["model"])
-        missing = {"ties", "settings", "loops", "frozen"} - set(description)
-        if missing:
-            raise KeyError(*missing)
+        missing = {"ties", "settings", "loops", "frozen", "unsaved"} - set(description)
     except (SafetensorError, OSError) as error:
         raise unreadable(file, error) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError("holds no folded network", file=file, remedy="softshare.save_folded() writes one") from error
+    if missing:
+        remedy = "fold the network again"
+        raise UserError(f"was written by an earlier version (tells no {min(missing)!r})", file=file, remedy=remedy)
     if network is None and not named:
         raise UserError("names no network", file=file, remedy="give one, shared as the one that was folded")
     try:
         rebuilt = _rebuilt(description, network)
         state = load_file(file)
-        for name, tensor in rebuilt.state_dict(keep_vars=True).items():
+        for name, tensor in itertools.chain(rebuilt.named_parameters(), rebuilt.named_buffers()):
             # To copy into a tensor of another type would round without a word.
-            tensor.data = tensor.data.to(state[name].dtype if name in state else tensor.dtype)
+            kept = state[name].dtype if name in state else _TYPES.get(description["unsaved"].get(name), tensor.dtype)
+            tensor.data = tensor.data.to(kept)
         rebuilt.load_state_dict(state)
         for name, parameter in rebuilt.named_parameters():
             parameter.requires_grad_(name not in description["frozen"])
@@ -100,6 +110,17 @@ def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"does not fit the network ({lines[-1].strip()})", file=file) from error
     return rebuilt.eval()
+
+
+def _makes(description: dict[str, Any], network: nn.Module) -> bool:
+    try:
+        return str(_rebuilt(description, None)) == str(network)
+    except (ValueError, RuntimeError, KeyError, AttributeError):
+        return False
+
+
+def _name_of(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _rebuilt(description: dict[str, Any], network: nn.Module | None) -> nn.Module:

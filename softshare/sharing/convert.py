@@ -37,9 +37,9 @@ def share(
     afresh and weights that the layers had are given up, unless `init` is `svd`. Make an optimiser, and DDP, afterwards:
     made before, they hold the parameters that are given up.
 
-    With fewer templates than layers weights start smaller, by sqrt(k / L) in the mean square, each layer's by its own
-    factor: such is the paper's start. Behind norms that matters little; a deep model without them had better take
-    `init="svd"`.
+    With fewer templates than layers weights start smaller, by sqrt(k / L) in the root mean square, each layer's by a
+    factor of its own: such is the paper's start. Behind norms that matters little; a deep model without them had
+    better take `init="svd"`.
 
     A layer whose weight is no parameter of its own (tied to another's, computed by a parametrisation, not yet
     initialised), or not of real numbers, stays as it is.
@@ -184,13 +184,21 @@ def _members(
         key = group_of(name, module)
         if key is None:
             continue
-        if isinstance(key, bool) or not isinstance(key, Hashable):
+        if isinstance(key, bool) or not _is_hashable(key):
             remedy = "give the name of its group, or None to leave it alone"
             raise ValueError(f"groups gave {key!r} for layer {name!r}; {remedy}")
         if is_shared(module):
             raise ValueError(f"layer {name!r} is shared already")
         members[key].append((name, module))
     return members
+
+
+def _is_hashable(key: object) -> bool:
+    try:
+        hash(key)
+    except TypeError:  # also of a tuple that holds a list
+        return False
+    return True
 
 
 def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int | None, init: str) -> TemplateBank:

@@ -45,7 +45,8 @@ def fold(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficient
         A new network, equal to the tied one up to rounding; its `folding` tells what was found.
 
     Raises:
-        ValueError: As `tie`; or the folded network's output for `example` is another than the tied one's.
+        ValueError: As `tie`; the model has an attribute `folding` of its own; or the folded network's output for
+            `example` is another than the tied one's.
     """
     clusters = find_clusters(model, threshold, of=of)
     if hasattr(model, "folding"):
@@ -157,6 +158,8 @@ def _require_equal(reference: list[Any], folded: nn.Module, example: Any) -> Non
     try:
         outputs = _outputs(folded, example)
         torch.testing.assert_close(outputs, reference, rtol=1e-3, atol=1e-3 * _size(reference))
+    except torch.OutOfMemoryError:
+        raise
     except (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(problem) from error
 

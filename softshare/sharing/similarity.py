@@ -104,7 +104,10 @@ def _mixing(bank: Bank) -> Tensor | None:
     """Coefficients [L, k] by which layers mix their weights from templates; None of tied layers that mix no more."""
     if not isinstance(bank, TiedBank):
         return bank.coefficients
-    return None if bank.mixed is None else bank.coefficients @ bank.mixed.coefficients
+    if bank.mixed is None:
+        return None
+    with full_precision(bank.coefficients.device.type):
+        return bank.coefficients @ bank.mixed.coefficients
 
 
 @torch.no_grad()
@@ -150,7 +153,10 @@ def recurrence_penalty(model: nn.Module, diagonal: bool = True) -> Tensor:
     total: Tensor | None = None
     for bank in banks_to_compare(model).values():
         mixing = _mixing(bank)
-        matrix = similarity((bank.coefficients @ bank.templates.flatten(1) if mixing is None else mixing).float())
+        if mixing is None:
+            with full_precision(bank.coefficients.device.type):
+                mixing = bank.coefficients @ bank.templates.flatten(1)  # [L, N]
+        matrix = similarity(mixing.float())
         part = matrix.sum() if diagonal else matrix.sum() - matrix.diagonal().sum()
         total = part if total is None else total + part
     assert total is not None

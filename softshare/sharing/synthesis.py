@@ -76,18 +76,21 @@ def synthesis_gradients(
     for_coefficients = torch.zeros_like(coefficients)
     if not used:
         return for_coefficients, torch.zeros_like(templates)
+    if not all(has_memory(row, templates) for row in rows):  # into which nothing can be written
+        none = templates.new_zeros(templates.shape[1])
+        stacked = torch.stack([none if each is None else each.to(templates.dtype) for each in gradients])  # [L, N]
+        return torch.mm(stacked, templates.t()), torch.mm(coefficients.t(), stacked)
     if len(used) < len(gradients):
         for_coefficients[used], for_templates = synthesis_gradients(coefficients[used], templates, rows)
         return for_coefficients, for_templates
-    in_memory = all(has_memory(row, templates) for row in rows)
-    if in_memory and len({row.dtype for row in rows}) == 1:
+    if len({row.dtype for row in rows}) == 1:
         if native.serves(coefficients, templates, rows[0].dtype):
             return native.gradients(coefficients, templates, rows)
         if triton_synthesis.serves(coefficients, templates, rows[0].dtype):
             return triton_synthesis.gradients(coefficients, templates, rows)
     mixing = coefficients.t().contiguous()  # [k, L]
     size = templates.shape[1]
-    if templates.device.type != "cpu" or size <= 2 * BLOCK or not in_memory:
+    if templates.device.type != "cpu" or size <= 2 * BLOCK:
         stacked = torch.stack(rows).to(templates.dtype)  # [L, N]
         return torch.mm(stacked, templates.t()), torch.mm(mixing, stacked)
     for_templates = torch.empty_like(templates)

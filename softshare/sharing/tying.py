@@ -33,8 +33,8 @@ def tie(
     its weight stay its own.
 
     Args:
-        model: A model with shared layers. Layers that were tied before stay tied, and join others where the
-            clusters' weights are alike.
+        model: A model with shared layers. Layers that were tied before stay tied, and join others where their clusters
+            are alike.
         threshold: Least similarity of a pair within a cluster, from 0 to 1. The paper ties "close to 0.8".
         of: What is compared: `coefficients`, as the paper does, or the effective `weights`.
         groups: Names of those to tie, as `banks` has them; the others stay as they are. All by default.
@@ -105,9 +105,8 @@ def tie_like(model: nn.Module, ties: Sequence[tuple[Sequence[int], Sequence[int]
 def _clusters(bank: Bank, threshold: float, of: Measure) -> tuple[int, ...]:
     if isinstance(bank, TemplateBank):
         return cluster_layers(bank_similarity(bank, of).numpy(), threshold)
-    # Of tied layers the lenders' weights are compared: the coefficients that they once had are gone.
     lenders = list(bank.lenders)
-    matrix = bank_similarity(bank, "weights")[lenders][:, lenders]
+    matrix = bank_similarity(bank, of)[lenders][:, lenders]
     merged = cluster_layers(matrix.numpy(), threshold)
     return tuple(merged[cluster] for cluster in bank.clusters)
 

@@ -124,10 +124,12 @@ def test_forward_mode_derivatives_are_those_of_torch_func(trained):
     torch.testing.assert_close(tangent, expected, rtol=1e-4, atol=1e-3)
 
 
-def test_several_gradients_at_once_are_those_one_by_one():
+@pytest.mark.parametrize("layers", [3, 2])
+def test_several_gradients_at_once_are_those_one_by_one(layers):
+    """Also where a layer takes no part."""
     model = _wide()
-    out = model(torch.randn(1, 300))[0, :3]
-    parameters = list(model.parameters())
+    out = model[:layers](torch.randn(1, 300))[0, :3]
+    parameters = list(model[0].template_bank.parameters())
     together = torch.autograd.grad(out, parameters, torch.eye(3), is_grads_batched=True, retain_graph=True)
     for row in range(3):
         alone = torch.autograd.grad(out[row], parameters, retain_graph=True)

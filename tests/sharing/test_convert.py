@@ -318,6 +318,7 @@ def test_a_reader_of_weight_that_never_calls_the_layer_gets_it_with_its_gradient
         (1, lambda name, module: None, "no two layers to share"),
         (1, lambda name, module: "conv1" in name, "groups gave False for layer 'stem'; give the name of its group"),
         (1, lambda name, module: [name], r"groups gave \['stem'\] for layer 'stem'; give the name"),
+        (1, lambda name, module: (name, [1]), r"groups gave \('stem', \[1\]\) for layer 'stem'"),
         (1, {"stem": "one"}, "must be a function of .name, module., not {'stem': 'one'}"),
     ],
 )

@@ -174,9 +174,14 @@ def test_what_is_tied_without_a_loop_says_so():
     assert folded.folding.looped == ("body",) and "no loop" not in str(folded.folding)
 
 
-def test_autocast_changes_no_similarity():
+@pytest.mark.parametrize("threshold", [None, 0.9, 0.0])
+def test_autocast_changes_no_similarity(threshold):
+    """Of soft banks, of tied ones that are still mixed from templates, and of those that are not."""
     torch.manual_seed(0)
     model = softshare.create_model("swrn-22-1-2")
+    if threshold is not None:
+        softshare.tie(model, threshold)
+        assert any(bank.mixed is not None for bank in softshare.banks(model).values()) == (threshold > 0)
     with torch.autocast("cpu", torch.bfloat16):
         inside = softshare.layer_similarity(model), softshare.recurrence_penalty(model)
     outside = softshare.layer_similarity(model), softshare.recurrence_penalty(model)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError
-from softshare.evidence.foldings.runs import FOLDING
+from softshare.evidence.foldings.reading import FOLDING
 from softshare.evidence.forecasts.reading import read_forecast
 from softshare.evidence.publishing.everything import build_everything
 from softshare.evidence.runs.gather import gather

@@ -20,9 +20,10 @@ class Block(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm2d(8)
         self.conv = nn.Conv2d(8, 8, 3, padding=1)
+        self.register_buffer("factor", torch.ones(1), persistent=False)
 
     def forward(self, x):
-        return x + self.conv(torch.relu(self.norm(x)))
+        return x + self.factor * self.conv(torch.relu(self.norm(x)))
 
 
 class Net(nn.Module):
@@ -59,6 +60,8 @@ def test_each_tensor_comes_back_in_its_own_type(tmp_path):
     loaded = returned(folded, tmp_path / "folded.safetensors")
     for (name, one), other in zip(folded.state_dict().items(), loaded.state_dict().values(), strict=True):
         assert one.dtype == other.dtype and torch.equal(one, other), name
+    assert [buffer.dtype for buffer in loaded.buffers()] == [buffer.dtype for buffer in folded.buffers()]
+    assert loaded.body[0].body.factor.dtype == torch.float16  # which no file holds
 
 
 def frozen_norm(model):
@@ -93,8 +96,9 @@ def test_a_file_keeps_what_the_network_was_made_with(tmp_path):
     file = tmp_path / "folded.safetensors"
     grids = torch.rand(2, 2, 8, 8)
     folded = softshare.fold(softshare.create_model("scnn-6-2", skip="before-relu").eval(), 0.5)
-    with pytest.raises(softshare.errors.UserError, match="makes another network"):
-        save_folded(folded, file, "scnn-6-2")
+    for other in ("scnn-6-2", "scnn-8-2", "swrn-22-1-2"):
+        with pytest.raises(softshare.errors.UserError, match="makes another network"):
+            save_folded(folded, file, other)
     assert not file.exists()
     save_folded(folded, str(file), "scnn-6-2", skip="before-relu")
     torch.testing.assert_close(load_folded(str(file))(grids), folded(grids))
@@ -141,9 +145,24 @@ def test_parts_shared_one_by_one_are_saved_and_loaded(tmp_path):
 def test_a_file_with_a_broken_description_is_one_line(tmp_path, change):
     file = tmp_path / "folded.safetensors"
     save_folded(softshare.fold(softshare.create_model("swrn-22-1-2"), 0.5), file, "swrn-22-1-2")
-    with safe_open(file, framework="pt") as stored:
-        state = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
-        description = json.loads(stored.metadata()["softshare"]) | change
-    save_file(state, file, metadata={"softshare": json.dumps(description)})
+    described(file, lambda description: description | change)
     with pytest.raises(softshare.errors.UserError, match="does not fit"):
         load_folded(file)
+
+
+def test_a_file_of_before_says_so(tmp_path):
+    file = tmp_path / "folded.safetensors"
+    save_folded(softshare.fold(softshare.create_model("swrn-22-1-2"), 0.5), file, "swrn-22-1-2")
+    described(file, lambda description: {key: value for key, value in description.items() if key != "loops"})
+    with pytest.raises(
+        softshare.errors.UserError, match=r"by an earlier version \(tells no 'loops'\); fold the network"
+    ):
+        load_folded(file)
+
+
+def described(file, change):
+    """Writes a file anew with another description."""
+    with safe_open(file, framework="pt") as stored:
+        state = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+        description = change(json.loads(stored.metadata()["softshare"]))
+    save_file(state, file, metadata={"softshare": json.dumps(description)})
