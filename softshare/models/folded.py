@@ -84,7 +84,9 @@ def load_folded(file: str | Path, network: nn.Module | None = None) -> nn.Module
         with safe_open(plain_file(file, LARGEST_WEIGHTS), framework="pt") as stored:
             description = json.loads((stored.metadata() or {})["softshare"])
         named = bool(description["model"])
-        missing = {"ties", "settings", "loops", "frozen", "unsaved"} - set(description)
+        if "ties" not in description:
+            raise KeyError("ties")
+        missing = {"settings", "loops", "frozen", "unsaved"} - set(description)
     except (SafetensorError, OSError) as error:
         raise unreadable(file, error) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -246,6 +246,7 @@ def test_similarity_of_layers_apart_is_that_before_two_others_were_tied(template
     torch.testing.assert_close(softshare.layer_similarity(model)[tied.group], before, rtol=0, atol=1e-5)
     trained = tied.template_stack if tied.mixed is None else tied.mixed.coefficients
     penalty = softshare.recurrence_penalty(model)
-    assert float(penalty.detach()) == pytest.approx(float(softshare.layer_similarity(model)[tied.group].sum()), rel=1e-5)
+    matrix = softshare.layer_similarity(model)[tied.group]
+    assert float(penalty.detach()) == pytest.approx(float(matrix.sum()), rel=1e-5)
     penalty.backward()
     assert trained.grad.abs().max() > 1e-3
