@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from softshare.errors import UserError
 from softshare.files import LARGEST_WEIGHTS, plain_file
@@ -22,9 +22,7 @@ from softshare.sharing.looped_blocks import LoopedBlocks
 from softshare.sharing.tying import tie_like
 
 # Of buffers that a file does not hold (`persistent=False`), by name.
-_TYPES = {
-    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-}
+_TYPES = {str(dtype): dtype for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)}
 
 
 def save_folded(network: nn.Module, file: str | Path, name: str | None = None, **settings: Any) -> None:
@@ -54,7 +52,7 @@ def save_folded(network: nn.Module, file: str | Path, name: str | None = None, *
         ],
         "loops": {path: module.passes for path, module in network.named_modules() if isinstance(module, LoopedBlocks)},
         "frozen": [path for path, parameter in network.named_parameters() if not parameter.requires_grad],
-        "unsaved": {path: _name_of(buffer) for path, buffer in network.named_buffers() if path not in saved},
+        "unsaved": {path: str(buffer.dtype) for path, buffer in network.named_buffers() if path not in saved},
     }
     if name and not _makes(description, network):
         raise UserError(
@@ -119,10 +117,6 @@ def _makes(description: dict[str, Any], network: nn.Module) -> bool:
         return str(_rebuilt(description, None)) == str(network)
     except (ValueError, RuntimeError, KeyError, AttributeError):
         return False
-
-
-def _name_of(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _rebuilt(description: dict[str, Any], network: nn.Module | None) -> nn.Module:

@@ -153,10 +153,13 @@ def recurrence_penalty(model: nn.Module, diagonal: bool = True) -> Tensor:
     total: Tensor | None = None
     for bank in banks_to_compare(model).values():
         mixing = _mixing(bank)
-        if mixing is None:
-            with full_precision(bank.coefficients.device.type):
-                mixing = bank.coefficients @ bank.templates.flatten(1)  # [L, N]
-        matrix = similarity(mixing.float())
+        if mixing is not None:
+            matrix = similarity(mixing.float())
+        else:
+            assert isinstance(bank, TiedBank)
+            # Layers of a cluster differ in scale and sign alone, which change no similarity.
+            clusters = list(bank.clusters)
+            matrix = similarity(bank.templates.flatten(1).float())[clusters][:, clusters]
         part = matrix.sum() if diagonal else matrix.sum() - matrix.diagonal().sum()
         total = part if total is None else total + part
     assert total is not None
