@@ -21,10 +21,14 @@ WORDS = {  # of a page, for a verdict
 INTERVAL = re.compile(r"([+-]?\d\.\d{3}) \((?:95 % interval )?(-?\d\.\d{3}) to (-?\d\.\d{3})\)")
 
 
+def claims_at(scale):
+    with (PUBLISHED / scale / "claims.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
 @pytest.fixture(scope="module")
 def claims():
-    with (PUBLISHED / "compact" / "claims.csv").open() as file:
-        return list(csv.DictReader(file))
+    return claims_at("compact")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=["README", "published"])
@@ -39,10 +43,12 @@ def test_verdicts_are_counted_as_they_are(page, claims):
     assert not_run and int(not_run[1] or not_run[2]) == counts["not run"]
 
 
-def test_each_interval_is_that_of_a_claim_with_that_verdict(claims):
-    rows = [line for line in ON_PATHS.read_text().splitlines() if line.startswith("| ")]
+@pytest.mark.parametrize("scale, heading", [("compact", "At the reduced size"), ("paper", "At the paper's size")])
+def test_each_interval_is_that_of_a_claim_with_that_verdict(scale, heading):
+    (section,) = (each for each in ON_PATHS.read_text().split("\n## ") if each.startswith(heading))
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
     told = {match.groups(): row for row in rows if (match := INTERVAL.search(row))}
-    asked = [claim for claim in claims if claim["interval_low"] and claim["kind"].startswith("paths")]
+    asked = [claim for claim in claims_at(scale) if claim["interval_low"] and claim["kind"].startswith("paths")]
     assert len(told) == len(asked) > 0
     for claim in asked:
         numbers = [float(claim[key]) for key in ("estimate", "interval_low", "interval_high")]
