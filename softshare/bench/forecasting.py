@@ -22,6 +22,7 @@ from softshare.forecast.measuring import measure_paces
 from softshare.forecast.schedule import ScheduledJob, simulate
 from softshare.forecast.workload import workload
 from softshare.plan import Plan, load_plan
+from softshare.runfiles import CHECKPOINT, HISTORY, MANIFEST
 from softshare.scales import Run, Setting, load_scale
 from softshare.training.device import resolve_precision
 
@@ -50,7 +51,7 @@ def bench_local_run(name: str, rounds: int) -> Iterator[Measured]:
         command = [sys.executable, "-m", "softshare", "train", "--model", _LOCAL.model, "--dataset", _LOCAL.dataset]
         command += ["--epochs", str(epochs), "--threads", str(torch.get_num_threads()), "--device", "cpu", "--quiet"]
         subprocess.run([*command, "--out", folder], check=True, stdout=subprocess.DEVNULL)
-        took = json.loads(Path(folder, "manifest.json").read_text())["device_seconds"]
+        took = json.loads(Path(folder, MANIFEST).read_text())["device_seconds"]
     yield Measured(f"{name}.deviation", abs(took / (an_epoch * epochs) - 1))
 
 
@@ -91,8 +92,8 @@ def bench_status(name: str, rounds: int) -> Iterator[Measured]:
             place.mkdir(parents=True)
             log.parent.mkdir(parents=True, exist_ok=True)
             header = "epoch,learning_rate,train_loss,test_loss,test_error,test_top5_error,seconds\n"
-            (place / "history.csv").write_text(header + rows)
-            (place / "checkpoint.pt").touch()
+            (place / HISTORY).write_text(header + rows)
+            (place / CHECKPOINT).touch()
             told = "epoch 1/200: train loss 1.500\n" * _HISTORY_EPOCHS
             if number % 2:
                 (place / ".lock").write_text("1 on another-node\n")

@@ -14,6 +14,7 @@ from softshare.files import write_json
 from softshare.names import SHORTEST_PATHS, WideResNetName, parse_model_name
 from softshare.plan import Plan
 from softshare.recipes import load_recipe
+from softshare.runfiles import FOLDING, HISTORY, MANIFEST, METRICS, PREDICTIONS, SIMILARITY
 from softshare.scales import Run
 from softshare.training.path_recipe import PathRecipe
 from softshare.training.recipe import Recipe
@@ -65,7 +66,7 @@ def _write_image_run(folder: Path, run: Run, settings: dict[str, Any], draw: np.
         "best": {"error": float(errors.min()), "epoch": int(errors.argmin()) + 1},
     }
     _write_run(folder, run, settings, history, dataset, metrics)
-    _similarity(run, recipe.similarity_epochs, draw).save(folder / "similarity.npz")
+    _similarity(run, recipe.similarity_epochs, draw).save(folder / SIMILARITY)
     return last["test_error"]
 
 
@@ -102,10 +103,10 @@ def _write_path_run(folder: Path, run: Run, settings: dict[str, Any], draw: np.r
         "extrapolation": extrapolation.tolist(),
     } | ({"anew": {"test": {"f1": at_ends}}} if recipe.statistics_anew else {})
     _write_run(folder, run, settings, history, dataset, metrics)
-    _similarity(run, recipe.similarity_epochs, draw).save(folder / "similarity.npz")
+    _similarity(run, recipe.similarity_epochs, draw).save(folder / SIMILARITY)
     grid = (recipe.phases, 8, recipe.side, recipe.side)
     np.savez(
-        folder / "predictions.npz",
+        folder / PREDICTIONS,
         inputs=draw.integers(0, 2, (*grid[:2], 2, *grid[2:]), np.uint8),
         labels=draw.integers(0, 2, grid, np.uint8),
         probabilities=draw.random(grid, np.float32),
@@ -122,7 +123,7 @@ def _write_run(
     metrics: dict[str, Any],
 ) -> None:
     key = {**vars(run.setting), "seed": run.seed}
-    save_history(folder / "history.csv", history)
+    save_history(folder / HISTORY, history)
     manifest = {
         "settings": settings | key,
         "argv": ["softshare", "bench"],
@@ -137,9 +138,9 @@ def _write_run(
         "wall_seconds": 3600.0,
         "device_seconds": 3600.0,
     }
-    write_json(folder / "manifest.json", manifest)
+    write_json(folder / MANIFEST, manifest)
     told = {"parameters": 1_000_000, "validation": None, "train_loss": history[-1]["train_loss"]}
-    write_json(folder / "metrics.json", key | told | metrics)
+    write_json(folder / METRICS, key | told | metrics)
 
 
 def _similarity(run: Run, epochs: list[int], draw: np.random.Generator) -> SimilarityRecord:
@@ -186,7 +187,7 @@ def _write_folding(folder: Path, run: Run, error: float, draw: np.random.Generat
         "costs": costs,
     }
     (folder / "folding").mkdir()
-    write_json(folder / "folding" / "folding.json", content)
+    write_json(folder / FOLDING, content)
     with (folder / "folding" / "folding.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(costs[0]))
         writer.writeheader()

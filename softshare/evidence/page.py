@@ -26,6 +26,7 @@ from softshare.evidence.templates import fill
 from softshare.files import project_root, write_text
 from softshare.names import WideResNetName, parse_model_name
 from softshare.plan import FIGURES, Experiment
+from softshare.runfiles import SIMILARITY
 
 _LARGEST_SVG = 600_000  # bytes; a larger drawing is carried as PNG
 _MIME = {"svg": "image/svg+xml", "png": "image/png"}
@@ -139,7 +140,7 @@ def _figure(
 
 def _carried(record: Record, results: Path) -> dict[str, Any] | None:
     """Coefficients of a run at each stored epoch, from which the page draws; None where there are none."""
-    file = results / record.folder / "similarity.npz"
+    file = results / record.folder / SIMILARITY
     try:
         similarity = read_similarity(file)
         stored = read_coefficients(file) if similarity.groups else {}

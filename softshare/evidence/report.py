@@ -28,6 +28,7 @@ from softshare.files import write_text
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import FIGURES, Experiment, Plan
 from softshare.recipes import OF_PHOTOGRAPHS, load_recipe, task_of
+from softshare.runfiles import MANIFEST
 from softshare.runtimes import FORECAST
 
 # Settings that the paper leaves open, and what is known of them.
@@ -109,7 +110,7 @@ def write_report(plan: Plan, results: Path, out: Path, *, standalone: bool = Tru
 
 def _caveat(plan: Plan) -> str:
     if plan.scale.is_paper:
-        return "What was run is what the paper ran; its numbers are held against the paper's."
+        return "What was run is what the paper ran, as far as it tells; where it prints a number, ours is held to it."
     real = sorted(paper for paper, ours in plan.scale.datasets.items() if paper == ours != SHORTEST_PATHS)
     if real:
         return (
@@ -245,7 +246,7 @@ def _figure(experiment: Experiment, evidence: Evidence, results: Path, link: Cal
 
 def _sources(evidence: Evidence, link: Callable[[Path], str]) -> list[dict[str, Any]]:
     def source(found: CellEvidence) -> dict[str, Any]:
-        runs = [(str(record.run.seed), link(record.folder / "manifest.json")) for record in found.complete]
+        runs = [(str(record.run.seed), link(record.folder / MANIFEST)) for record in found.complete]
         cell = found.cell
         return {
             "experiment": cell.experiment,

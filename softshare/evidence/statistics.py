@@ -81,6 +81,35 @@ class TTest:
         return f"Welch, {self.n[0]} against {self.n[1]} runs" if len(self.n) == 2 else f"{self.n[0]} runs"
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What several runs came to.
+
+    Attributes:
+        n: How many they are.
+        mean: Of them.
+        sd: Their standard deviation; None of a single one.
+    """
+
+    n: int
+    mean: float
+    sd: float | None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % t interval of the mean; None where the spread is unknown. Bootstraps are too narrow at n = 5."""
+        if self.sd is None:
+            return None
+        half = two_sided_quantile(self.n - 1) * self.sd / math.sqrt(self.n)
+        return self.mean - half, self.mean + half
+
+
+def summary_of(values: Sequence[float] | np.ndarray) -> Summary:
+    """Mean and spread of a value of each run, of one at least."""
+    n = len(values)
+    return Summary(n, float(np.mean(values)), float(np.std(values, ddof=1)) if n > 1 else None)
+
+
 def welch(ours: Sequence[float], base: Sequence[float]) -> TTest:
     """Welch's t-test of the difference of two means, spreads unknown and not alike.
 
@@ -135,14 +164,6 @@ def compare(ours: Mapping[int, float], base: Mapping[int, float], fewest: int = 
     if len(shared) >= fewest or (shared and min(len(ours), len(base)) < 2):
         return paired([ours[seed] for seed in shared], [base[seed] for seed in shared])
     return welch(list(ours.values()), list(base.values()))
-
-
-def mean_interval(mean: float, sd: float | None, n: int) -> tuple[float, float] | None:
-    """95 % t interval of a mean; None where the spread is unknown. Bootstraps are too narrow at n = 5."""
-    if sd is None:
-        return None
-    half = two_sided_quantile(n - 1) * sd / math.sqrt(n)
-    return mean - half, mean + half
 
 
 def two_sided_quantile(degrees: float) -> float:

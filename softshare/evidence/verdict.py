@@ -17,10 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
 from softshare.evidence.reported import PaperNumber
-from softshare.evidence.statistics import mean_interval, two_sided_quantile
+from softshare.evidence.statistics import summary_of, two_sided_quantile
 
 FEWEST_SEEDS = 3
 CLOSE = 2.0
@@ -78,9 +76,8 @@ def judge(
     n = len(errors)
     if n == 0:
         return Judgement(Verdict.NOT_RUN, 0)
-    mean = float(np.mean(errors))
-    sd = float(np.std(errors, ddof=1)) if n > 1 else None
-    interval = mean_interval(mean, sd, n)
+    found = summary_of(errors)
+    mean, sd, interval = found.mean, found.sd, found.interval
     if paper is None:
         return Judgement(Verdict.NO_NUMBER, n, mean, sd, interval)
     if not comparable:

@@ -20,6 +20,7 @@ from softshare.forecast.reality import compare, complete_runs, require_replaceab
 from softshare.forecast.speed import Speed, settle
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import Plan, load_plan
+from softshare.runfiles import FOLDING
 from softshare.runtimes import FORECAST
 from softshare.scales import Run
 from softshare.schemas import read_yaml
@@ -167,7 +168,7 @@ def _bought(
     there = complete_runs(results, sorted({piece.run for piece in every}))
 
     def is_there(piece: Piece) -> bool:
-        folded = results / "runs" / piece.run.folder / "folding" / "folding.json"
+        folded = results / "runs" / piece.run.folder / FOLDING
         return piece.run in there and (not piece.folding or folded.is_file())
 
     seconds = {piece: 0.0 if is_there(piece) else _seconds(piece, made) for piece in every}

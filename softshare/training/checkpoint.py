@@ -14,7 +14,6 @@ import torch
 from softshare.errors import UserError, shorten
 from softshare.files import LARGEST_WEIGHTS, plain_file, written_whole
 
-CHECKPOINT = "checkpoint.pt"
 _MAGIC = b"softshare checkpoint 1\n"
 # Of what a forged checkpoint tells, a line's worth: a list may hold itself.
 _REPR = reprlib.Repr()

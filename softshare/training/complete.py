@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from softshare.files import read_json
-from softshare.training.checkpoint import CHECKPOINT, require_same_run
+from softshare.runfiles import CHECKPOINT, HISTORY, MANIFEST, METRICS, SIMILARITY, WEIGHTS
+from softshare.training.checkpoint import require_same_run
 
 # What every complete run leaves besides its metrics.
-FILES = ("manifest.json", "history.csv", "similarity.npz", "model.safetensors")
+FILES = (MANIFEST, HISTORY, SIMILARITY, WEIGHTS)
 
 
 def metrics_if_complete(out: Path, files: Sequence[str], identity: dict[str, Any]) -> dict[str, Any] | None:
@@ -25,13 +26,13 @@ def metrics_if_complete(out: Path, files: Sequence[str], identity: dict[str, Any
     Raises:
         UserError: What lies there is of another run.
     """
-    if not all((out / name).exists() for name in ("metrics.json", "manifest.json")):
+    if not all((out / name).exists() for name in (METRICS, MANIFEST)):
         return None
-    found = read_json(out / "manifest.json")
+    found = read_json(out / MANIFEST)
     known = found.get("identity") if isinstance(found, dict) else None
-    require_same_run(known if isinstance(known, dict) else {}, identity, out / "manifest.json")
+    require_same_run(known if isinstance(known, dict) else {}, identity, out / MANIFEST)
     if not all((out / name).exists() for name in files):
         return None
     with contextlib.suppress(OSError):  # a complete run may lie where nothing can be written
         (out / CHECKPOINT).unlink(missing_ok=True)
-    return read_json(out / "metrics.json")
+    return read_json(out / METRICS)

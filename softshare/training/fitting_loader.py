@@ -13,7 +13,8 @@ from softshare.data.photographs import PhotographSet
 from softshare.errors import UserError
 from softshare.files import read_json
 from softshare.names import PHOTOGRAPHS
-from softshare.training.checkpoint import CHECKPOINT, identity_of
+from softshare.runfiles import CHECKPOINT, MANIFEST
+from softshare.training.checkpoint import identity_of
 from softshare.training.job import Job
 from softshare.training.loading import Images
 
@@ -77,7 +78,7 @@ def _without_ffcv(job: Job[Any], photographs: bool, why: str) -> tuple[Job[Any],
 def _decoding_begun_with(out: Path) -> str | None:
     """How the photographs of the run in a folder were decoded; None where there is no run."""
     identity = identity_of(out / CHECKPOINT)
-    if identity is None and (out / "manifest.json").is_file():
-        manifest = read_json(out / "manifest.json")
+    if identity is None and (out / MANIFEST).is_file():
+        manifest = read_json(out / MANIFEST)
         identity = manifest.get("identity") if isinstance(manifest, dict) else None
     return str(identity.get("decoding", "")) if isinstance(identity, dict) else None

@@ -15,6 +15,7 @@ from softshare.errors import UserError
 from softshare.files import require_writable, write_json, write_text
 from softshare.models.folded import save_folded
 from softshare.numbers import decimal_number
+from softshare.runfiles import FOLDING, FOLDING_COSTS
 from softshare.sharing import Folding, banks, find_folding, fold, layer_similarity
 from softshare.sharing.convert import is_shared
 from softshare.sharing.grouping import SameStageSameShape
@@ -100,7 +101,7 @@ def fold_run(
     stages = {stage: costs.of_stage(stage, foldings[threshold], threshold, of) for stage in foldings[threshold].loops}
     kept = fold(trained.model, threshold, of=of)
     save_folded(kept, out / "folded.safetensors", name, **trained.model_settings)
-    write_text(out / "folding.csv", pd.DataFrame(map(asdict, rows)).to_csv(index=False, lineterminator="\n"))
+    write_text(out / FOLDING_COSTS.name, pd.DataFrame(map(asdict, rows)).to_csv(index=False, lineterminator="\n"))
     description = {
         "run": {key: trained.metrics[key] for key in ("dataset", "model", "recipe", "seed")},
         "of": of,
@@ -115,7 +116,7 @@ def fold_run(
         "stage_costs": {stage: asdict(cost) for stage, cost in stages.items()},
         **provenance(),
     }
-    write_json(out / "folding.json", description)
+    write_json(out / FOLDING.name, description)
     return foldings[threshold], rows
 
 

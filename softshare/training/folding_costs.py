@@ -15,6 +15,7 @@ from torch.optim.swa_utils import update_bn
 from softshare.errors import UserError
 from softshare.evidence.mcnemar import mcnemar
 from softshare.evidence.runs.checks import UnusableError, check_number, same_error
+from softshare.runfiles import METRICS
 from softshare.sharing import Folding, TiedBank, banks, fold, tie
 from softshare.sharing.grouping import SameStageSameShape
 from softshare.sharing.similarity import Measure
@@ -164,12 +165,10 @@ def _require_told(metrics: dict[str, Any], error: float, images: int) -> None:
     try:
         check_number(told, "test.error", low=0, high=100)
     except UnusableError as problem:
-        raise UserError(str(problem), file="metrics.json") from problem
+        raise UserError(str(problem), file=METRICS) from problem
     if not same_error(float(told), error, images):  # type: ignore[arg-type]
         remedy = f"on these images the weights, in this precision, have {error:.2f} %"
-        raise UserError(
-            "is not the network's test error", file="metrics.json", key="test.error", value=told, remedy=remedy
-        )
+        raise UserError("is not the network's test error", file=METRICS, key="test.error", value=told, remedy=remedy)
 
 
 def _percent(wrong: np.ndarray) -> float:

@@ -23,6 +23,7 @@ from softshare.data.shortest_paths import PathSet, ShortestPaths, make_shortest_
 from softshare.errors import UserError
 from softshare.files import written_whole
 from softshare.models import create_model
+from softshare.runfiles import PREDICTIONS
 from softshare.sharing import parameter_groups
 from softshare.training.complete import FILES
 from softshare.training.job import Job
@@ -57,7 +58,7 @@ def train_paths(job: Job[PathRecipe], out: Path, *, progress: bool = True) -> di
         Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
     """
     data = make_shortest_paths(job.recipe.data, job.seed)
-    files = (*FILES, "predictions.npz")
+    files = (*FILES, PREDICTIONS)
     return train_to_the_end(job, data.fingerprint, out, lambda: start_training_paths(job, data, out), progress, files)
 
 
@@ -182,7 +183,7 @@ class _Training(Resumable[PathRecipe]):
         `predictions.npz` holds, for the first test examples of each phase and the final network: `inputs`
         [phases, N, 2, side, side], `labels` [phases, N, side, side] and `probabilities`, float32 of the same shape.
         """
-        self._save_predictions(self.out / "predictions.npz")
+        self._save_predictions(self.out / PREDICTIONS)
         anew = {"anew": _told(self.anew)} if self.job.recipe.statistics_anew else {}
         running = _told(self.extrapolation)
         return self.write_folder(

@@ -23,9 +23,10 @@ from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import write_json
 from softshare.models.weights import write_weights
+from softshare.runfiles import CHECKPOINT, HISTORY, MANIFEST, METRICS, SIMILARITY, WEIGHTS
 from softshare.sharing import recurrence_penalty
 from softshare.training.batch_norm import synchronise_batch_norm
-from softshare.training.checkpoint import CHECKPOINT, REMEDY, load_checkpoint, save_checkpoint
+from softshare.training.checkpoint import REMEDY, load_checkpoint, save_checkpoint
 from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, use_precision
 from softshare.training.job import Job, RecipeT
 from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history, unshared_of
@@ -162,7 +163,7 @@ class Resumable(ABC, Generic[RecipeT]):
         """Writes the checkpoint and the history so far."""
         if self.job.processes.first:
             save_checkpoint(self.checkpoint, self.state())
-            save_history(self.out / "history.csv", self.history)
+            save_history(self.out / HISTORY, self.history)
         self.job.processes.wait()
 
     def take_steps(
@@ -255,9 +256,9 @@ class Resumable(ABC, Generic[RecipeT]):
         metrics = {**job.key, "epochs": job.recipe.all_epochs, "parameters": parameters, **metrics}
         if not job.processes.first:
             return metrics
-        write_weights(out / "model.safetensors", self.model, job.key)
-        self.similarity.save(out / "similarity.npz", unshared_of(self.model, job.model))
-        save_history(out / "history.csv", self.history)
+        write_weights(out / WEIGHTS, self.model, job.key)
+        self.similarity.save(out / SIMILARITY, unshared_of(self.model, job.model))
+        save_history(out / HISTORY, self.history)
         manifest = {
             "identity": self.identity,
             "settings": job.key | job.recipe.settings(),
@@ -278,7 +279,7 @@ class Resumable(ABC, Generic[RecipeT]):
             **self.provenance,
             "stretches": self.stretches,
         }
-        write_json(out / "manifest.json", manifest)
-        write_json(out / "metrics.json", metrics)
+        write_json(out / MANIFEST, manifest)
+        write_json(out / METRICS, metrics)
         self.checkpoint.unlink(missing_ok=True)
         return metrics

@@ -28,6 +28,7 @@ from softshare.recipes import (
     require_task,
     task_on,
 )
+from softshare.runfiles import FOLDING
 from softshare.scales import load_scale
 from softshare.schemas import check
 from softshare.training.curves import require_tensorboard
@@ -238,7 +239,7 @@ def fold_folder(arguments: argparse.Namespace) -> str:
         reestimate_on=arguments.reestimate_on,
         precision=arguments.precision,
     )
-    written = read_folding(out / "folding.json")
+    written = read_folding(out / FOLDING.name)
     write_fold_figures(written, out)
     return f"{folding}\n\n{describe_costs(costs)}\n\n{describe_stage_costs(written.stage_costs)}\n\nwritten to {out}"
 

@@ -20,6 +20,7 @@ from softshare.files import read_json
 from softshare.models import create_model
 from softshare.models.weights import load_weights
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
+from softshare.runfiles import MANIFEST, METRICS, WEIGHTS
 from softshare.training.loading import Images, count_of, make_statistics_loader, make_test_loader
 from softshare.training.photograph_recipe import PhotographRecipe
 from softshare.training.recipe import Classification, Recipe
@@ -80,17 +81,17 @@ def load_trained(run: Path, data: Path | None, cache: Path | None, device: torch
     """
     if not run.is_dir():
         raise UserError("no such folder", file=run)
-    metrics = _with_keys(run / "metrics.json", {"dataset", "model", "recipe", "seed"})
+    metrics = _with_keys(run / METRICS, {"dataset", "model", "recipe", "seed"})
     for key in ("dataset", "model"):
         if not isinstance(metrics[key], str):
-            raise UserError(f"names no {key}", file=run / "metrics.json", key=key, value=metrics[key])
+            raise UserError(f"names no {key}", file=run / METRICS, key=key, value=metrics[key])
     if metrics["dataset"] == SHORTEST_PATHS:
         raise UserError("was trained on no images", file=run, remedy="its scores stand in its metrics.json")
-    manifest = _with_keys(run / "manifest.json", {"dataset", "settings"})
+    manifest = _with_keys(run / MANIFEST, {"dataset", "settings"})
     of_recipe = PhotographRecipe if metrics["dataset"] in PHOTOGRAPHS else Recipe
     fields = {field.name for field in dataclasses.fields(of_recipe)}
     for key, needed in (("dataset", {"fingerprint"}), ("settings", fields)):
-        _require_keys(manifest[key], needed, run / "manifest.json", key)
+        _require_keys(manifest[key], needed, run / MANIFEST, key)
     name, dataset, trained_on = metrics["model"], metrics["dataset"], str(manifest["dataset"]["fingerprint"])
     settings = {key: manifest["settings"][key] for key in fields}
     recipe = of_recipe.from_settings(settings, f"{run / 'manifest.json'}: settings")
@@ -105,7 +106,7 @@ def load_trained(run: Path, data: Path | None, cache: Path | None, device: torch
             value=images.fingerprint[:12], remedy=f"the run's manifest tells {trained_on[:12]}",
         )  # fmt: skip
     fresh = create_model(name, len(images.classes), **recipe.model_settings)
-    model = load_weights(fresh, run / "model.safetensors")
+    model = load_weights(fresh, run / WEIGHTS)
     model.to(device).to(memory_format=torch.channels_last)
     return Trained(model, images, metrics, manifest, recipe, device)
 

@@ -13,7 +13,7 @@ from softshare.errors import UserError
 from softshare.evidence.figures.parameters import Point, draw_parameters, parameter_points, shown_parameters
 from softshare.evidence.figures.writing import write_figure
 from softshare.evidence.runs.gather import gather
-from softshare.evidence.statistics import mean_interval
+from softshare.evidence.statistics import Summary
 from softshare.plan import Plan, load_plan
 
 MakeRun = Callable[..., Path]
@@ -50,7 +50,7 @@ def test_ours_are_means_with_their_intervals(make_run: MakeRun, plan: Plan, tmp_
     line = frame.loc[("WRN 28-10*", "cifar10")]
     assert (line["n"], line["parameters"], line["run"]) == (5, 36479194, "cifar10/wrn-28-10/cifar-dropout")
     assert line["mean"] == pytest.approx(4.1)
-    wanted = mean_interval(4.1, line["sd"], 5)
+    wanted = Summary(5, 4.1, line["sd"]).interval
     assert wanted is not None and (line["interval_low"], line["interval_high"]) == pytest.approx(wanted)
     assert frame["mean"].notna().sum() == 1 and frame["parameters"].notna().sum() == 1
     rows = {(row["Row"], row["Dataset"]): row for row in shown_parameters(list(points_of(plan, tmp_path).values()))}

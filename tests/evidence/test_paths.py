@@ -235,7 +235,7 @@ def test_the_same_folders_give_the_same_bytes_wherever_they_lie(plan: Plan, ever
 
 
 def test_the_table_holds_the_matrices(plan: Plan, everything: Path, tmp_path: Path) -> None:
-    md, tex, table, _ = write_path_table(plan, "figure5", everything, tmp_path)
+    md, tex, table, _, differences = write_path_table(plan, "figure5", everything, tmp_path)
     rows = list(csv.DictReader(table.open()))
     assert len(rows) == 4 * 25
     cell = next(r for r in rows if (r["row"], r["trained_up_to"], r["tested_on"]) == ("SCNN", "2", "2"))
@@ -246,13 +246,15 @@ def test_the_table_holds_the_matrices(plan: Plan, everything: Path, tmp_path: Pa
     ahead = [float(row["mean_f1"]) for row in rows if row["tested_on"] > row["trained_up_to"]]
     assert ahead == pytest.approx([0.2] * 40)
     assert "| SCNN" in md.read_text() and "0.500 ± 0.000" in md.read_text() and "F1, 21 x 21" in md.read_text()
-    assert tex.read_text().count("\\\\") == 1 + 4 * 5 and "±" not in tex.read_text()
+    assert tex.read_text().count("\\\\") == 1 + 4 * 5 + 1 + 2 and "±" not in tex.read_text()
+    pairs = {(row["row"], row["minus"]) for row in csv.DictReader(differences.open()) if row["pairs"] == "10"}
+    assert pairs == {("SCNN", "CNN"), ("SCNN-R", "SCNN")}
 
 
 def test_what_is_not_there_is_said(plan: Plan, tmp_path: Path) -> None:
     figure, *_, rows = write_figure(plan, "figure5", tmp_path / "none", tmp_path / "a")
     assert "CNN: left out: seeds 0 to 9: not run" in figure.read_text() and rows.read_text() == "row\n"
-    md, _, table, _ = write_path_table(plan, "figure5", tmp_path / "none", tmp_path / "a")
+    md, _, table, *_ = write_path_table(plan, "figure5", tmp_path / "none", tmp_path / "a")
     assert md.read_text().count("not run") >= 4 and [row["n"] for row in csv.DictReader(table.open())] == ["0"] * 4
 
 

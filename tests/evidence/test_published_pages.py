@@ -5,8 +5,10 @@ import json
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 
+from softshare.evidence.similarity.reading import read_similarity
 from softshare.files import project_root
 
 PUBLISHED = project_root() / "reports" / "published"
@@ -95,3 +97,18 @@ def test_the_comparison_of_precisions_is_told_as_it_is():
     assert f"end up to {max(map(abs, differences)):.2f} of F1 apart" in text and "higher in five of six" in text
     ((difference, most),) = beyond
     assert f"one of six lies beyond (SCNN-R, seed 0: {difference} where seeds part by {most} at most)" in text
+
+
+def test_what_grew_alike_on_paths_is_told_as_it_is():
+    runs = PUBLISHED / "paper" / "runs" / "shortest-paths"
+    shared = [read_similarity(file).groups[0].weights for file in runs.glob("scnn-20/paths/seed*/similarity.npz")]
+    plain = [np.load(file)["unshared/layers"] for file in runs.glob("cnn-20/paths/seed*/similarity.npz")]
+    pairs = np.triu_indices(20, 1)
+    assert len(shared) == len(plain) == 3
+    ends, plain_ends = ([each[pairs] for each in found] for found in ([seed[-1] for seed in shared], plain))
+    means, plain_means = ([float(each.mean()) for each in found] for found in (ends, plain_ends))
+    most, plain_most = (max(float(each.max()) for each in found) for found in (ends, plain_ends))
+    told = f"by {min(means):.2f} to {max(means):.2f} on average and {most:.2f} at most"
+    text = " ".join(PAGES[1].read_text().split())
+    assert told in text
+    assert f"{min(plain_means):.2f} to {max(plain_means):.2f}, and {plain_most:.2f} at most" in text

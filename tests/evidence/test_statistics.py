@@ -18,9 +18,9 @@ from softshare.evidence.statistics import (
     change_interval,
     compare,
     holm,
-    mean_interval,
     one_sample,
     paired,
+    summary_of,
     welch,
 )
 
@@ -88,8 +88,7 @@ def test_one_sample_is_scipy_s(values: list[float], than: float) -> None:
         return
     assert found.p_less(than) == pytest.approx(stats.ttest_1samp(values, than, alternative="less").pvalue, abs=1e-9)
     assert found.interval == pytest.approx(tuple(stats.ttest_1samp(values, 0).confidence_interval(0.95)), abs=1e-6)
-    mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
-    assert found.interval == pytest.approx(mean_interval(mean, sd, len(values)), abs=1e-6)
+    assert found.interval == pytest.approx(summary_of(values).interval, abs=1e-6)
 
 
 @given(errors, errors, shifts)

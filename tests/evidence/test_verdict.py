@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from softshare.evidence.reported import PaperNumber
-from softshare.evidence.statistics import mean_interval
+from softshare.evidence.statistics import Summary
 from softshare.evidence.verdict import Verdict, band_half_width, judge
 
 CIFAR10 = PaperNumber(4.00, 5, 0.11, 0.3)
@@ -29,7 +29,7 @@ def around(mean: float, n: int = 5, step: float = 0.01) -> list[float]:
 @pytest.mark.parametrize(("sd", "band", "half"), [(0.11, 0.16, 0.14), (0.23, 0.34, 0.29)])
 def test_the_worked_numbers_of_five_against_five(sd: float, band: float, half: float) -> None:
     assert round(band_half_width(sd, 5, 5), 2) == band
-    low, high = mean_interval(0.0, sd, 5)  # type: ignore[misc]
+    low, high = Summary(5, 0.0, sd).interval  # type: ignore[misc]
     assert round(high, 2) == half == round(-low, 2)
 
 

@@ -10,8 +10,9 @@ from softshare.cli import main
 from softshare.data.photographs import PhotographSet
 from softshare.errors import UserError
 from softshare.files import write_json
+from softshare.runfiles import CHECKPOINT
 from softshare.training import fitting_loader, run
-from softshare.training.checkpoint import CHECKPOINT, save_checkpoint
+from softshare.training.checkpoint import save_checkpoint
 from softshare.training.fitting_loader import require_same_pixels, with_fitting_loader
 
 

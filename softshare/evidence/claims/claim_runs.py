@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from softshare.errors import UserError
 from softshare.evidence.claims.finding import UnansweredError
 from softshare.evidence.claims.measures import MEASURES
@@ -17,10 +15,12 @@ from softshare.evidence.claims.reading import Claim, Claims
 from softshare.evidence.runs.gather import CellEvidence, cautions_between, gather, mixed_between
 from softshare.evidence.runs.runfolder import Record
 from softshare.evidence.similarity.reading import Group, read_similarity
+from softshare.evidence.statistics import summary_of
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 from softshare.evidence.wording import by_reason
 from softshare.names import SHORTEST_PATHS, parse_model_name
 from softshare.plan import Cell, Experiment, Plan
+from softshare.runfiles import MANIFEST, SIMILARITY
 from softshare.scales import Run, Scale, Setting
 
 # Stored epochs and groups of a run, by its seed.
@@ -125,7 +125,7 @@ class ClaimRuns:
             seed, folder = record.run.seed, self.results / record.folder
             layers = parse_model_name(record.run.setting.model).layers
             try:
-                similarity = read_similarity(folder / "similarity.npz")
+                similarity = read_similarity(folder / SIMILARITY)
             except UserError as error:
                 wrong[seed] = str(error).replace(f"{folder}/", "")
                 continue
@@ -150,6 +150,7 @@ class ClaimRuns:
         """What was run for a setting of the paper, in plain values."""
         found = self.cells[setting]
         errors = [] if setting.dataset == SHORTEST_PATHS else found.errors
+        summary = summary_of(errors) if errors else None
         return {
             "paper": str(setting),
             "run": str(found.cell.run) if found.cell.run else None,
@@ -157,9 +158,9 @@ class ClaimRuns:
             "seeds": [record.run.seed for record in found.complete],
             "n": len(found.complete),
             "n_planned": sum(run in self.planned for run in found.cell.runs),
-            "mean_error": float(np.mean(errors)) if errors else None,
-            "sd_error": float(np.std(errors, ddof=1)) if len(errors) > 1 else None,
-            "manifests": [(record.folder / "manifest.json").as_posix() for record in found.complete],
+            "mean_error": summary and summary.mean,
+            "sd_error": summary and summary.sd,
+            "manifests": [(record.folder / MANIFEST).as_posix() for record in found.complete],
             "left_out": [
                 f"seed {record.run.seed}: {record.reason}"
                 for record in self._expected(found)
@@ -193,7 +194,7 @@ class ClaimRuns:
         if wrong:
             return f"no run of {found.cell.run} can be used: {'; '.join(by_reason(wrong.items()))}"
         if not any(run in self.planned for run in found.cell.runs):
-            return f"{found.cell.run} is not run, and no experiment of this plan makes it"
+            return f"{found.cell.run} is not run, and no experiment told of here makes it"
         return f"{found.cell.run} is not run"
 
 

@@ -15,13 +15,14 @@ from softshare.evidence.claims.finding import Finding, UnansweredError, chance
 from softshare.evidence.claims.matrices import starts
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.claims.similarities import templates_of
-from softshare.evidence.foldings.reading import FOLDING, FoldedAt, read_folding_of
+from softshare.evidence.foldings.reading import FoldedAt, read_folding_of
 from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.runs.runfolder import Record
 from softshare.evidence.statistics import change_interval
 from softshare.evidence.verdict import Verdict
 from softshare.evidence.wording import by_reason, number
 from softshare.names import parse_model_name
+from softshare.runfiles import FOLDING
 from softshare.sharing.clusters import cluster_layers
 
 _STARTS = 1000

@@ -18,7 +18,7 @@ from softshare.evidence.runs.checks import UnusableError
 from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.statistics import compare
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
-from softshare.evidence.wording import number
+from softshare.evidence.wording import number, signed
 
 UNIT = "F1"
 
@@ -26,8 +26,7 @@ UNIT = "F1"
 def judge_f1(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one setting's F1 is higher than another's over a part of some phases: the area under the curve there."""
     phases, part = tuple(claim.test["phases"]), tuple(claim.test["part"])
-    within = "all epochs" if part == (0, 1) else f"epochs between {part[0]:g} and {part[1]:g} of each"
-    what = f"phase{'s' * (len(phases) > 1)} {', '.join(map(str, phases))}, {within}"
+    what = f"{_within(part)} phase{'s' * (len(phases) > 1)} {_ranged(phases)}"
 
     def value(scores: PathScores) -> float:
         if max(phases) > len(scores.windows):
@@ -76,6 +75,24 @@ def judge_made_one(claim: Claim, runs: ClaimRuns) -> Finding:
     )
 
 
+def _within(part: tuple[float, float]) -> str:
+    """A part of each phase's epochs in words, such as `the first fifth of`."""
+    start, end = part
+    share = {0.5: "half", 0.25: "quarter", 0.2: "fifth", 0.1: "tenth"}.get(round(end - start, 3))
+    if part == (0, 1):
+        return "all epochs of"
+    if share and start == 0:
+        return f"the first {share} of"
+    return f"the last {share} of" if share and end == 1 else f"epochs between {start:g} and {end:g} of"
+
+
+def _ranged(phases: tuple[int, ...]) -> str:
+    """Such as `2 to 5`."""
+    if len(phases) > 2 and phases == tuple(range(phases[0], phases[-1] + 1)):
+        return f"{phases[0]} to {phases[-1]}"
+    return ", ".join(map(str, phases))
+
+
 def _compared(claim: Claim, runs: ClaimRuns, value: Callable[[PathScores], float], what: str) -> Finding:
     higher, lower = runs.pair(claim, "higher", "lower")
     _require_same_examples(higher, lower)
@@ -87,7 +104,7 @@ def _compared(claim: Claim, runs: ClaimRuns, value: Callable[[PathScores], float
         Verdict.NOT_REPRODUCED: f"{one} is below {other}, not above",
         Verdict.INCONCLUSIVE: f"whether {one} is above {other} cannot be told",
     }
-    by = f"by {number(found.difference, 3)} ({span(found.interval, 3)}; {found.how})"
+    by = f"the one less the other is {signed(found.difference, 3)} ({span(found.interval, 3)}; {found.how})"
     return tested(
         found,
         (found.p_more(), found.p_less()),

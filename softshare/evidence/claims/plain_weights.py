@@ -12,6 +12,7 @@ from softshare.evidence.claims.reading import Claim
 from softshare.evidence.similarity.reading import read_unshared
 from softshare.evidence.verdict import Verdict
 from softshare.evidence.wording import by_reason, number
+from softshare.runfiles import SIMILARITY
 
 
 def judge_none(claim: Claim, runs: ClaimRuns) -> Finding:
@@ -19,7 +20,7 @@ def judge_none(claim: Claim, runs: ClaimRuns) -> Finding:
     found, level = runs.of(claim.setting("setting")), claim.test["at_most"]
     largest, wrong = {}, {}
     for record in found.complete:
-        file = runs.results / record.folder / "similarity.npz"
+        file = runs.results / record.folder / SIMILARITY
         try:
             largest[str(record.run.seed)] = max(map(largest_pair, read_unshared(file).values()))
         except UserError as error:

@@ -21,7 +21,7 @@ from softshare.evidence.claims.matrices import (
 )
 from softshare.evidence.claims.reading import Claim
 from softshare.evidence.runs.gather import CellEvidence
-from softshare.evidence.statistics import compare, mean_interval
+from softshare.evidence.statistics import compare, summary_of
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
 from softshare.evidence.wording import number
 from softshare.names import parse_model_name
@@ -254,8 +254,7 @@ def _of_seeds(held: int, all_: int) -> Verdict:
 
 def seeds_interval(values: list[float]) -> tuple[float, float] | None:
     """95 % t interval of the mean over seeds; None below two."""
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return mean_interval(float(np.mean(values)), sd, len(values))
+    return summary_of(values).interval
 
 
 def plain(by_seed: Mapping[int, float]) -> dict[str, float]:

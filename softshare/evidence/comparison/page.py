@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from tabulate import tabulate
 
 from softshare.evidence.comparison.side_by_side import PRECISION, SIDES, Comparison, Spread, Twice, how_made
@@ -19,10 +22,12 @@ from softshare.evidence.statistics import paired
 from softshare.evidence.wording import number, signed
 from softshare.files import write_text
 from softshare.names import SHORTEST_PATHS
+from softshare.runfiles import MANIFEST
 from softshare.scales import Run
 
 _DECIMALS = 3  # of a difference
-_COLOURS = ("#1b6ca8", "#c8553d")
+_COLOURS = ("#1b6ca8", "#c8553d")  # of the sides
+_STYLES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")  # of seeds
 _WIDTH, _HEIGHT, _GAP, _COLUMNS = 3.2, 1.8, 0.75, 3
 _TOLD = ("device", PRECISION, "threads", "torch", "commit")  # of every run; what else it tells, where runs differ in it
 
@@ -146,7 +151,7 @@ def _making(found: Comparison, page: Path | None) -> str:
 
 def _link(folder: Path, record: Record, page: Path) -> str | None:
     """A run's manifest, from the page; None where the two would not be moved or published together."""
-    relative = Path(os.path.relpath(folder / record.folder / "manifest.json", page))
+    relative = Path(os.path.relpath(folder / record.folder / MANIFEST, page))
     return None if relative.parts[:2] == ("..", "..") else quote(relative.as_posix())
 
 
@@ -180,14 +185,21 @@ def _drawn(found: Comparison) -> Figure:
         left = 0.6 + place % columns * (_WIDTH + _GAP)
         bottom = 0.5 + (rows - 1 - place // columns) * (_HEIGHT + _GAP)
         axes = axis(figure, left, bottom, _WIDTH, _HEIGHT)
-        for each in runs:
+        styled = list(zip(runs, itertools.cycle(_STYLES), strict=False))
+        for each, style in styled:
             for curve, colour, label in zip(each.curves, _COLOURS, labels, strict=True):
                 named = label if each is runs[0] else None
-                axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, linewidth=0.8, label=named)
+                axes.plot(np.arange(1, len(curve) + 1), curve, style, color=colour, linewidth=0.8, label=named)
         axes.set_title(str(setting), fontsize=8)
         axes.set_xlabel("epoch", fontsize=7)
         axes.set_ylabel("test F1" if setting.dataset == SHORTEST_PATHS else "test error (%)", fontsize=7)
         axes.tick_params(labelsize=6)
+        if len(runs) > 1:
+            seeds = [
+                Line2D([], [], color="black", linestyle=style, linewidth=0.8, label=f"seed {each.run.seed}")
+                for each, style in styled
+            ]
+            axes.legend(handles=seeds, fontsize=5, loc="best", frameon=False)
     handles, texts = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="upper center", ncols=2, fontsize=6, frameon=False)
     return figure

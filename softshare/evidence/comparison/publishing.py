@@ -11,8 +11,9 @@ from softshare.evidence.comparison.page import write_comparison
 from softshare.evidence.comparison.side_by_side import compare
 from softshare.evidence.publishing.publish import overlap, replace_published, require_clean, require_fit
 from softshare.plan import Plan
+from softshare.runfiles import HISTORY, MANIFEST, METRICS, SIMILARITY
 
-_OF_RUN = ("metrics.json", "manifest.json", "history.csv", "similarity.npz")
+_OF_RUN = (METRICS, MANIFEST, HISTORY, SIMILARITY)
 
 # What tells of a published comparison, so that it is replaced by no scale, and no scale by it.
 COMPARED = "comparison.json"

@@ -24,6 +24,7 @@ from softshare.evidence.statistics import has_spread, two_sided_quantile
 from softshare.evidence.verdict import FEWEST_SEEDS
 from softshare.names import SHORTEST_PATHS
 from softshare.plan import Plan
+from softshare.runfiles import HISTORY
 from softshare.scales import Run, Setting
 
 SIDES = ("first", "second")
@@ -197,7 +198,7 @@ def _value(record: Record) -> float:
 
 
 def _curve(results: Path, record: Record) -> np.ndarray:
-    file = results / record.folder / "history.csv"
+    file = results / record.folder / HISTORY
     try:
         return np.array(column(read_history(file), "test_f1" if _on_paths(record) else "test_error"))
     except UnusableError as error:  # since the run was found complete

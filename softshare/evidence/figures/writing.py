@@ -19,8 +19,9 @@ from softshare.evidence.figures.parameters import (
     shown_parameters,
 )
 from softshare.evidence.foldings.runs import draw_folding, folded_runs, folding_rows, shown_folding
+from softshare.evidence.paths.differences import find_differences
 from softshare.evidence.paths.figures import draw_paths
-from softshare.evidence.paths.runs import curve_rows, path_rows, shown_extrapolation
+from softshare.evidence.paths.runs import PathRow, curve_rows, path_rows, shown_extrapolation
 from softshare.evidence.paths.statistics import epoch_rows, rows_with_anew, shown_statistics
 from softshare.evidence.paths.statistics_figure import draw_statistics
 from softshare.evidence.runs.gather import CellEvidence, Evidence, find_experiment, gather
@@ -128,6 +129,12 @@ def _draw_similarity(behind: _Behind, _: _Behind) -> Figure:
     return draw_similarity(behind.title, blocks)
 
 
+def _draw_paths(behind: _Behind, rows: Sequence[PathRow]) -> Figure:
+    found = find_differences(behind.experiment, behind.cells, behind.results)
+    pairs = dict.fromkeys((each.row, each.minus) for each in found if each.found)
+    return draw_paths(behind.title, rows, tuple(pairs))
+
+
 def _similarity_rows(behind: _Behind) -> Iterable[dict[str, Any]]:
     for found in behind.cells:
         yield from similarity_rows(found, behind.results, behind.experiment.shown_at)
@@ -155,7 +162,7 @@ KINDS: dict[str, _Kind[Any]] = {
     ),
     "paths": _Kind(
         lambda behind: path_rows(behind.cells, behind.results),
-        lambda behind, rows: draw_paths(behind.title, rows),
+        _draw_paths,
         curve_rows,
         shown_extrapolation,
     ),

@@ -14,8 +14,6 @@ from softshare.evidence.runs.runfolder import Record
 from softshare.files import read_json
 from softshare.sharing.loops import Loops, find_loops
 
-# Below a run's folder; `softshare fold` writes it there.
-FOLDING = Path("folding") / "folding.json"
 # Of a folding that can be drawn on one page and read in seconds: enough for a ResNet of 152 layers.
 _MOST_LAYERS, _MOST_STAGES, _MOST_GROUPS, _MOST_THRESHOLDS = 200, 16, 16, 10_000
 _MOST_OWN, _MOST_IMAGES = 1000, 10**9

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from softshare.errors import UserError
 from softshare.evidence.figures.drawing import EDGE, broken, write
 from softshare.evidence.foldings.figures import draw_stages
-from softshare.evidence.foldings.reading import FOLDING, FoldedRun, read_folding_of
+from softshare.evidence.foldings.reading import FoldedRun, read_folding_of
 from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.runs.runfolder import Record
 from softshare.plan import Cell
+from softshare.runfiles import FOLDING
 
 
 @dataclass(frozen=True)

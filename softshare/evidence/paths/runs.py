@@ -14,9 +14,10 @@ from softshare.evidence.paths.scores import PathScores, read_path_scores
 from softshare.evidence.runs.checks import UnusableError
 from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.runs.runfolder import Record
-from softshare.evidence.statistics import mean_interval
+from softshare.evidence.statistics import summary_of
 from softshare.evidence.wording import by_reason, mean_and_sd
 from softshare.files import LARGEST_ARRAYS, small_zip
+from softshare.runfiles import HISTORY
 from softshare.scales import Setting
 
 
@@ -77,7 +78,7 @@ def path_rows(cells: Sequence[CellEvidence], results: Path) -> list[PathRow]:
 
 def scores_of(record: Record, results: Path) -> PathScores:
     """The scores of a complete run, which `read_run` has looked through."""
-    return read_path_scores(results / record.folder / "history.csv", record.metrics, record.settings)
+    return read_path_scores(results / record.folder / HISTORY, record.metrics, record.settings)
 
 
 def seeds_on_other_examples(one: CellEvidence, other: CellEvidence) -> list[int]:
@@ -138,21 +139,19 @@ def extrapolation_rows(rows: Sequence[PathRow]) -> Iterator[dict[str, Any]]:
         if not row.scores:
             yield {"row": row.label, "paper": str(row.paper), "run": None, "n": 0}
             continue
-        matrices = row.stacked("extrapolation")
-        n = len(matrices)
+        matrices = row.stacked("extrapolation")  # [seeds, trained, tested]
         for trained, tested in np.ndindex(*matrices.shape[1:]):
-            values = matrices[:, trained, tested]
-            mean, sd = float(values.mean()), float(values.std(ddof=1)) if n > 1 else None
-            low, high = mean_interval(mean, sd, n) or (None, None)
+            found = summary_of(matrices[:, trained, tested])
+            low, high = found.interval or (None, None)
             yield {
                 "row": row.label,
                 "paper": str(row.paper),
                 "run": str(row.run),
                 "trained_up_to": trained + 1,
                 "tested_on": tested + 1,
-                "n": n,
-                "mean_f1": mean,
-                "sd_f1": sd,
+                "n": found.n,
+                "mean_f1": found.mean,
+                "sd_f1": found.sd,
                 "interval_low": low,
                 "interval_high": high,
             }
@@ -165,20 +164,16 @@ def shown_extrapolation(rows: Sequence[PathRow]) -> Iterator[dict[str, str]]:
             ran = "not run at this scale" if row.run is None else "not run"
             yield {"Row": row.label, "What was run": ran, "n": "0"}
             continue
-        matrices = row.stacked("extrapolation")
-        mean, n = matrices.mean(axis=0), len(matrices)
-        sd = matrices.std(axis=0, ddof=1) if n > 1 else None
-        for trained in range(len(mean)):
-            cells = {
-                f"F1, {window} x {window}": mean_and_sd(
-                    float(mean[trained, tested]), None if sd is None else float(sd[trained, tested]), 3
-                )
-                for tested, window in enumerate(row.windows)
-            }
+        matrices = row.stacked("extrapolation")  # [seeds, trained, tested]
+        for trained in range(matrices.shape[1]):
+            cells = {}
+            for tested, window in enumerate(row.windows):
+                found = summary_of(matrices[:, trained, tested])
+                cells[f"F1, {window} x {window}"] = mean_and_sd(found.mean, found.sd, 3)
             yield {
                 "Row": row.label,
                 "What was run": str(row.run),
-                "n": str(n),
+                "n": str(len(matrices)),
                 "Trained up to": f"phase {trained + 1}",
                 **cells,
             }

@@ -11,7 +11,7 @@ import numpy as np
 from softshare.evidence.paths.differences import ANEW, RUNNING, parts_of
 from softshare.evidence.paths.runs import PathRow
 from softshare.evidence.paths.scores import Anew
-from softshare.evidence.statistics import mean_interval
+from softshare.evidence.statistics import summary_of
 from softshare.evidence.wording import mean_and_sd
 
 # A test loss of so many times the training loss of its epoch is counted.
@@ -78,16 +78,16 @@ def statistics_rows(rows: Sequence[PathRow]) -> Iterator[dict[str, Any]]:
         for statistics, parts in _parts(row):
             beyond, of = apart(row, statistics)
             for part, values in parts.items():
-                n, mean, sd = len(values), float(np.mean(values)), _sd(values)
-                low, high = mean_interval(mean, sd, n) or (None, None)
+                found = summary_of(values)
+                low, high = found.interval or (None, None)
                 yield {
                     "row": row.label,
                     "run": str(row.run),
-                    "n": n,
+                    "n": found.n,
                     "statistics": statistics,
                     "part": part,
-                    "mean_f1": mean,
-                    "sd_f1": sd,
+                    "mean_f1": found.mean,
+                    "sd_f1": found.sd,
                     "interval_low": low,
                     "interval_high": high,
                     "epochs_apart": beyond,
@@ -107,14 +107,13 @@ def shown_statistics(rows: Sequence[PathRow]) -> Iterator[dict[str, str]]:
             continue
         for statistics, parts in _parts(row):
             beyond, of = apart(row, statistics)
+            found = {part: summary_of(values) for part, values in parts.items()}
             yield {
                 "Row": row.label,
                 "What was run": str(row.run),
                 "n": str(len(row.scores)),
                 "Statistics": statistics,
-                **{
-                    f"F1, {part}": mean_and_sd(float(np.mean(values)), _sd(values), 3) for part, values in parts.items()
-                },
+                **{f"F1, {part}": mean_and_sd(each.mean, each.sd, 3) for part, each in found.items()},
                 "Apart": f"{beyond} of {of}",
             }
 
@@ -124,7 +123,3 @@ def _parts(row: PathRow) -> Iterator[tuple[str, dict[str, list[float]]]]:
     for statistics in (RUNNING, ANEW):
         found = [parts_of(scores, statistics) for scores in row.scores.values()]
         yield statistics, {part: [each[part] for each in found] for part in found[0]}
-
-
-def _sd(values: Sequence[float]) -> float | None:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None

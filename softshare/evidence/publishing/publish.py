@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError
-from softshare.evidence.foldings.reading import FOLDING
 from softshare.evidence.forecasts.reading import read_forecast
 from softshare.evidence.publishing.everything import build_everything
 from softshare.evidence.runs.gather import gather
@@ -18,20 +17,21 @@ from softshare.evidence.runs.runfolder import Record, State
 from softshare.files import read_json, require_writable, write_json
 from softshare.lock import locked
 from softshare.plan import Plan
+from softshare.runfiles import FOLDING, FOLDING_COSTS, HISTORY, MANIFEST, METRICS, PREDICTIONS, SIMILARITY
 from softshare.runtimes import FORECAST
 
 # Built of the scale, and copied of each complete run; weights and checkpoints stay behind.
 OF_SCALE = ("report.md", "report.html", "claims.*", "tables/*", "figures/*")
 _OF_RUN = (
-    "metrics.json",
-    "manifest.json",
-    "history.csv",
-    "similarity.npz",
-    "folding/folding.json",
-    "folding/folding.csv",
+    METRICS,
+    MANIFEST,
+    HISTORY,
+    SIMILARITY,
+    FOLDING.as_posix(),
+    FOLDING_COSTS.as_posix(),
 )
 _OF_BENCH = ("bench.csv", "bench.md", "manifest.json")
-_EXAMPLES = "predictions.npz"  # the drawings show those of one seed
+_EXAMPLES = PREDICTIONS  # the drawings show those of one seed
 _LARGEST = 5_000_000  # bytes of one file
 _DIRTY = "was made with uncommitted changes, or that is not recorded"
 _FROM_CLEAN = "make it again from a clean commit, or say --allow-dirty"
@@ -111,7 +111,7 @@ def require_clean(complete: Sequence[Record], results: Path) -> None:
     if dirty:
         raise UserError(
             f"{_DIRTY} (of {len(dirty)} runs the first)",
-            file=results / dirty[0].folder / "manifest.json",
+            file=results / dirty[0].folder / MANIFEST,
             key="dirty",
             value=dirty[0].manifest.get("dirty"),
             remedy=_FROM_CLEAN,

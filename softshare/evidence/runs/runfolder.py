@@ -12,6 +12,7 @@ from softshare.evidence.runs.checks import UnusableError, check_number, same_err
 from softshare.evidence.runs.history import column, read_history
 from softshare.files import LARGEST_TEXT, parse_json, plain_file
 from softshare.names import SHORTEST_PATHS
+from softshare.runfiles import CHECKPOINT, HISTORY, MANIFEST, METRICS
 from softshare.scales import Run
 
 
@@ -121,18 +122,18 @@ def read_run(results: Path, run: Run) -> Record:
     try:
         if not place.is_dir() or not any(place.iterdir()):
             return Record(run, folder, State.ABSENT, "not run")
-        if (place / "checkpoint.pt").is_file() and not (place / "metrics.json").exists():
+        if (place / CHECKPOINT).is_file() and not (place / METRICS).exists():
             return Record(run, folder, State.ABSENT, "in training, or stopped before its end")
-        metrics = _read_object(place / "metrics.json")
-        manifest = _read_object(place / "manifest.json")
+        metrics = _read_object(place / METRICS)
+        manifest = _read_object(place / MANIFEST)
         _check_metrics(metrics, run)
         if run.setting.dataset == SHORTEST_PATHS:
             _check_manifest(manifest, metrics, run)
-            read_path_scores(place / "history.csv", metrics, manifest["settings"])
+            read_path_scores(place / HISTORY, metrics, manifest["settings"])
         else:
             _check_errors(metrics)
             _check_manifest(manifest, metrics, run)
-            _check_history(place / "history.csv", metrics)
+            _check_history(place / HISTORY, metrics)
     except UnusableError as error:
         return Record(run, folder, State.UNUSABLE, str(error))
     except OSError as error:
@@ -156,7 +157,7 @@ def _read_object(file: Path) -> dict[str, Any]:
 
 
 def _check_metrics(metrics: dict[str, Any], run: Run) -> None:
-    _check_key(metrics, run, "metrics.json")
+    _check_key(metrics, run, METRICS)
     for key in ("epochs", "parameters"):
         check_number(metrics.get(key), f"metrics.json: {key}", low=1, whole=True)
     check_number(metrics.get("train_loss"), "metrics.json: train_loss")
@@ -184,7 +185,7 @@ def _check_manifest(manifest: dict[str, Any], metrics: dict[str, Any], run: Run)
     settings = manifest.get("settings")
     if not isinstance(settings, dict):
         raise UnusableError("manifest.json: settings are missing")
-    _check_key(settings, run, "manifest.json")
+    _check_key(settings, run, MANIFEST)
     epochs = planned_epochs(settings) if run.setting.dataset == SHORTEST_PATHS else settings.get("epochs")
     if metrics["epochs"] != epochs:
         raise UnusableError(f"metrics.json tells of epoch {metrics['epochs']} of {epochs}")

@@ -27,6 +27,7 @@ from softshare.evidence.runs.runfolder import State, read_run
 from softshare.files import LARGEST_TEXT, plain_file
 from softshare.plan import Plan
 from softshare.recipes import load_recipe
+from softshare.runfiles import CHECKPOINT, HISTORY, METRICS
 from softshare.scales import Run
 
 _LONGEST_REASON = 400  # characters
@@ -115,14 +116,14 @@ def _epochs(recipe: str, plan: Plan) -> int:
 def _status(run: Run, epochs: int, results: Path) -> RunStatus:
     folder = results / "runs" / run.folder
     log = results / "logs" / "train" / f"{run}.log"
-    rows = _history(folder / "history.csv")
+    rows = _history(folder / HISTORY)
     told = RunStatus(run, Stand.NOT_STARTED, len(rows), epochs, log=log if log.is_file() else None)
     if rows:
         told = _with_history(told, rows)
-    elif (folder / "checkpoint.pt").is_file() and (progress := read_progress(log)):
+    elif (folder / CHECKPOINT).is_file() and (progress := read_progress(log)):
         # Snakemake takes the history away with the other outputs of a job that failed; the checkpoint is none.
         told = replace(told, epoch=progress[0], loss=progress[1])
-    written = (folder / "metrics.json").exists()
+    written = (folder / METRICS).exists()
     record = read_run(results, run) if written else None
     if record is not None and record.complete:
         return _with(told, Stand.DONE, "")
@@ -131,7 +132,7 @@ def _status(run: Run, epochs: int, results: Path) -> RunStatus:
         return _with(told, Stand.RUNNING, holder)
     if record is not None and record.state is State.UNUSABLE:
         return _with(told, Stand.FAILED, f"unusable: {record.reason}")
-    return _ended(told, (folder / "checkpoint.pt").is_file(), holder)
+    return _ended(told, (folder / CHECKPOINT).is_file(), holder)
 
 
 def _ended(told: RunStatus, checkpoint: bool, lost: str) -> RunStatus:
@@ -219,7 +220,7 @@ def _is_alive(process: str) -> bool:
 
 def _silent_seconds(folder: Path) -> float:
     newest = 0.0
-    for name in (".lock", "checkpoint.pt", "history.csv"):
+    for name in (".lock", CHECKPOINT, HISTORY):
         with contextlib.suppress(OSError):
             newest = max(newest, (folder / name).stat().st_mtime)
     return max(time.time() - newest, 0.0)

@@ -16,6 +16,7 @@ from softshare.evidence.runs.runfolder import Record
 from softshare.evidence.similarity.reading import Group, Similarity, read_similarity
 from softshare.evidence.wording import by_reason, in_words
 from softshare.recipes import stored_epoch
+from softshare.runfiles import SIMILARITY
 
 # Inches.
 _PANEL, _GAP = 1.25, 0.25
@@ -131,7 +132,7 @@ def stored_similarity(record: Record, results: Path) -> tuple[Similarity | None,
         return None, record.reason
     folder = results / record.folder
     try:
-        similarity = read_similarity(folder / "similarity.npz")
+        similarity = read_similarity(folder / SIMILARITY)
     except UserError as error:
         # Without the folder: the same runs give the same figure wherever they lie.
         return None, str(error).replace(f"{folder}/", "")

@@ -10,6 +10,7 @@ import numpy as np
 
 from softshare.errors import UserError
 from softshare.files import LARGEST_ARRAYS, small_zip
+from softshare.runfiles import SIMILARITY
 
 _ROUNDING = 1e-3
 
@@ -111,7 +112,7 @@ def describe_run(run: Path, epoch: int | None = None) -> str:
     Raises:
         UserError: No such folder, nothing stored in it, a damaged file, or an epoch that was not stored.
     """
-    file = run / "similarity.npz"
+    file = run / SIMILARITY
     if not run.is_dir():
         raise UserError("no such folder", file=run)
     similarity = read_similarity(file)
