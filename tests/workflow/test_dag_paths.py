@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = (
@@ -36,13 +37,23 @@ def test_a_scale_s_windows_that_leave_its_grid_are_told_before_the_first_job(pro
     assert said in result.stdout + result.stderr, result.stdout + result.stderr
 
 
-def test_differences_come_with_the_tables_that_ask_for_them(snakemake, planned):
-    names = ("figure5.csv", "paths-batch-size-differences.csv", "paths-statistics.md")
+def test_differences_come_with_the_tables_that_ask_for_them(snakemake, planned, project):
+    names = ("figure5-differences.csv", "paths-batch-size-differences.csv", "paths-statistics.md")
     wanted = [f"results/compact/tables/{name}" for name in names]
     result = snakemake("-n", "-F", *wanted, "--config", "scale=compact", "--nolock")
     assert result.returncode == 0, result.stderr
-    made = {"train_paths": str(47 + 15), "path_table": "1", "path_table_with_differences": "2"}
+    made = {"train_paths": str(47 + 15), "path_table_with_differences": "3"}
     assert planned(result) == made | {"total": str(47 + 15 + 3)}
+
+    experiment = project / "config/experiments/paths-batch-size.yaml"
+    asks_for_none = yaml.safe_load(experiment.read_text())
+    del asks_for_none["differences"]
+    experiment.write_text(yaml.safe_dump(asks_for_none, sort_keys=False))
+    wanted = [*wanted[:1], "results/compact/tables/paths-batch-size.csv"]
+    result = snakemake("-n", "-F", *wanted, "--config", "scale=compact", folder=project)
+    assert result.returncode == 0, result.stderr
+    made = {"train_paths": str(35 + 12), "path_table": "1", "path_table_with_differences": "1"}
+    assert planned(result) == made | {"total": str(35 + 12 + 2)}
 
 
 @pytest.mark.long
