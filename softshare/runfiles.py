@@ -1,4 +1,4 @@
-"""The files of a run's folder, by name, for what writes and what reads them.
+"""The files of a run's folder that are written in one room and read in another, by name.
 
 The folder is `results/<scale>/runs/<dataset>/<model>/<recipe>/seed<N>`.
 """
@@ -14,6 +14,7 @@ SIMILARITY = "similarity.npz"  # layer similarity matrices at some epochs
 WEIGHTS = "model.safetensors"
 PREDICTIONS = "predictions.npz"  # of some test examples; on shortest paths alone
 CHECKPOINT = "checkpoint.pt"  # of a run that is not complete
+LOCK = ".lock"  # while a process trains there
 
 FOLDING = Path("folding") / "folding.json"  # what `softshare fold` found
 FOLDING_COSTS = Path("folding") / "folding.csv"

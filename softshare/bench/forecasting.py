@@ -22,7 +22,7 @@ from softshare.forecast.measuring import measure_paces
 from softshare.forecast.schedule import ScheduledJob, simulate
 from softshare.forecast.workload import workload
 from softshare.plan import Plan, load_plan
-from softshare.runfiles import CHECKPOINT, HISTORY, MANIFEST
+from softshare.runfiles import CHECKPOINT, HISTORY, LOCK, MANIFEST
 from softshare.scales import Run, Setting, load_scale
 from softshare.training.device import resolve_precision
 
@@ -96,7 +96,7 @@ def bench_status(name: str, rounds: int) -> Iterator[Measured]:
             (place / CHECKPOINT).touch()
             told = "epoch 1/200: train loss 1.500\n" * _HISTORY_EPOCHS
             if number % 2:
-                (place / ".lock").write_text("1 on another-node\n")
+                (place / LOCK).write_text("1 on another-node\n")
             else:
                 told += "softshare: error: epoch 200: train_loss: nan: is no number\n"
             log.write_text(told)

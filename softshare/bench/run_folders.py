@@ -14,7 +14,7 @@ from softshare.files import write_json
 from softshare.names import SHORTEST_PATHS, WideResNetName, parse_model_name
 from softshare.plan import Plan
 from softshare.recipes import load_recipe
-from softshare.runfiles import FOLDING, HISTORY, MANIFEST, METRICS, PREDICTIONS, SIMILARITY
+from softshare.runfiles import FOLDING, FOLDING_COSTS, HISTORY, MANIFEST, METRICS, PREDICTIONS, SIMILARITY
 from softshare.scales import Run
 from softshare.training.path_recipe import PathRecipe
 from softshare.training.recipe import Recipe
@@ -186,9 +186,9 @@ def _write_folding(folder: Path, run: Run, error: float, draw: np.random.Generat
         "foldings": foldings,
         "costs": costs,
     }
-    (folder / "folding").mkdir()
+    (folder / FOLDING).parent.mkdir()
     write_json(folder / FOLDING, content)
-    with (folder / "folding" / "folding.csv").open("w", encoding="utf-8", newline="") as file:
+    with (folder / FOLDING_COSTS).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(costs[0]))
         writer.writeheader()
         writer.writerows(costs)

@@ -110,7 +110,7 @@ def write_report(plan: Plan, results: Path, out: Path, *, standalone: bool = Tru
 
 def _caveat(plan: Plan) -> str:
     if plan.scale.is_paper:
-        return "What was run is what the paper ran, as far as it tells; where it prints a number, ours is held to it."
+        return "What was run is what the paper ran, as far as it tells; what it prints is held against ours."
     real = sorted(paper for paper, ours in plan.scale.datasets.items() if paper == ours != SHORTEST_PATHS)
     if real:
         return (

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from softshare.files import require_writable
 from softshare.lock import locked
+from softshare.runfiles import LOCK
 
-LOCK = ".lock"
 # The age of a lock tells other machines, which cannot ask for its process, that its run lives.
 BEAT_SECONDS = 60.0
 

@@ -227,7 +227,7 @@ def fold_folder(arguments: argparse.Namespace) -> str:
         raise UserError("must be 0 or more", key="reestimate-on", value=arguments.reestimate_on)
     device = prepare(arguments.device, None)
     trained = load_trained(arguments.run, arguments.data, arguments.cache, device)
-    out = arguments.out or arguments.run / "folding"
+    out = arguments.out or arguments.run / FOLDING.parent
     if not arguments.out and out.is_symlink():
         raise UserError("is a link, which is not followed", file=out, remedy="say --out")
     folding, costs = fold_run(

@@ -94,7 +94,7 @@ def load_trained(run: Path, data: Path | None, cache: Path | None, device: torch
         _require_keys(manifest[key], needed, run / MANIFEST, key)
     name, dataset, trained_on = metrics["model"], metrics["dataset"], str(manifest["dataset"]["fingerprint"])
     settings = {key: manifest["settings"][key] for key in fields}
-    recipe = of_recipe.from_settings(settings, f"{run / 'manifest.json'}: settings")
+    recipe = of_recipe.from_settings(settings, f"{run / MANIFEST}: settings")
     if isinstance(recipe, PhotographRecipe):
         kept: dict[str, Any] = {"limit": recipe.limit, "allow_damaged": recipe.allow_damaged}
         images: Images = load_photographs(dataset, data, cache=cache, workers=default_workers(), **kept)

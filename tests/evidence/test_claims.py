@@ -111,7 +111,9 @@ def test_what_is_not_run_at_a_scale_says_so(judge_claim: Judge) -> None:
     found = judge_claim(claim, "compact").finding
     assert found.verdict == "not run" and found.sentence == "cifar100/swrn-28-10/cifar is not run at scale compact"
     found = judge_claim({"kind": "direction", "lower": "cifar10/swrn-22-10/cifar", "higher": WRN}, unplanned="no room")
-    assert "no experiment told of here makes it" in found.finding.sentence and "no room" in found.finding.notes
+    assert (
+        "none of the experiments reported here makes it" in found.finding.sentence and "no room" in found.finding.notes
+    )
     found = judge_claim({"kind": "direction", "lower": "imagenet/swrn-50-2/imagenet", "higher": WRN}).finding
     assert found.verdict == "not run" and found.sentence == "imagenet/swrn-50-2/imagenet is not run"
 

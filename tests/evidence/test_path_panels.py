@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from test_texts_fit import LONG, SETTING, leaving
 
 from softshare.evidence.figures.drawing import drawing_style
 from softshare.evidence.paths.curve_panels import draw_curves, worth_enlarging
+from softshare.evidence.paths.differences import RUNNING, Difference
 from softshare.evidence.paths.figures import _farthest, draw_paths
 from softshare.evidence.paths.matrix_panels import differences_of, draw_matrices, matrices_of
 from softshare.evidence.paths.runs import PathRow
 from softshare.evidence.paths.scores import PathScores
+from softshare.evidence.statistics import TTest
 
 PHASES, EPOCHS = 3, 5
 
@@ -33,6 +37,7 @@ def row_of(label: str, f1: dict[int, float], seed_of_numbers: int = 0) -> PathRo
     return PathRow(label, SETTING, SETTING, scores, dict.fromkeys(scores, Path("absent")), ())
 
 
+PAIRED = TTest(0.1, 0.01, 2.0, (3,), 3)
 NONE = PathRow("RNN", SETTING, SETTING, {}, {}, ("not run",))
 
 
@@ -52,15 +57,25 @@ def test_curves_are_enlarged_where_all_lie_high(rows: list[PathRow], worth: bool
     assert lowest == ([0.0, 0.9] if worth else [0.0] if rows[0].scores else [])
 
 
-def test_bands_keep_to_what_f1_can_be_and_markers_part() -> None:
+def test_bands_keep_to_what_f1_can_be() -> None:
     rows = [row_of("CNN", {0: 0.99, 1: 0.2}), row_of("SCNN", {0: 0.01, 1: 0.7}, 1)]
     panel = Figure().add_subplot()
     draw_curves(panel, rows)
-    for band in panel.collections:
-        heights = band.get_paths()[0].vertices[:, 1]
-        assert heights.min() >= 0 and heights.max() <= 1
-    draws = [line for line in panel.get_lines() if line.get_marker() not in ("None", "")]
-    assert len({line.get_color() for line in draws}) == len({line.get_linestyle() for line in draws}) == len(rows)
+    heights = [band.get_paths()[0].vertices[:, 1] for band in panel.collections]
+    assert len(heights) == 2 and all(each.min() >= 0 and each.max() <= 1 for each in heights)
+
+
+@given(st.integers(1, 6), st.integers(1, 80))
+def test_no_two_networks_are_marked_at_one_epoch(networks: int, epochs: int) -> None:
+    def row(index: int) -> PathRow:
+        scores = {0: PathScores((3,), np.full((1, epochs), 0.5), np.full((1, 1), 0.5))}
+        return PathRow(f"network {index}", SETTING, SETTING, scores, {0: Path("absent")}, ())
+
+    panel = Figure().add_subplot()
+    draw_curves(panel, [row(index) for index in range(networks)])
+    starts = [line.get_markevery() for line in panel.get_lines() if line.get_marker() not in ("None", "")]
+    marked = [epoch for start, apart in starts for epoch in range(start, epochs, apart)]
+    assert len(starts) == networks and len(marked) == len(set(marked))
 
 
 def test_differences_are_of_the_seeds_that_both_have() -> None:
@@ -83,16 +98,22 @@ def test_every_number_of_a_matrix_is_written(signed: bool) -> None:
         told = [float(text.get_text().replace("\N{MINUS SIGN}", "-")) for text in panel.texts]
         np.testing.assert_allclose(told, matrix.ravel(), atol=5.01e-4)
         (mesh,) = panel.collections
-        assert mesh.get_clim() == ((-mesh.get_clim()[1], mesh.get_clim()[1]) if signed else (0.0, 1.0))
+        most = max(0.05, *(abs(each).max() for each in matrices.values()))
+        assert mesh.get_clim() == ((-most, most) if signed else (0.0, 1.0))
 
 
 def test_no_text_leaves_a_figure_with_all_its_panels() -> None:
     words = "a label of many words, " * 3
     rows = [row_of(words, {0: 0.95, 1: 0.97}), row_of("SCNN", {0: 0.96, 1: 0.98}, 1), NONE]
     with drawing_style():
-        figure = draw_paths(LONG["words"], rows, [("SCNN", words)])
+        figure = draw_paths(LONG["words"], rows, [Difference("SCNN", words, RUNNING, {"all": PAIRED}, ())])
     assert leaving(figure) == []
     assert len(figure.axes) == 2 + 2 + 1
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [panel.get_tightbbox(renderer) for panel in figure.axes]
+    boxes += [text.get_window_extent(renderer) for text in figure.texts]
+    over = [(one, other) for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)]
+    assert over == []
 
 
 queries = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=0, max_size=2)

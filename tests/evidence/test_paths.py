@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softshare.errors import UserError
+from softshare.evidence.claims.paths import part_in_words
 from softshare.evidence.figures.writing import write_figure
 from softshare.evidence.paths.runs import read_predictions
 from softshare.evidence.paths.scores import PathScores
@@ -210,13 +211,25 @@ def test_the_figure_and_its_numbers(plan: Plan, everything: Path, tmp_path: Path
     files = write_figure(plan, "figure5", everything, tmp_path / "figures")
     assert [file.suffix for file in files] == [".svg", ".png", ".pdf", ".csv"]
     svg = files[0].read_text()
-    for text in ("CNN (n = 10)", "SCNN-R (n = 10)", "RNN (n = 5)", "phase 5", "tested on phase", "input", "21 x 21"):
+    texts = ("CNN (n = 10)", "SCNN-R (n = 10)", "RNN (n = 5)", "phase 5", "tested on phase", "input", "21 x 21")
+    for text in (*texts, "SCNN less CNN (n = 10)", "SCNN-R less SCNN (n = 10)"):
         assert f"<!-- {text} -->" in svg, text
     rows = list(csv.DictReader(files[3].open()))
     assert len(rows) == 35 * 50
     assert {(row["epoch"], row["phase"], row["window"]) for row in rows} >= {("1", "1", "5"), ("50", "5", "21")}
     one = [float(row["test_f1"]) for row in rows if row["run"] == "shortest-paths/scnn-20/paths/seed3"]
     assert one == [0.5 + 3e-4] * 50
+
+
+def test_why_no_difference_is_drawn_is_told(plan: Plan, everything: Path, tmp_path: Path) -> None:
+    for seed in range(2, 10):
+        shutil.rmtree(everything / "runs" / Run(SCNN_R, seed).folder)
+    for seed in range(10):
+        changed = everything / "runs" / Run(CNN, seed).folder / "manifest.json"
+        changed.write_text(json.dumps(json.loads(changed.read_text()) | {"precision": "bf16"}))
+    svg = write_figure(plan, "figure5", everything, tmp_path)[0].read_text()
+    assert "less CNN (n = " not in svg and "SCNN less CNN: mixes precisions: bf16, fp32" in svg
+    assert "less SCNN (n = " not in svg and "SCNN-R less SCNN: 2 pairs; 3 are needed" in svg
 
 
 def test_the_similarity_figure_shows_early_and_phase_ends(plan: Plan, everything: Path, tmp_path: Path) -> None:
@@ -321,6 +334,30 @@ def test_faster_after_a_new_phase(gain: float, verdict: str, judge_claim: Callab
     )
     assert judged.runs[0]["n"] == 6 and judged.runs[0]["mean_error"] is None
     assert f"at scale {SCALE}" not in judged.finding.sentence and judged.finding.at == f"scale {SCALE}"
+
+
+@pytest.mark.parametrize(
+    ("phases", "part", "words"),
+    [
+        ((1,), (0, 1), "all epochs of phase 1"),
+        ((2, 3, 4, 5), (0, 1), "all epochs of phases 2 to 5"),
+        ((5,), (0.8, 1), "the last fifth of phase 5"),
+        ((1, 2, 3, 4, 5), (0.8, 1), "the last fifth of each of phases 1 to 5"),
+        ((4, 5), (0, 0.5), "the first half of each of phases 4 and 5"),
+        ((1, 3, 5), (0, 0.1), "the first tenth of each of phases 1, 3 and 5"),
+        ((1,), (0.2, 0.6), "the part from 0.2 to 0.6 of phase 1"),
+        ((1, 2), (0, 0.7), "the part from 0 to 0.7 of each of phases 1 and 2"),
+    ],
+)
+def test_a_part_of_the_training_in_words(phases: tuple[int, ...], part: tuple[float, float], words: str) -> None:
+    assert part_in_words(phases, part) == words
+
+
+def test_a_difference_that_cannot_be_told_says_what_was_found(judge_claim: Callable, tmp_path: Path) -> None:
+    write_pairs(tmp_path, lambda seed, shared: 0.8 + (0.01 if seed % 2 else -0.03) * shared)
+    said = judge_claim(f1_claim(phases=[2, 3]), SCALE).finding.sentence
+    start = "mean F1 over the first fifth of each of phases 2 and 3: whether scnn-20 is above cnn-20 cannot be told; "
+    assert said.startswith(f"{start}the first less the second is \N{MINUS SIGN}0.010 (95 % interval ")
 
 
 def test_extrapolation_counts_phases_ahead_alone(judge_claim: Callable, tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ class ClaimRuns:
         if wrong:
             return f"no run of {found.cell.run} can be used: {'; '.join(by_reason(wrong.items()))}"
         if not any(run in self.planned for run in found.cell.runs):
-            return f"{found.cell.run} is not run, and no experiment told of here makes it"
+            return f"{found.cell.run} is not run; none of the experiments reported here makes it"
         return f"{found.cell.run} is not run"
 
 

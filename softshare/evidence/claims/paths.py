@@ -18,7 +18,7 @@ from softshare.evidence.runs.checks import UnusableError
 from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.statistics import compare
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
-from softshare.evidence.wording import number, signed
+from softshare.evidence.wording import in_words, number, signed
 
 UNIT = "F1"
 
@@ -26,7 +26,7 @@ UNIT = "F1"
 def judge_f1(claim: Claim, runs: ClaimRuns) -> Finding:
     """Whether one setting's F1 is higher than another's over a part of some phases: the area under the curve there."""
     phases, part = tuple(claim.test["phases"]), tuple(claim.test["part"])
-    what = f"{_within(part)} phase{'s' * (len(phases) > 1)} {_ranged(phases)}"
+    what = part_in_words(phases, part)
 
     def value(scores: PathScores) -> float:
         if max(phases) > len(scores.windows):
@@ -75,22 +75,20 @@ def judge_made_one(claim: Claim, runs: ClaimRuns) -> Finding:
     )
 
 
-def _within(part: tuple[float, float]) -> str:
-    """A part of each phase's epochs in words, such as `the first fifth of`."""
+def part_in_words(phases: tuple[int, ...], part: tuple[float, float]) -> str:
+    """Such as `all epochs of phase 1`, `the first fifth of each of phases 2 to 5`."""
     start, end = part
     share = {0.5: "half", 0.25: "quarter", 0.2: "fifth", 0.1: "tenth"}.get(round(end - start, 3))
-    if part == (0, 1):
-        return "all epochs of"
-    if share and start == 0:
-        return f"the first {share} of"
-    return f"the last {share} of" if share and end == 1 else f"epochs between {start:g} and {end:g} of"
-
-
-def _ranged(phases: tuple[int, ...]) -> str:
-    """Such as `2 to 5`."""
     if len(phases) > 2 and phases == tuple(range(phases[0], phases[-1] + 1)):
-        return f"{phases[0]} to {phases[-1]}"
-    return ", ".join(map(str, phases))
+        which = f"{phases[0]} to {phases[-1]}"
+    else:
+        which = in_words(map(str, phases))
+    of = f"phase {which}" if len(phases) == 1 else f"each of phases {which}"
+    if part == (0, 1):
+        return f"all epochs of {of.removeprefix('each of ')}"
+    if share and start == 0:
+        return f"the first {share} of {of}"
+    return f"the last {share} of {of}" if share and end == 1 else f"the part from {start:g} to {end:g} of {of}"
 
 
 def _compared(claim: Claim, runs: ClaimRuns, value: Callable[[PathScores], float], what: str) -> Finding:
@@ -104,12 +102,12 @@ def _compared(claim: Claim, runs: ClaimRuns, value: Callable[[PathScores], float
         Verdict.NOT_REPRODUCED: f"{one} is below {other}, not above",
         Verdict.INCONCLUSIVE: f"whether {one} is above {other} cannot be told",
     }
-    by = f"the one less the other is {signed(found.difference, 3)} ({span(found.interval, 3)}; {found.how})"
+    gap = f"the first less the second is {signed(found.difference, 3)} ({span(found.interval, 3)}; {found.how})"
     return tested(
         found,
         (found.p_more(), found.p_less()),
         runs.alpha,
-        lambda verdict, p: f"{what}: {said[verdict]}, {by}, one-sided {p}",
+        lambda verdict, p: f"{what}: {said[verdict]}; {gap}, one-sided {p}",
         test=f"one-sided t-test of {what}, {found.how}",
         unit=UNIT,
         bound=0.0,

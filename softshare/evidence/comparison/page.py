@@ -181,12 +181,13 @@ def _drawn(found: Comparison) -> Figure:
     rows = -(-len(networks) // columns)
     figure = Figure(figsize=(columns * (_WIDTH + _GAP) + 0.3, rows * (_HEIGHT + _GAP) + 0.5))
     labels = [_label(found, side) for side in range(len(SIDES))]
+    styles = dict(zip(sorted({each.run.seed for each in found.runs}), itertools.cycle(_STYLES), strict=False))
     for place, (setting, runs) in enumerate(networks.items()):
         left = 0.6 + place % columns * (_WIDTH + _GAP)
         bottom = 0.5 + (rows - 1 - place // columns) * (_HEIGHT + _GAP)
         axes = axis(figure, left, bottom, _WIDTH, _HEIGHT)
-        styled = list(zip(runs, itertools.cycle(_STYLES), strict=False))
-        for each, style in styled:
+        for each in runs:
+            style = styles[each.run.seed]
             for curve, colour, label in zip(each.curves, _COLOURS, labels, strict=True):
                 named = label if each is runs[0] else None
                 axes.plot(np.arange(1, len(curve) + 1), curve, style, color=colour, linewidth=0.8, label=named)
@@ -194,12 +195,10 @@ def _drawn(found: Comparison) -> Figure:
         axes.set_xlabel("epoch", fontsize=7)
         axes.set_ylabel("test F1" if setting.dataset == SHORTEST_PATHS else "test error (%)", fontsize=7)
         axes.tick_params(labelsize=6)
-        if len(runs) > 1:
-            seeds = [
-                Line2D([], [], color="black", linestyle=style, linewidth=0.8, label=f"seed {each.run.seed}")
-                for each, style in styled
-            ]
-            axes.legend(handles=seeds, fontsize=5, loc="best", frameon=False)
+        if len(styles) > 1:
+            seeds = sorted(each.run.seed for each in runs)
+            lines = [Line2D([], [], color="black", ls=styles[seed], lw=0.8, label=f"seed {seed}") for seed in seeds]
+            axes.legend(handles=lines, fontsize=5, loc="best", frameon=False)
     handles, texts = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="upper center", ncols=2, fontsize=6, frameon=False)
     return figure

@@ -12,12 +12,14 @@ LEGENDS = {
     "that is not shared; at width 1 a network has a layer less than its name tells, for its first stage needs no "
     "shortcut). p: McNemar's, on the same images. Statistics anew: the error after the statistics of batch norm are "
     "estimated anew on training images.",
-    "paths": "On top mean F1 over seeds, the band one standard deviation, once more enlarged where all curves lie "
-    "high; then F1 at the end of each phase on all phases, of which those right of the diagonal were not "
-    "trained, and what one network has there above another; at the foot an example of each phase, of the "
-    "test set's first the one whose queries lie farthest apart, and what the networks of one seed predict "
-    "for it at the end (the lighter, the more probable; queries blue and obstacles red are drawn over it, "
-    "points on a shortest path are white).",
+    "paths": "On top mean F1 over seeds, the band one standard deviation, as far as F1 reaches; where F1 is high "
+    "on average once more from 0.9 on, and what falls below leaves that panel. Then F1 at the end of each "
+    "phase on all phases, of which those right of the diagonal were not trained; where three seeds or "
+    "more pair, what one network has there above another (blue) or below it (red), without intervals, "
+    "judged by nobody. At the foot an example of each phase, of the test set's first four the one whose "
+    "queries lie farthest apart, and what the networks of one seed predict for it at the end (the "
+    "lighter, the more probable; queries blue and obstacles red are drawn over it, points on a shortest "
+    "path are white).",
     "path-statistics": "Mean loss over seeds, the band from the least to the largest: dotted in training, mean over an "
     "epoch's steps, each batch by its own statistics; on the phase's test set after the epoch, dashed by the running "
     "statistics of batch norm that training leaves, solid by statistics estimated anew on training examples, with the "

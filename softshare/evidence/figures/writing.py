@@ -130,9 +130,7 @@ def _draw_similarity(behind: _Behind, _: _Behind) -> Figure:
 
 
 def _draw_paths(behind: _Behind, rows: Sequence[PathRow]) -> Figure:
-    found = find_differences(behind.experiment, behind.cells, behind.results)
-    pairs = dict.fromkeys((each.row, each.minus) for each in found if each.found)
-    return draw_paths(behind.title, rows, tuple(pairs))
+    return draw_paths(behind.title, rows, find_differences(behind.experiment, behind.cells, behind.results))
 
 
 def _similarity_rows(behind: _Behind) -> Iterable[dict[str, Any]]:

@@ -20,7 +20,7 @@ _MARKERS = 10  # a curve
 
 
 def worth_enlarging(rows: Sequence[PathRow]) -> bool:
-    """Whether all curves run along the upper edge of a panel from 0 to 1, where nobody can tell them apart."""
+    """Whether every row's F1 is so high on average that nobody can tell the curves apart in a panel from 0 to 1."""
     shown = [row for row in rows if row.scores]
     return bool(shown) and all(row.stacked("f1").mean() > ENLARGED_FROM for row in shown)
 
@@ -30,7 +30,7 @@ def draw_curves(panel: Axes, rows: Sequence[PathRow], lowest: float = 0.0) -> No
 
     Args:
         panel: Where.
-        rows: The networks, each with a colour of its own.
+        rows: The networks, each with a colour of its own; one at least has runs.
         lowest: F1 at the lower edge; above 0 it is an enlarged part, and names nothing that another panel names.
     """
     styles = zip(itertools.cycle(_COLOURS), itertools.cycle(_LINES), strict=False)
@@ -39,7 +39,7 @@ def draw_curves(panel: Axes, rows: Sequence[PathRow], lowest: float = 0.0) -> No
             continue
         curves = row.stacked("f1").reshape(len(row.scores), -1)  # [seeds, epochs of all phases]
         epochs, mean = np.arange(1, curves.shape[1] + 1), curves.mean(axis=0)
-        apart = max(1, len(epochs) // _MARKERS)
+        apart = max(len(rows), len(epochs) // _MARKERS)
         panel.plot(
             epochs,
             mean,

@@ -10,7 +10,7 @@ from typing import Any
 from softshare.evidence.paths.runs import scores_of, seeds_on_other_examples
 from softshare.evidence.paths.scores import PathScores, mean_of_part
 from softshare.evidence.runs.checks import UnusableError
-from softshare.evidence.runs.gather import CellEvidence, bars_between, cautions_between
+from softshare.evidence.runs.gather import CellEvidence, cautions_between, mixed_between
 from softshare.evidence.statistics import TTest, paired
 from softshare.evidence.verdict import FEWEST_SEEDS
 from softshare.evidence.wording import DASH, signed
@@ -137,12 +137,14 @@ def _by_seed(found: CellEvidence, seeds: Sequence[int], results: Path) -> list[P
 
 
 def _why_not(ours: CellEvidence, base: CellEvidence, seeds: Sequence[int]) -> str:
-    """Why two rows are not compared; empty where they are."""
+    """Why two rows are not compared; empty where they are. The rule is that of claims."""
     for found in (ours, base):
         if not found.complete:
             return f"{found.cell.row}: not run"
-    if bars := bars_between(ours, base):
-        return "; ".join(bars)
+        if found.departures or found.mixed:
+            return f"{found.cell.row}: {'; '.join((*found.departures, *found.mixed))}"
+    if mixed := mixed_between(ours, base):
+        return "; ".join(mixed)
     if others := seeds_on_other_examples(ours, base):
         return f"other examples: seed {', '.join(map(str, others))}"
     if len(seeds) < FEWEST_SEEDS:

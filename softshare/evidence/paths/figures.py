@@ -12,6 +12,7 @@ from softshare.errors import UserError
 from softshare.evidence.figures.drawing import EDGE, axis, broken, fitted, write
 from softshare.evidence.paths import matrix_panels
 from softshare.evidence.paths.curve_panels import ENLARGED_FROM, draw_curves, worth_enlarging
+from softshare.evidence.paths.differences import Difference
 from softshare.evidence.paths.matrix_panels import differences_of, draw_matrices, matrices_of
 from softshare.evidence.paths.preview import coloured
 from softshare.evidence.paths.runs import PathRow, Predictions, read_predictions
@@ -25,31 +26,32 @@ _LEAST_WIDTH = 7.5
 _NOTE = 6  # points
 
 
-def draw_paths(title: str, rows: Sequence[PathRow], pairs: Sequence[tuple[str, str]] = ()) -> Figure:
+def draw_paths(title: str, rows: Sequence[PathRow], differences: Sequence[Difference] = ()) -> Figure:
     """The training curves on top, a heat map of extrapolation for each network below them, examples at the foot.
 
-    Where all curves run along the upper edge, they are drawn once more, enlarged.
+    Where every network's F1 is high on average, the curves are drawn once more, enlarged.
 
     Args:
         title: Of the figure.
         rows: The networks, each with a colour of its own; those without runs are listed below all.
-        pairs: Labels of rows that may be held against each other, whose difference in extrapolation is drawn, too.
+        differences: Between rows that are trained: those in extrapolation are drawn, too, or why they are not is told.
     """
     shown = [row for row in rows if row.scores]
     notes = [line for row in rows for line in _notes(row)]
     predictions, notes_of_examples = _common_predictions(shown)
-    notes += notes_of_examples
-    matrices, differences = matrices_of(rows), differences_of(rows, pairs)
+    notes += notes_of_examples + _notes_of_differences(shown, differences)
+    pairs = dict.fromkeys((each.row, each.minus) for each in differences if each.found)
+    matrices, less = matrices_of(rows), differences_of(rows, tuple(pairs))
     panels = (0.0, ENLARGED_FROM) if worth_enlarging(rows) else (0.0,)
     phases = len(next(iter(predictions.values())).inputs) if predictions else 0
-    columns, maps = 2 + len(predictions), max(len(matrices), len(differences))
+    columns, maps = 2 + len(predictions), max(len(matrices), len(less))
     map_width = matrix_panels.SIDE + matrix_panels.APART
     width = max(_LEAST_WIDTH, _LABEL + columns * (_EXAMPLE + _GAP) + _GAP, _LABEL + maps * map_width)
     notes = [line for note in notes for line in broken(note, _NOTE, width - 2 * EDGE)]
     height = _HEADLINE + _LINE * (len(notes) + 1)
     if shown:
         height += _BETWEEN + len(panels) * (_CURVES + _BETWEEN) + _BETWEEN
-        height += _MATRICES * (1 + bool(differences))
+        height += _MATRICES * (1 + bool(less))
     if phases:
         height += _TITLE + phases * (_EXAMPLE + _GAP)
     figure = Figure(figsize=(width, height))
@@ -66,9 +68,9 @@ def draw_paths(title: str, rows: Sequence[PathRow], pairs: Sequence[tuple[str, s
         write(figure, width / 2, top - 0.1, "Extrapolation: F1 at the end of each phase, on all phases", 8)
         draw_matrices(figure, matrices, _LABEL, top - _TITLE)
         top -= _MATRICES
-        if differences:
+        if less:
             write(figure, width / 2, top - 0.1, "Differences of these, paired by seed", 8)
-            draw_matrices(figure, differences, _LABEL, top - _TITLE, signed=True)
+            draw_matrices(figure, less, _LABEL, top - _TITLE, signed=True)
             top -= _MATRICES
     if phases:
         _draw_examples(figure, predictions, shown[0].windows, top)
@@ -82,6 +84,12 @@ def _notes(row: PathRow) -> list[str]:
         return [f"{row.label}: not run at this scale"]
     notes = [] if row.run == row.paper else [f"{row.label}: {row.run} in place of {row.paper}"]
     return notes + [f"{row.label}: left out: {'; '.join(row.missing)}"] * bool(row.missing)
+
+
+def _notes_of_differences(shown: Sequence[PathRow], differences: Sequence[Difference]) -> list[str]:
+    labels = {row.label for row in shown}
+    told = {(each.row, each.minus): each.notes for each in differences if {each.row, each.minus} <= labels}
+    return [f"{row} less {minus}: {'; '.join(notes)}" for (row, minus), notes in told.items() if notes]
 
 
 def _common_predictions(rows: Sequence[PathRow]) -> tuple[dict[str, Predictions], list[str]]:

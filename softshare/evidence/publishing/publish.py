@@ -22,14 +22,7 @@ from softshare.runtimes import FORECAST
 
 # Built of the scale, and copied of each complete run; weights and checkpoints stay behind.
 OF_SCALE = ("report.md", "report.html", "claims.*", "tables/*", "figures/*")
-_OF_RUN = (
-    METRICS,
-    MANIFEST,
-    HISTORY,
-    SIMILARITY,
-    FOLDING.as_posix(),
-    FOLDING_COSTS.as_posix(),
-)
+_OF_RUN = (METRICS, MANIFEST, HISTORY, SIMILARITY, FOLDING.as_posix(), FOLDING_COSTS.as_posix())
 _OF_BENCH = ("bench.csv", "bench.md", "manifest.json")
 _EXAMPLES = PREDICTIONS  # the drawings show those of one seed
 _LARGEST = 5_000_000  # bytes of one file

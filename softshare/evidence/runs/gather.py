@@ -104,14 +104,6 @@ def find_experiment(plan: Plan, name: str, *kinds: str) -> Experiment:
     return plan.experiment(name)
 
 
-def bars_between(one: CellEvidence, other: CellEvidence) -> list[str]:
-    """Why complete runs of two cells may not be held against each other. Claims ask the same, each reason by itself."""
-    for found in (one, other):
-        if found.departures or found.mixed:
-            return [f"{found.cell.row}: {'; '.join((*found.departures, *found.mixed))}"]
-    return mixed_between(one, other)
-
-
 def mixed_between(one: CellEvidence, other: CellEvidence) -> list[str]:
     """How the complete runs of two cells are not of one kind: no comparison of the two follows from them."""
     return list(_mixed([_circumstances(record) for record in (*one.complete, *other.complete)]))

@@ -27,7 +27,7 @@ from softshare.evidence.runs.runfolder import State, read_run
 from softshare.files import LARGEST_TEXT, plain_file
 from softshare.plan import Plan
 from softshare.recipes import load_recipe
-from softshare.runfiles import CHECKPOINT, HISTORY, METRICS
+from softshare.runfiles import CHECKPOINT, HISTORY, LOCK, METRICS
 from softshare.scales import Run
 
 _LONGEST_REASON = 400  # characters
@@ -188,7 +188,7 @@ def _with_history(told: RunStatus, rows: list[dict[str, str]]) -> RunStatus:
 
 def _holder(folder: Path, rows: list[dict[str, str]]) -> tuple[bool, str]:
     """Whether a process trains in a folder, and which, in words; also one elsewhere that has been silent for long."""
-    lock = folder / ".lock"
+    lock = folder / LOCK
     try:
         words = plain_file(lock, LARGEST_TEXT).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError):
@@ -220,7 +220,7 @@ def _is_alive(process: str) -> bool:
 
 def _silent_seconds(folder: Path) -> float:
     newest = 0.0
-    for name in (".lock", CHECKPOINT, HISTORY):
+    for name in (LOCK, CHECKPOINT, HISTORY):
         with contextlib.suppress(OSError):
             newest = max(newest, (folder / name).stat().st_mtime)
     return max(time.time() - newest, 0.0)

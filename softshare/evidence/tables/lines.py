@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from softshare.evidence.reported import PaperNumber, PaperRow, PaperTable
-from softshare.evidence.runs.gather import CellEvidence, bars_between, cautions_between
+from softshare.evidence.runs.gather import CellEvidence, cautions_between, mixed_between
 from softshare.evidence.statistics import TTest, compare
 from softshare.evidence.verdict import Judgement, judge
 
@@ -108,8 +108,12 @@ def _compared(found: CellEvidence, base: CellEvidence) -> tuple[TTest | None, li
     """The difference to another row of ours, and what a reader should know of it. The rule is fixed before any run."""
     if not (found.complete and base.complete):
         return None, []
-    if bars := bars_between(found, base):
-        return None, [f"not held against {base.cell.row}: {'; '.join(bars)}"]
+    if found.departures or base.departures:
+        return None, [f"not held against {base.cell.row}: runs depart from the plan"]
+    if found.mixed or base.mixed:
+        return None, [f"not held against {base.cell.row}: runs are mixed"]
+    if mixed := mixed_between(found, base):
+        return None, [f"not held against {base.cell.row}: {'; '.join(mixed)}"]
     cautions = [f"with {base.cell.row}: {caution}" for caution in cautions_between(found, base)]
     difference = compare(found.errors_by_seed, base.errors_by_seed)
     # A single run is held against that of its own seed, and against no other.
