@@ -128,14 +128,15 @@ def test_the_command_keeps_it(sides: tuple[Path, Path], capsys: pytest.CaptureFi
     assert "scnn-20/paths, complete in the first alone: seed 0" in told
 
 
-def test_the_published_comparison_of_precisions_comes_out_byte_for_byte(tmp_path: Path) -> None:
-    for name in ("precision", "compact"):
+@pytest.mark.parametrize(("kept", "scale"), [("precision", "compact"), ("devices", "paper")])
+def test_a_published_comparison_comes_out_byte_for_byte(kept: str, scale: str, tmp_path: Path) -> None:
+    for name in (kept, scale):
         shutil.copytree(PUBLISHED / name / "runs", tmp_path / name / "runs")
-    told = json.loads((PUBLISHED / "precision" / COMPARED).read_text())
-    plan = load_plan(told["scale"], told["experiments"])
+    told = json.loads((PUBLISHED / kept / COMPARED).read_text())
+    assert told["scale"] == scale
     out = tmp_path / "again"
-    publish_comparison(plan, tmp_path / "precision", tmp_path / "compact", out)
-    assert contents(out) == contents(PUBLISHED / "precision"), (
-        "softshare compare reports/published/precision reports/published/compact --scale compact"
-        " --out reports/published/precision writes the page anew"
+    publish_comparison(load_plan(scale, told["experiments"]), tmp_path / kept, tmp_path / scale, out)
+    assert contents(out) == contents(PUBLISHED / kept), (
+        f"softshare compare reports/published/{kept} reports/published/{scale} --scale {scale}"
+        f" --out reports/published/{kept} writes the page anew"
     )
