@@ -83,9 +83,10 @@ def part_in_words(phases: tuple[int, ...], part: tuple[float, float]) -> str:
         which = f"{phases[0]} to {phases[-1]}"
     else:
         which = in_words(map(str, phases))
-    of = f"phase {which}" if len(phases) == 1 else f"each of phases {which}"
+    named = f"phase {which}" if len(phases) == 1 else f"phases {which}"
     if part == (0, 1):
-        return f"all epochs of {of.removeprefix('each of ')}"
+        return f"all epochs of {named}"
+    of = named if len(phases) == 1 else f"each of {named}"
     if share and start == 0:
         return f"the first {share} of {of}"
     return f"the last {share} of {of}" if share and end == 1 else f"the part from {start:g} to {end:g} of {of}"

@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from softshare.data.path_examples import Examples
 from softshare.errors import UserError
 from softshare.evidence.figures.drawing import EDGE, axis, broken, fitted, write
-from softshare.evidence.paths import matrix_panels
 from softshare.evidence.paths.curve_panels import ENLARGED_FROM, draw_curves, worth_enlarging
 from softshare.evidence.paths.differences import Difference
-from softshare.evidence.paths.matrix_panels import differences_of, draw_matrices, matrices_of
+from softshare.evidence.paths.matrix_panels import APART, SIDE, differences_of, draw_matrices, matrices_of
 from softshare.evidence.paths.preview import coloured
 from softshare.evidence.paths.runs import PathRow, Predictions, read_predictions
 from softshare.runfiles import PREDICTIONS
@@ -21,7 +20,7 @@ from softshare.runfiles import PREDICTIONS
 # Inches.
 _EXAMPLE, _GAP, _LABEL = 1.15, 0.08, 0.75
 _CURVES, _BETWEEN, _HEADLINE, _TITLE, _LINE = 2.2, 0.25, 0.4, 0.45, 0.2
-_MATRICES = _TITLE + matrix_panels.SIDE + _TITLE
+_MATRICES = _TITLE + SIDE + _TITLE
 _LEAST_WIDTH = 7.5
 _NOTE = 6  # points
 
@@ -45,8 +44,7 @@ def draw_paths(title: str, rows: Sequence[PathRow], differences: Sequence[Differ
     panels = (0.0, ENLARGED_FROM) if worth_enlarging(rows) else (0.0,)
     phases = len(next(iter(predictions.values())).inputs) if predictions else 0
     columns, maps = 2 + len(predictions), max(len(matrices), len(less))
-    map_width = matrix_panels.SIDE + matrix_panels.APART
-    width = max(_LEAST_WIDTH, _LABEL + columns * (_EXAMPLE + _GAP) + _GAP, _LABEL + maps * map_width)
+    width = max(_LEAST_WIDTH, _LABEL + columns * (_EXAMPLE + _GAP) + _GAP, _LABEL + maps * (SIDE + APART))
     notes = [line for note in notes for line in broken(note, _NOTE, width - 2 * EDGE)]
     height = _HEADLINE + _LINE * (len(notes) + 1)
     if shown:
