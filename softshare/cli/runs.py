@@ -52,7 +52,9 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     add_photograph_options(parser)
     parser.add_argument(
-        "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
+        "--precision",
+        default="auto",
+        help="fp32, bf16; on a GPU also tf32, fp16 (default: auto, that of runs beside it, else the fastest)",
     )
     what = "compile the network with torch.compile (what that brings here: softshare bench --only compiled)"
     parser.add_argument("--compile", action="store_true", help=what)

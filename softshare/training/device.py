@@ -49,14 +49,20 @@ def resolve_precision(name: str, device: torch.device) -> str:
         UserError: An unknown precision, or one that the device does not have.
     """
     if name == "auto":
-        if _has_bf16(device):
-            return "bf16"
-        return "fp16" if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0) else "fp32"
+        return next(each for each in ("bf16", "fp16", "fp32") if multiplies_in(each, device))
     if name not in PRECISIONS:
         raise UserError("unknown precision", key="precision", value=name, remedy=f"auto, {', '.join(PRECISIONS)}")
     if name in _ON_GPU_ALONE and device.type != "cuda":
         raise UserError(f"is not for a {device.type}", key="precision", value=name, remedy="auto, fp32 or bf16")
     return name
+
+
+def multiplies_in(precision: str, device: torch.device) -> bool:
+    """Whether the hardware multiplies in a resolved precision; else it is emulated, or another takes its place."""
+    if precision == "bf16":
+        return _has_bf16(device)
+    least = {"fp32": None, "fp16": (7, 0), "tf32": (8, 0)}[precision]
+    return least is None or (device.type == "cuda" and torch.cuda.get_device_capability(device) >= least)
 
 
 def _has_bf16(device: torch.device) -> bool:

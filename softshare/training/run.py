@@ -36,6 +36,7 @@ from softshare.training.device import keep_freed_memory, resolve_device, resolve
 from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.fitting_loader import require_same_pixels, with_fitting_loader
+from softshare.training.fitting_precision import fitting_precision
 from softshare.training.job import Job
 from softshare.training.loading import Images, default_beton, resolve_loader, resolve_photograph_loader
 from softshare.training.path_engine import train_paths
@@ -83,6 +84,9 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
     device = prepare(device_name(arguments.device, processes), arguments.threads)
     beton = arguments.beton or default_beton(arguments.dataset)
     loader = _loader(arguments, device, beton)
+    precision, why = _precision(arguments, device)
+    if why and processes.first:
+        print(why)
     job: Job = Job(
         dataset=arguments.dataset,
         model=arguments.model,
@@ -90,7 +94,7 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         recipe=recipe,
         seed=arguments.seed,
         device=device,
-        precision=resolve_precision(arguments.precision, device),
+        precision=precision,
         compile=arguments.compile,
         cuda_graph=not arguments.no_cuda_graph,
         processes=processes,
@@ -106,6 +110,13 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
         told = _train(job, arguments)
     if processes.first:
         print(told)
+
+
+def _precision(arguments: argparse.Namespace, device: torch.device) -> tuple[str, str]:
+    """What convolutions are computed in, from `--precision`, and why it is not the fastest where nobody named it."""
+    if arguments.precision == "auto":
+        return fitting_precision(arguments.out, arguments.dataset, device)
+    return resolve_precision(arguments.precision, device), ""
 
 
 def _loader(arguments: argparse.Namespace, device: torch.device, beton: Path) -> str:
