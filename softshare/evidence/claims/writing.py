@@ -10,6 +10,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from softshare.evidence.claims.judge import Judged, JudgedClaim, judge_claims
+from softshare.evidence.digits import agreed
 from softshare.evidence.markup import markdown
 from softshare.evidence.tables.page import table_page
 from softshare.evidence.verdict import Verdict
@@ -55,7 +56,7 @@ def to_json(judged: Judged) -> dict[str, Any]:
 
 
 def to_csv(judged: Judged) -> str:
-    """A row a claim, at full precision; empty where nothing can be said."""
+    """A row a claim, to ten digits; empty where nothing can be said."""
     rows = []
     for each in judged.judged:
         plain = _plain(each, judged)
@@ -211,7 +212,7 @@ def _of_scale(judged: Judged) -> str:
 
 def _plain(each: JudgedClaim, judged: Judged) -> dict[str, Any]:
     claim, finding = each.claim, asdict(each.finding)
-    return {
+    plain = {
         "id": claim.id,
         "section": claim.section,
         "words": claim.words,
@@ -232,6 +233,8 @@ def _plain(each: JudgedClaim, judged: Judged) -> dict[str, Any]:
         "notes": list(each.finding.notes),
         "runs": list(each.runs),
     }
+    rounded: dict[str, Any] = agreed(plain)
+    return rounded
 
 
 def _sentence(text: str) -> str:
