@@ -33,7 +33,9 @@ def initial_coefficients(layers: int, templates: int, scheme: str = "orthogonal"
         raise ValueError("'svd' starts from the weights that layers have: share(model, init='svd'), not a bank alone")
     if scheme not in INITIALISATIONS:
         raise ValueError(f"unknown initialisation {scheme!r}; known: {', '.join(INITIALISATIONS)}; in share() also svd")
-    coefficients = torch.empty(layers, templates)
+    # Nothing is orthogonalised in fp16 or bf16, should the default be one of them.
+    dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
+    coefficients = torch.empty(layers, templates, dtype=dtype)
     if scheme == "orthogonal":
         return nn.init.orthogonal_(coefficients)
     if scheme == "identity":

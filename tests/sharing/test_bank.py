@@ -335,3 +335,18 @@ def test_a_module_of_as_many_parameters_as_its_parts():
     bank = TemplateBank(6, 2, (4, 4, 3, 3))
     assert sum(p.numel() for p in bank.parameters()) == 2 * 144 + 12
     assert isinstance(bank, nn.Module) and "layers=6, templates=2" in repr(bank)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("init", ["orthogonal", "sparse", "normal", "uniform", "identity"])
+def test_a_bank_is_drawn_where_the_default_type_is_another(dtype, init):
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        bank = TemplateBank(4, 4 if init == "identity" else 2, (3, 3, 3, 3), init)
+    finally:
+        torch.set_default_dtype(usual)
+    assert bank.coefficients.dtype == bank.template_stack.dtype == dtype
+    if init == "orthogonal":
+        drawn = bank.coefficients.detach().double()
+        assert torch.allclose(drawn.T @ drawn, torch.eye(2, dtype=torch.double), atol=0.02)
