@@ -202,7 +202,7 @@ def _dataset(record: Record) -> str:
 
 
 def _codes(record: Record) -> str:
-    return ", then ".join(code.words for code in record.stretches)
+    return ", then ".join(dict.fromkeys(code.words for code in record.stretches))
 
 
 def _verdicts(tables: list[Table]) -> dict[str, int]:

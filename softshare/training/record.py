@@ -19,8 +19,12 @@ from softshare.files import project_root, write_text, written_whole
 from softshare.models.factory import paper_groups
 from softshare.sharing import banks, chance_similarity, layer_similarity
 from softshare.sharing.similarity import unshared_similarity
+from softshare.training.code_digest import code_digest
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
+# What a run follows from, as git's pathspecs. A log of the cluster, a changed page or a machine's own settings (where
+# its data lie) are none of it.
+_COMPUTES = ("softshare", "config", ":(exclude)config/config.yaml", ":(exclude)*.md")
 
 
 class SimilarityRecord:
@@ -87,33 +91,36 @@ def save_history(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def provenance() -> dict[str, Any]:
-    """The code and the software that run: commit, whether the tree differs from it, versions, command line."""
+    """The code and the software that run: commit, whether what computes differs from it, versions, command line."""
     # Its own from the package: in a rule's environment it is not installed, but found in the working directory.
     versions = {"python": platform.python_version(), "softshare": softshare.__version__}
     for package in _PACKAGES:
         versions[package] = importlib.metadata.version(package)
-    status = _git("status", "--porcelain")
+    status = _git("status", "--porcelain", "--", *_COMPUTES)
     return {
         "argv": [_program(), *map(_without_place, sys.argv[1:])],
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if status is None else bool(status),
+        "code": code_digest(),
         "versions": versions,
         "platform": platform.platform(),
     }
 
 
-def add_stretch(stretches: list[dict[str, Any]], first: int, told: dict[str, Any]) -> list[dict[str, Any]]:
-    """The code that trained a run, stretch by stretch: one that is resumed may go on with another.
+def add_stretch(stretches: list[dict[str, Any]], first: int, told: dict[str, Any], device: str) -> list[dict[str, Any]]:
+    """What trained a run, stretch by stretch: one that is resumed may go on with other code, or elsewhere.
 
     Args:
         stretches: Those before; empty for a run that begins.
         first: The epoch that is trained next, counted from 1.
         told: The code that trains it, as from `provenance`.
+        device: The hardware, in words.
 
     Returns:
-        The stretches before, and a further one unless the code is that of the last.
+        The stretches before, and a further one unless code and hardware are those of the last.
     """
-    code = {"torch": told["versions"]["torch"], "commit": told["commit"], "dirty": told["dirty"]}
+    code = {"torch": told["versions"]["torch"]} | {key: told[key] for key in ("commit", "dirty", "code")}
+    code["device"] = device
     if stretches and {key: stretches[-1].get(key) for key in code} == code:
         return stretches
     return [*stretches, {"first_epoch": first, **code}]

@@ -155,7 +155,8 @@ class Resumable(ABC, Generic[RecipeT]):
                 check_state(found, self.job.recipe.all_epochs, self.optimizer)
                 self.restore(found)
             self.first_epoch = self.epoch
-            self.stretches = add_stretch(self.stretches, self.epoch + 1, self.provenance)
+            device = describe_device(self.job.device)
+            self.stretches = add_stretch(self.stretches, self.epoch + 1, self.provenance, device)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
             raise UserError("the checkpoint does not fit the run", file=self.checkpoint, remedy=REMEDY) from error
 

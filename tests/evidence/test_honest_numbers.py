@@ -151,6 +151,49 @@ def test_runs_that_all_changed_their_code_at_one_place_are_mixed_too(
     assert told in (tmp_path / "report.md").read_text()
 
 
+def test_commits_that_change_a_page_alone_mix_nothing(
+    make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path
+) -> None:
+    """One commit a run, or a run resumed at another, and the source files that train are the same."""
+    code = "c" * 64
+    for seed in range(5):
+        stretches = [{"commit": f"{seed + n}" * 40, "dirty": False, "code": code} for n in range(2)]
+        make_run(Run(RUN, seed), 3.9 + seed / 100, manifest={"code": code, "stretches": stretches})
+    assert verdict_of(paper_plan, tmp_path, "SWRN 28-10")[0] in (Verdict.REPRODUCED, Verdict.CLOSE)
+
+
+@pytest.mark.attack("verdicts from mixed runs and repeated seeds")
+@pytest.mark.parametrize("resumed", [False, True], ids=["another seed", "another stretch"])
+def test_other_source_files_mix_at_one_commit_too(
+    resumed: bool, make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path
+) -> None:
+    """Two trees with uncommitted changes are two codes, though the commit is one."""
+    same, other = ({"commit": "a" * 40, "dirty": True, "code": letter * 64} for letter in "cd")
+    for seed in range(5):
+        stretches = [same, *([other] if resumed else [])] if seed == 3 else [same]
+        told = other if seed == 3 and not resumed else same
+        make_run(Run(RUN, seed), 3.9 + seed / 100, manifest=told | {"stretches": stretches if resumed else [told]})
+    assert verdict_of(paper_plan, tmp_path, "SWRN 28-10")[0] is Verdict.MIXED
+
+
+def test_where_one_run_tells_no_source_files_commits_decide(
+    make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path
+) -> None:
+    for seed in range(5):
+        told = {"commit": ("a" if seed else "b") * 40} | ({"code": "c" * 64} if seed else {})
+        make_run(Run(RUN, seed), 3.9 + seed / 100, manifest=told)
+    assert verdict_of(paper_plan, tmp_path, "SWRN 28-10")[0] is Verdict.MIXED
+
+
+def test_a_run_that_went_on_elsewhere_says_both_devices(
+    make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path
+) -> None:
+    for seed in range(5):
+        stretches = [{"device": "one"}, {"device": "other"}] if seed == 3 else [{"device": "other"}]
+        make_run(Run(RUN, seed), 3.9 + seed / 100, manifest={"device": "other", "stretches": stretches})
+    assert "mixes devices: one, then other, other" in verdict_of(paper_plan, tmp_path, "SWRN 28-10")[1]
+
+
 @pytest.mark.parametrize("told", [{"identity": None}, {"identity": []}, {"identity": {}}, {"compile": False}])
 def test_manifests_that_tell_no_decoding_are_not_mixed(
     told: dict[str, Any], make_run: Callable[..., Path], paper_plan: Plan, tmp_path: Path

@@ -111,7 +111,7 @@ def test_a_killed_run_ends_with_the_same_bits(job, images, tmp_path, monkeypatch
 
 
 def test_a_run_that_is_resumed_with_other_code_tells_of_both(job, images, tmp_path, monkeypatch):
-    told = {"argv": [], "commit": "a", "dirty": False, "versions": {"torch": "2"}, "platform": ""}
+    told = {"argv": [], "commit": "a", "dirty": False, "code": "c", "versions": {"torch": "2"}, "platform": ""}
 
     def killed(_):
         raise Killed
@@ -131,6 +131,23 @@ def test_a_run_that_is_resumed_with_other_code_tells_of_both(job, images, tmp_pa
     assert stretches == [(1, "a"), (3, "b")] and manifest["commit"] == "b"
 
 
+def test_a_run_that_goes_on_elsewhere_tells_each_device(job, images, tmp_path, monkeypatch):
+    def killed(*_):
+        raise Killed
+
+    monkeypatch.setattr(resumable, "describe_device", lambda device: "one CPU")
+    with monkeypatch.context() as patch:
+        save = engine._Training.save
+        patch.setattr(engine._Training, "save", lambda self: (save(self), killed()))
+        with pytest.raises(Killed):
+            train(job, images, tmp_path, progress=False)
+    monkeypatch.setattr(resumable, "describe_device", lambda device: "another CPU")
+    train(job, images, tmp_path, progress=False)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    told = [(stretch["first_epoch"], stretch["device"]) for stretch in manifest["stretches"]]
+    assert told == [(1, "one CPU"), (2, "another CPU")] and manifest["device"] == "another CPU"
+
+
 def test_a_run_tells_the_code_that_it_began_with(job, images, tmp_path, monkeypatch):
     """A commit made while it trains is none of its."""
     run_epoch = engine._Training.run_epoch
@@ -144,6 +161,7 @@ def test_a_run_tells_the_code_that_it_began_with(job, images, tmp_path, monkeypa
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     (stretch,) = manifest["stretches"]
     assert stretch["first_epoch"] == 1 and stretch["commit"] == manifest["commit"]
+    assert stretch["code"] == manifest["code"] and len(manifest["code"]) == 64
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_one_others(job, images, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from softshare.errors import UserError, did_you_mean
-from softshare.evidence.runs.runfolder import Code, Record, State, read_run
+from softshare.evidence.runs.runfolder import Record, State, read_run
 from softshare.plan import Cell, Experiment, Plan
 from softshare.recipes import load_recipe
 from softshare.scales import Run
@@ -106,18 +106,20 @@ def find_experiment(plan: Plan, name: str, *kinds: str) -> Experiment:
 
 def mixed_between(one: CellEvidence, other: CellEvidence) -> list[str]:
     """How the complete runs of two cells are not of one kind: no comparison of the two follows from them."""
-    return list(_mixed([_circumstances(record) for record in (*one.complete, *other.complete)]))
+    return list(_mixed(_circumstances((*one.complete, *other.complete))))
 
 
 def mixed_among(records: Sequence[Record]) -> list[str]:
     """How complete runs of one setting are not of one kind: what parts them is then not the seed alone."""
-    return [*_mixed([_facts(record) for record in records]), *_changed(records)]
+    facts = [told | _facts(record) for told, record in zip(_circumstances(records), records, strict=True)]
+    return [*_mixed(facts), *_changed(records)]
 
 
 def cautions_between(one: CellEvidence, other: CellEvidence) -> list[str]:
     """How the circumstances of two cells' complete runs differ: what a comparison of the two should know."""
     records = (*one.complete, *other.complete)
-    return list(_mixed([_circumstances(record) | _place(record) for record in records]))
+    facts = [told | _place(record) for told, record in zip(_circumstances(records), records, strict=True)]
+    return list(_mixed(facts))
 
 
 def _without_repeats(records: Iterable[Record]) -> dict[Run, Record]:
@@ -168,11 +170,19 @@ def _cautions(complete: list[Record]) -> Iterable[str]:
 def _changed(complete: Iterable[Record]) -> Iterable[str]:
     """Runs that were resumed with other code than they began with."""
     for record in complete:
-        if len(record.codes) > 1:
+        (code,) = _codes([record])
+        if len(code) > 1:
             yield f"seed {record.run.seed} was trained with several commits: {_in_turn(record.codes)}"
 
 
-def _in_turn(codes: Iterable[Code]) -> str:
+def _codes(records: Sequence[Record]) -> list[list[str]]:
+    """The code of each run, in turn: by what it was where all of them tell, for a commit may change a page alone."""
+    codes = [record.stretches for record in records]
+    by_digest = all(code.digest for each in codes for code in each)
+    return [list(dict.fromkeys(str((by_digest and code.digest) or code) for code in each)) for each in codes]
+
+
+def _in_turn(codes: Iterable[object]) -> str:
     return ", then ".join(map(str, codes))
 
 
@@ -184,24 +194,27 @@ def _mixed(facts: list[dict[str, object]]) -> Iterable[str]:
 
 
 def _facts(record: Record) -> dict[str, object]:
-    """What must be alike in the runs of one cell."""
+    """What must be alike in the runs of one cell, besides their circumstances."""
     settings = {f"settings of {key}": value for key, value in sorted(record.settings.items())}
-    return _circumstances(record) | {"numbers of parameters": record.metrics["parameters"]} | settings
+    return {"numbers of parameters": record.metrics["parameters"]} | settings
 
 
-def _circumstances(record: Record) -> dict[str, object]:
+def _circumstances(records: Sequence[Record]) -> list[dict[str, object]]:
     """What must be alike even in runs of different networks and recipes."""
-    return {
-        "code commits": _in_turn(record.codes),
-        "numbers of test images": record.metrics["test"].get("images"),
-        "numbers of test examples": record.metrics["test"].get("examples"),
-        "versions of the dataset": _version_of(record.manifest["dataset"]),
-        "precisions": record.manifest.get("precision"),
-        "numbers of processes": record.manifest.get("processes", 1),
-        "kinds of batch norm": record.manifest.get("batch_norm", "own"),
-        "kinds of compilation": "compiled" if record.manifest.get("compile", False) else "not compiled",
-        "decodings": _decoding(record.manifest),
-    }
+    return [
+        {
+            "code commits": _in_turn(code),
+            "numbers of test images": record.metrics["test"].get("images"),
+            "numbers of test examples": record.metrics["test"].get("examples"),
+            "versions of the dataset": _version_of(record.manifest["dataset"]),
+            "precisions": record.manifest.get("precision"),
+            "numbers of processes": record.manifest.get("processes", 1),
+            "kinds of batch norm": record.manifest.get("batch_norm", "own"),
+            "kinds of compilation": "compiled" if record.manifest.get("compile", False) else "not compiled",
+            "decodings": _decoding(record.manifest),
+        }
+        for record, code in zip(records, _codes(records), strict=True)
+    ]
 
 
 def _decoding(manifest: dict[str, Any]) -> object:
@@ -212,9 +225,11 @@ def _decoding(manifest: dict[str, Any]) -> object:
 
 def _place(record: Record) -> dict[str, object]:
     """Where a run was made, and with which torch; runs that differ in it may stand in one row, and a reader is told."""
-    versions = {str(record.manifest["versions"].get("torch"))}
-    versions |= {str(stretch.get("torch")) for stretch in record.manifest.get("stretches", ())}
-    return {"devices": record.manifest.get("device"), "versions of torch": ", then ".join(sorted(versions))}
+    stretches = record.manifest.get("stretches", ())
+    versions = {str(told.get("torch")) for told in (record.manifest["versions"], *stretches)}
+    # Those of before the device was told of each stretch were trained on the run's own, as far as is known.
+    devices = [str(told.get("device", record.manifest.get("device"))) for told in stretches or [record.manifest]]
+    return {"devices": _in_turn(dict.fromkeys(devices)), "versions of torch": _in_turn(sorted(versions))}
 
 
 def _version_of(dataset: dict[str, Any]) -> object:

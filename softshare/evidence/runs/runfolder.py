@@ -31,10 +31,12 @@ class Code:
     Attributes:
         commit: None where none is recorded.
         dirty: Whether there were uncommitted changes; None where that is not recorded.
+        digest: SHA-256 of the source files that train; None where that is not recorded.
     """
 
     commit: str | None
     dirty: bool | None
+    digest: str | None = None
 
     def __str__(self) -> str:
         return f"{self.commit}{' with changes' if self.dirty else ''}"
@@ -91,7 +93,7 @@ class Record:
 
     @property
     def stretches(self) -> tuple[Code, ...]:
-        """The code of each stretch that it was trained in: one, and a further one wherever code or torch changed."""
+        """The code of each stretch that it was trained in: a further one wherever code, torch or device changed."""
         return tuple(_code(stretch) for stretch in self.manifest.get("stretches") or [self.manifest])
 
     @property
@@ -106,8 +108,9 @@ class Record:
 
 
 def _code(told: dict[str, Any]) -> Code:
-    commit, dirty = told.get("commit"), told.get("dirty")
-    return Code(None if commit is None else str(commit), None if dirty is None else bool(dirty))
+    commit, dirty, digest = told.get("commit"), told.get("dirty"), told.get("code")
+    known = digest if isinstance(digest, str) and digest else None
+    return Code(None if commit is None else str(commit), None if dirty is None else bool(dirty), known)
 
 
 def read_run(results: Path, run: Run) -> Record:
