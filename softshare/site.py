@@ -30,6 +30,7 @@ class Demand:
         minutes: How long a job may run, at its first attempt and at each retry.
         needed: Minutes that it is taken to need over all attempts, of which each goes on where the last one ended; 0 =
             each begins anew.
+        gpu_model: The type of GPU that they ask for; None = any.
     """
 
     rule: str
@@ -37,6 +38,7 @@ class Demand:
     gpus: int
     minutes: tuple[int, ...]
     needed: float = 0.0
+    gpu_model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class Partition:
         default: Whether it takes the jobs that name none.
         gpus: The most that any of its nodes has.
         minutes: How long a job may run; None = no limit.
+        kinds: The types of its GPUs, where the cluster tells them.
     """
 
     name: str
     default: bool
     gpus: int
     minutes: float | None
+    kinds: tuple[str, ...] = ()
 
 
 def require_here(device: str, data: Mapping[str, str | None]) -> None:
@@ -94,9 +98,8 @@ def require_slurm(demands: Iterable[Demand]) -> None:
             node, or too short for a job or one of its retries; or all attempts together are.
     """
     partitions = {partition.name: partition for partition in slurm_partitions()}
-    default = next((partition.name for partition in partitions.values() if partition.default), None)
     for demand in sorted(set(demands), key=lambda demand: (demand.rule, demand.minutes)):
-        names = (demand.partition or default or "").split(",")  # Slurm takes the first of several that can start it
+        names = _names(demand, partitions)
         key = f"{demand.rule}.slurm_partition"
         if names == [""]:
             remedy = f"name one under default-resources; this cluster has {_listed(partitions)}"
@@ -111,6 +114,34 @@ def require_slurm(demands: Iterable[Demand]) -> None:
         if all(misfits) and misfits[0]:
             raise misfits[0]
         _require_enough(demand)
+
+
+def unlike_gpus(demands: Iterable[Demand]) -> str:
+    """A line that tells of jobs which Slurm may put on GPUs of several types; empty where there are none.
+
+    Each would take the precision that is the fastest on its own, and runs of two precisions get no verdict.
+
+    Raises:
+        UserError: Slurm is not here or does not answer.
+    """
+    partitions = {partition.name: partition for partition in slurm_partitions()}
+    for demand in sorted(set(demands), key=lambda demand: (demand.rule, demand.minutes)):
+        found = [partitions[name] for name in _names(demand, partitions) if name in partitions]
+        kinds = {kind for partition in found for kind in partition.kinds}
+        if demand.gpus and not demand.gpu_model and len(kinds) > 1:
+            return (
+                f"{SLURM_PROFILE}: {demand.rule}.slurm_partition: {','.join(partition.name for partition in found)!r}:"
+                f" has GPUs of several types ({_listed(kinds)}), and with precision: auto each job takes what is"
+                " fastest on its own; runs of two precisions get no verdict: name the precision in"
+                f" profiles/slurm/site.yaml, or a gpu_model of {demand.rule}"
+            )
+    return ""
+
+
+def _names(demand: Demand, partitions: Mapping[str, Partition]) -> list[str]:
+    """The partitions of a job; of several Slurm takes the first that can start it."""
+    default = next((partition.name for partition in partitions.values() if partition.default), None)
+    return (demand.partition or default or "").split(",")
 
 
 def _misfit(demand: Demand, partition: Partition, partitions: dict[str, Partition]) -> UserError | None:
@@ -177,7 +208,8 @@ def slurm_partitions() -> list[Partition]:
         plain, gpus = name.rstrip("*"), _gpus_of(generic)
         earlier = found.get(plain)  # a line for each kind of node
         most = max(gpus, earlier.gpus if earlier else 0)
-        found[plain] = Partition(plain, name.endswith("*"), most, minutes_of(limit))
+        kinds = {*_kinds_of(generic), *(earlier.kinds if earlier else ())}
+        found[plain] = Partition(plain, name.endswith("*"), most, minutes_of(limit), tuple(sorted(kinds)))
     return list(found.values())
 
 
@@ -185,6 +217,12 @@ def _gpus_of(generic: str) -> int:
     """GPUs of a node, as `sinfo` tells its generic resources: `gpu`, `gpu:4`, `gpu:a100:4(S:0-1),gpu:v100:2`."""
     kinds = re.findall(r"\bgpu(?::[^:,()]+)??(?::([0-9]+))?(?:\([^)]*\))?(?=,|$)", generic)
     return sum(int(count or 1) for count in kinds)
+
+
+def _kinds_of(generic: str) -> list[str]:
+    """Types of the GPUs among a node's generic resources, where it tells them."""
+    named = [part.partition("(")[0].split(":") for part in generic.split(",")]
+    return [part[1] for part in named if part[0] == "gpu" and len(part) > 1 and not part[1].isdigit()]
 
 
 def require_storage(provider: str | None, prefix: str | None) -> None:

@@ -1,6 +1,7 @@
 """What a machine or cluster must have before jobs start: one line for each thing that it lacks."""
 
 import os
+import re
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from softshare.site import (
     require_slurm,
     require_storage,
     slurm_partitions,
+    unlike_gpus,
 )
 
 
@@ -43,7 +45,7 @@ def test_partitions_are_what_sinfo_tells(cluster):
     cluster(LINES)
     assert slurm_partitions() == [
         Partition("cpu", default=True, gpus=0, minutes=1440),
-        Partition("gpu", default=False, gpus=4, minutes=120),
+        Partition("gpu", default=False, gpus=4, minutes=120, kinds=("a100",)),
         Partition("big", default=False, gpus=0, minutes=None),
     ]
 
@@ -55,6 +57,31 @@ def test_partitions_are_what_sinfo_tells(cluster):
 def test_gpus_of_a_node(generic, count, cluster):
     cluster(f"echo 'gpu|{generic}|infinite'")
     assert [partition.gpus for partition in slurm_partitions()] == [count]
+
+
+@pytest.mark.parametrize(
+    ("partitions", "demand", "told"),
+    [
+        (
+            {"gpu": "gpu:a100:4,gpu:v100:2"},
+            {},
+            "'gpu': has GPUs of several types (a100, v100), and with precision: auto",
+        ),
+        ({"old": "gpu:v100:2", "new": "gpu:h100:8(S:0,1)"}, {"partition": "old,new"}, "'old,new': has .* (h100, v100)"),
+        ({"old": "gpu:v100:2", "new": "gpu:h100:8(S:0,1)"}, {"partition": "new"}, ""),
+        ({"gpu": "gpu:a100:4,gpu:v100:2"}, {"gpu_model": "v100"}, ""),
+        ({"gpu": "gpu:a100:4,gpu:v100:2"}, {"gpus": 0}, ""),
+        ({"gpu": "gpu:4,shard:8"}, {}, ""),
+        ({"gpu": "gpu:a100:4(S:0,1),mps:v100:8"}, {}, ""),
+    ],
+)
+def test_gpus_of_several_types_are_told(partitions, demand, told, cluster):
+    lines = [f"{name}|{generic}|infinite" for name, generic in partitions.items()]
+    lines += ["gpu|gpu:a100:8|infinite"] if "gpu:a100" in partitions.get("gpu", "") else []  # other nodes, of one type
+    cluster("printf '%s\\n' " + " ".join(f"'{line}'" for line in lines))
+    asked = {"rule": "train", "partition": "gpu", "gpus": 1, "minutes": (10,)} | demand
+    said = unlike_gpus([Demand(**asked), Demand("table", "gpu", 0, (15,))])
+    assert re.search(re.escape(told).replace(r"\.\*", ".*"), said) if told else said == ""
 
 
 def test_what_fits_is_let_through(cluster):

@@ -86,7 +86,9 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("evaluate", help="compute the test error of a complete run from its weights")
     parser.add_argument("run", type=Path, help="a run's folder")
     parser.add_argument(
-        "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
+        "--precision",
+        default="auto",
+        help="fp32, bf16; on a GPU also tf32, fp16 (default: auto, that of the training, where this hardware has it)",
     )
     add_data_options(parser)
     parser.set_defaults(command=_evaluate)
@@ -124,7 +126,9 @@ def _add_fold(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", type=Path, help="folder to write to (default: RUN/folding)")
     parser.add_argument(
-        "--precision", default="auto", help="auto, fp32, bf16; on a GPU also tf32, fp16 (default: auto)"
+        "--precision",
+        default="auto",
+        help="fp32, bf16; on a GPU also tf32, fp16 (default: auto, that of the training, where this hardware has it)",
     )
     add_data_options(parser)
     parser.set_defaults(command=_fold)

@@ -18,6 +18,16 @@ _MAGIC = b"softshare checkpoint 1\n"
 # Of what a forged checkpoint tells, a line's worth: a list may hold itself.
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict = 3, 120, 20, 20, 20
+# How to go on with what was left: of what is no setting of the run but of where it computes.
+_HOW_TO_GO_ON = {
+    "threads": "say --threads {}",
+    "precision": "say --precision {}",
+    "device": "say --device {}, where there is one",
+    "torch": "go on with torch {}",
+    "processes": "start as many processes as it had",
+    "batch norm": "say --batch-norm {}",
+    "compiled synthesis": "go on where a C compiler is, or is not, installed as it was there",
+}
 REMEDY = "delete it to train this run from the start"
 
 
@@ -109,8 +119,13 @@ def require_same_run(found: dict[str, Any], wanted: dict[str, Any], file: Path) 
                 f"was left by a run with {_shown(found.get(key))}, this one has {_shown(wanted.get(key))}",
                 file=file,
                 key=key,
-                remedy="use another --out, or delete the folder",
+                remedy=_way_on(key, found.get(key)) + "use another --out, or delete the folder",
             )
+
+
+def _way_on(key: str, left_with: object) -> str:
+    told = _HOW_TO_GO_ON.get(key, "") if isinstance(left_with, str | int) else ""
+    return f"{told.format(shorten(str(left_with), 60))}; or " if told else ""
 
 
 def _shown(value: object) -> str:

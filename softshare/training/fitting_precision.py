@@ -52,6 +52,21 @@ def fitting_precision(out: Path, dataset: str, device: torch.device) -> tuple[st
     )
 
 
+def precision_as_trained(name: str, manifest: dict[str, Any], device: torch.device) -> str:
+    """The precision in which a complete run is evaluated or folded; of `auto` its own, where the hardware has it.
+
+    Args:
+        name: As it was asked for.
+        manifest: The run's.
+        device: Where it is evaluated.
+
+    Raises:
+        UserError: As `resolve_precision`.
+    """
+    own = _precision_in(manifest) if name == "auto" else None
+    return own if own and multiplies_in(own, device) else resolve_precision(name, device)
+
+
 def _begun_in(out: Path) -> str | None:
     identity = identity_of(out / CHECKPOINT)
     if identity is None and (out / MANIFEST).is_file():

@@ -21,6 +21,7 @@ from softshare.sharing.convert import is_shared
 from softshare.sharing.grouping import SameStageSameShape
 from softshare.sharing.similarity import Measure
 from softshare.training.device import use_precision
+from softshare.training.fitting_precision import precision_as_trained
 from softshare.training.folding_costs import Cost, Costs
 from softshare.training.record import provenance
 from softshare.training.trained import Trained
@@ -79,7 +80,8 @@ def fold_run(
         of: What is compared, `coefficients` or `weights`.
         reestimate_on: Training images, augmented as in training, on which statistics of batch norm are estimated
             anew after folding; 0 leaves that out.
-        precision: auto, fp32, bf16; on a GPU also tf32, fp16.
+        precision: auto (that of the training, where the hardware multiplies in it), fp32, bf16; on a GPU also tf32,
+            fp16.
 
     Returns:
         What was found at `threshold`, and the costs.
@@ -96,7 +98,8 @@ def fold_run(
     except ValueError as error:
         raise UserError(str(error), key="model", value=name) from error
     require_writable(out)
-    costs = Costs(trained, use_precision(precision, trained.device), reestimate_on)
+    resolved = precision_as_trained(precision, trained.manifest, trained.device)
+    costs = Costs(trained, use_precision(resolved, trained.device), reestimate_on)
     rows = [costs.unfolded(foldings[threshold].layers), *(costs.folded(each, of) for each in foldings)]
     stages = {stage: costs.of_stage(stage, foldings[threshold], threshold, of) for stage in foldings[threshold].loops}
     kept = fold(trained.model, threshold, of=of)

@@ -97,11 +97,11 @@ class Job(Generic[RecipeT]):
     def identity(self, fingerprint: str) -> dict[str, Any]:
         """All on which the result depends; on a CPU, two runs of one identity end with the same bits."""
         where = {"device": self.device.type, "precision": self.precision, "compile": self.compile}
-        threads: dict[str, Any] = {"threads": torch.get_num_threads()} if self.device.type == "cpu" else {}
+        threads: dict[str, Any] = {}
+        if self.device.type == "cpu":
+            threads |= {"threads": torch.get_num_threads(), "compiled synthesis": native.library() is not None}
         if self.processes.count > 1:
             threads |= {"processes": self.processes.count, "batch norm": self.batch_norm}
         decoding = {"decoding": self.decoding} if self.decoding else {}
-        arithmetic = {"torch": str(torch.__version__), "compiled synthesis": native.library() is not None}
-        return (
-            self.key | self.recipe.settings() | where | threads | decoding | arithmetic | {"fingerprint": fingerprint}
-        )
+        made_with = {"torch": str(torch.__version__), "fingerprint": fingerprint}
+        return self.key | self.recipe.settings() | where | threads | decoding | made_with

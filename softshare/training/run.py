@@ -32,11 +32,11 @@ from softshare.runfiles import FOLDING
 from softshare.scales import load_scale
 from softshare.schemas import check
 from softshare.training.curves import require_tensorboard
-from softshare.training.device import keep_freed_memory, resolve_device, resolve_precision, use_precision
+from softshare.training.device import keep_freed_memory, multiplies_in, resolve_device, resolve_precision, use_precision
 from softshare.training.engine import train
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.fitting_loader import require_same_pixels, with_fitting_loader
-from softshare.training.fitting_precision import fitting_precision
+from softshare.training.fitting_precision import fitting_precision, precision_as_trained
 from softshare.training.job import Job
 from softshare.training.loading import Images, default_beton, resolve_loader, resolve_photograph_loader
 from softshare.training.path_engine import train_paths
@@ -113,10 +113,14 @@ def run_from_command_line(arguments: argparse.Namespace) -> None:
 
 
 def _precision(arguments: argparse.Namespace, device: torch.device) -> tuple[str, str]:
-    """What convolutions are computed in, from `--precision`, and why it is not the fastest where nobody named it."""
+    """What convolutions are computed in, from `--precision`, and a line that says why it is not the fastest."""
     if arguments.precision == "auto":
         return fitting_precision(arguments.out, arguments.dataset, device)
-    return resolve_precision(arguments.precision, device), ""
+    precision = resolve_precision(arguments.precision, device)
+    if multiplies_in(precision, device):
+        return precision, ""
+    fastest = resolve_precision("auto", device)
+    return precision, f"precision: {precision}: this hardware does not multiply in it; {fastest} would be faster"
 
 
 def _loader(arguments: argparse.Namespace, device: torch.device, beton: Path) -> str:
@@ -212,7 +216,8 @@ def evaluate_folder(run: Path, data: Path | None, cache: Path | None, device_nam
     """
     device = prepare(device_name, None)
     trained = load_trained(run, data, cache, device)
-    return evaluate(trained.model, trained.model, trained.test_loader(), use_precision(precision, device))
+    resolved = use_precision(precision_as_trained(precision, trained.manifest, device), device)
+    return evaluate(trained.model, trained.model, trained.test_loader(), resolved)
 
 
 def fold_folder(arguments: argparse.Namespace) -> str:

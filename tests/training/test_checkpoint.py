@@ -84,3 +84,20 @@ def test_a_write_that_fails_leaves_the_old_one(good, monkeypatch):
         save_checkpoint(good, {"identity": IDENTITY, "epoch": 4})
     assert good.read_bytes() == before
     assert [path.name for path in good.parent.iterdir()] == ["checkpoint.pt"]
+
+
+@pytest.mark.parametrize(
+    ("key", "left_with", "way"),
+    [
+        ("threads", 4, "say --threads 4; or use another --out"),
+        ("precision", "bf16", "say --precision bf16; or use another --out"),
+        ("torch", "2.14.1+cpu", r"go on with torch 2\.14\.1\+cpu; or use another --out"),
+        ("compiled synthesis", True, "where a C compiler is, .* installed as it was there; or use another --out"),
+        ("threads", None, "None, this one has 'another'; use another --out"),
+        ("seed", 1, "1, this one has 'another'; use another --out"),
+    ],
+)
+def test_what_was_left_elsewhere_tells_how_to_go_on(tmp_path, key, left_with, way):
+    save_checkpoint(tmp_path / "checkpoint.pt", {"identity": {key: left_with}})
+    with pytest.raises(UserError, match=way):
+        load_checkpoint(tmp_path / "checkpoint.pt", {key: "another"})

@@ -164,6 +164,11 @@ def test_a_run_tells_the_code_that_it_began_with(job, images, tmp_path, monkeypa
     assert stretch["code"] == manifest["code"] and len(manifest["code"]) == 64
 
 
+def test_a_c_compiler_and_threads_are_part_of_a_run_on_a_cpu_alone(job):
+    on_gpu = dataclasses.replace(job, device=torch.device("cuda")).identity("f")
+    assert job.identity("f").keys() - on_gpu.keys() == {"threads", "compiled synthesis"}
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_one_others(job, images, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(dataclasses.replace(job, seed=seed), images, tmp_path / name, progress=False)

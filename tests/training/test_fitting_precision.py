@@ -12,7 +12,7 @@ from softshare.runfiles import CHECKPOINT, MANIFEST, METRICS
 from softshare.training import device
 from softshare.training.checkpoint import save_checkpoint
 from softshare.training.device import PRECISIONS, multiplies_in
-from softshare.training.fitting_precision import fitting_precision
+from softshare.training.fitting_precision import fitting_precision, precision_as_trained
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -110,6 +110,33 @@ def test_a_torn_checkpoint_of_its_own_is_told(setting):
     (setting / "seed0" / CHECKPOINT).write_bytes(b"torn")
     with pytest.raises(UserError, match="is no checkpoint of softshare"):
         fitting_precision(setting / "seed0", "digits", CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "manifest", "has", "taken"),
+    [
+        ("auto", {"precision": "fp32"}, True, "fp32"),
+        ("auto", {"precision": "bf16"}, True, "bf16"),
+        ("auto", {"precision": "bf16"}, False, "fp32"),  # of a run from elsewhere
+        ("auto", {"precision": "tf32"}, True, "bf16"),
+        ("auto", {"precision": "fp64"}, True, "bf16"),
+        ("auto", {}, True, "bf16"),
+        ("fp32", {"precision": "bf16"}, True, "fp32"),
+        ("bf16", {"precision": "fp32"}, False, "bf16"),
+    ],
+)
+def test_a_complete_run_is_folded_in_its_own_precision(has_bf16, name, manifest, has, taken):
+    has_bf16(has)
+    assert precision_as_trained(name, manifest, CPU) == taken
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_named_precision_that_the_hardware_lacks_is_told(has_bf16, tmp_path, capsys, has):
+    has_bf16(has)
+    run = ["train", "--dataset", "digits", "--model", "swrn-16-1-1", "--epochs", "1", "--device", "cpu", "--quiet"]
+    assert main([*run, "--precision", "bf16", "--out", str(tmp_path / "run")]) == 0
+    line = "precision: bf16: this hardware does not multiply in it; fp32 would be faster"
+    assert (line in capsys.readouterr().out) is not has
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,12 @@ def test_from_nothing_to_the_report_and_no_further(project, built, snakemake, pl
     assert "not comparable" in report and "not run" in report and "figures/figure4.png" in report
     for link in re.findall(r"\]\(([^)]+)\)", report):
         assert (results / link).exists(), link
+    named = [word if word != "device=cpu" else "device=auto" for word in asked]
+    for precision in ("fp32", "bf16"):  # named now, they are those of new runs
+        later = snakemake("-n", *named, f"precision={precision}", folder=project)
+        said = later.stdout + later.stderr
+        assert "Nothing to be done" in said
+        assert ("complete runs stay as they are, 6 in fp32" in said) is (precision == "bf16")
     lost = results / "runs/digits/wrn-16-1/cifar/seed0/metrics.json"
     lost.unlink()
     wanted = [lost.relative_to(project).as_posix(), "results/tiny/runs/digits/swrn-16-1/cifar/seed0/metrics.json"]

@@ -42,15 +42,34 @@ def test_a_run_asks_for_the_memory_threads_and_time_of_all_its_processes(trained
     asked, shell = jobs["imagenet"]
     assert (asked["gpu"], asked["threads"]) == ("8", "128")
     assert asked["mem_mb"] == str(8 * 48000) and asked["runtime"] == str(2 * 1200 // 8 + 10)
-    assert "gpus=8; only=; each=128;" in shell
+    assert "gpus=8; each=128;" in shell
     other, shell = jobs["cifar10"]
     assert (other["gpu"], other["threads"], other["mem_mb"], other["runtime"]) == ("1", "3", "8000", "12")
-    assert "gpus=1; only=; each=3;" in shell
+    assert "gpus=1; each=3;" in shell
 
 
-def test_of_a_gpu_with_a_number_no_other_is_taken(trained):
-    _, shell = trained("device=cuda:1")[0]["cifar10"]
-    assert "only='--only 1'" in shell and "--device cuda " in shell
+@pytest.fixture
+def two_gpus(project, monkeypatch):
+    """A stand-in for the driver's command, which tells of two GPUs."""
+    (project / "bin").mkdir()
+    (project / "bin/nvidia-smi").write_text("#!/bin/sh\necho GPU-first\necho GPU-second\n")
+    (project / "bin/nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{project}/bin{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(project))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_of_a_gpu_with_a_number_no_other_is_taken(project, snakemake):
+    scale = project / "config/scales/tiny.yaml"
+    scale.write_text(scale.read_text().replace("cifar10: cifar10", "cifar10: digits"))
+    wanted = "results/tiny/runs/digits/swrn-16-1-1/cifar/seed0/metrics.json"
+    for number, said in (("7", "--only: 7: there are only 2 GPUs here"), ("1", "device: 'cuda'")):
+        config = ["scale=tiny", "experiments=['figure8']", "loader=tensor", f"device=cuda:{number}"]
+        result = snakemake(wanted, "--config", *config, folder=project)
+        log = project / "results/tiny/logs/train/digits/swrn-16-1-1/cifar/seed0.log"
+        assert result.returncode != 0 and said in log.read_text()
+    assert [path.name for path in project.glob("softshare-gpus-*/GPU-*")] == ["GPU-second.lock"]
 
 
 @pytest.mark.parametrize("config", ["gpus={'imagenet': 0}", "gpus={'imagenet': 'two'}", "batch_norm=none"])
@@ -67,14 +86,9 @@ def test_more_gpus_a_run_than_jobs_may_take_here_is_one_line(project, snakemake)
 
 
 @pytest.mark.long
-def test_a_run_is_trained_by_a_process_a_gpu_and_says_so(project, snakemake, monkeypatch):
-    """With a stand-in for the driver's command: then `auto` asks for GPUs, and computes on the CPU."""
-    (project / "bin").mkdir()
-    (project / "bin/nvidia-smi").write_text("#!/bin/sh\necho GPU-first\necho GPU-second\n")
-    (project / "bin/nvidia-smi").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{project}/bin{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("TMPDIR", str(project))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+@pytest.mark.usefixtures("two_gpus")
+def test_a_run_is_trained_by_a_process_a_gpu_and_says_so(project, snakemake):
+    """`auto` asks for GPUs, for the driver tells of them, and computes on the CPU."""
     scale = project / "config/scales/tiny.yaml"
     scale.write_text(scale.read_text().replace("cifar10: cifar10", "cifar10: digits"))
     folder = project / "results/tiny/runs/digits/swrn-16-1-1/cifar/seed0"

@@ -26,9 +26,6 @@ rule fold:
     params:
         run=lambda wildcards, output: output[0].rsplit("/", 2)[0],
         folding=config["folding"],
-        device=DEVICE,
-        only=ONLY,
-        precision=config["precision"],
     shell:
         "{{ "
         + GPUS_ASKED
@@ -36,7 +33,7 @@ rule fold:
         + TAKE_GPUS
         + " $take python -m softshare fold {params.run:q} --threshold {params.folding[threshold]:q}"
         " --thresholds {params.folding[thresholds]:q} --reestimate-on {params.folding[reestimate_on]:q}"
-        " --device {params.device:q} --precision {params.precision:q}"
+        ' --device "$SOFTSHARE_DEVICE" --precision "$SOFTSHARE_PRECISION"'
         " --cache results/data/cache; }} > {log:q} 2>&1"
 
 

@@ -11,6 +11,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
 from softshare.evidence.figures.legends import LEGENDS
+from softshare.evidence.runs.precisions import left_in_others
 from softshare.schemas import check
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.plan import FIGURES, ON_PATHS, load_plan
@@ -64,15 +65,10 @@ DRAWN = [experiment.name for experiment in plan.of_kind(*FIGURES)]
 if FORECAST.note and workflow.is_main_process:
     print(FORECAST.note, file=sys.stderr)
 
-# Of a GPU with a number no other is taken; the job sees it alone, as cuda.
-DEVICE, _, NUMBER = config["device"].partition(":")
-ONLY = f"--only {NUMBER}" if NUMBER else ""
 # In the commands of rules that may compute on GPUs: what a job is started behind, so that its GPUs are its own. `take`
 # is empty before. (Two strings, for `train` sets more between them: another text would train finished runs anew.)
-GPUS_ASKED = "gpus={resources.gpu:q}; only={params.only:q};"
-TAKE_GPUS = (
-    ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $only --"; fi;'
-)
+GPUS_ASKED = "gpus={resources.gpu:q};"
+TAKE_GPUS = ' if [ $gpus -ge 1 ]; then take="python -m softshare.gpus $gpus $SOFTSHARE_ONLY_GPU --"; fi;'
 # The environment of the rules that compute: with FFCV where they do so on a GPU, or where it is asked for by name.
 IN_TRAIN_GPU = ON_GPU or config["loader"] == "ffcv"
 COMPUTING = f"../../envs/{'train-gpu' if IN_TRAIN_GPU else 'train'}.yaml"
@@ -85,6 +81,19 @@ os.environ |= {
     for name, path in config["data"].items()
     if path
 }
+
+# Where they compute and in what likewise: named later than they were made, it would make complete runs anew. Of a GPU
+# with a number no other is taken; the job sees it alone, as cuda.
+DEVICE, _, NUMBER = config["device"].partition(":")
+os.environ |= {
+    "SOFTSHARE_DEVICE": DEVICE,
+    "SOFTSHARE_ONLY_GPU": f"--only {NUMBER}" if NUMBER else "",
+    "SOFTSHARE_PRECISION": config["precision"],
+}
+if workflow.is_main_process:
+    IN_OTHERS = left_in_others(plan, Path(RESULTS), config["precision"])
+    if IN_OTHERS:
+        print(IN_OTHERS, file=sys.stderr)
 
 # The loader likewise, for all give the same bits (of photographs, the manifest tells which).
 os.environ |= {"SOFTSHARE_LOADER": config["loader"]}

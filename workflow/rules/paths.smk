@@ -23,9 +23,6 @@ rule train_paths:
         folder=lambda wildcards, output: output[0].rsplit("/", 1)[0],
         # A changed recipe or scale makes the run anew.
         settings=lambda wildcards: SETTINGS[wildcards.recipe],
-        device=DEVICE,
-        only=ONLY,
-        precision=config["precision"],
         scale=plan.scale.name,
     shell:
         "{{ "
@@ -34,7 +31,7 @@ rule train_paths:
         + TAKE_GPUS
         + " $take python -m softshare train --model {wildcards.model:q} --dataset {params.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
-        " --device {params.device:q} --precision {params.precision:q} --threads {threads}"
+        ' --device "$SOFTSHARE_DEVICE" --precision "$SOFTSHARE_PRECISION" --threads {threads}'
         " --out {params.folder:q}; }} > {log:q} 2>&1"
 
 

@@ -5,6 +5,7 @@ from softshare.site import (
     require_image,
     require_slurm,
     require_storage,
+    unlike_gpus,
 )
 
 
@@ -25,6 +26,7 @@ def demands():
             asked("gpu", 0),
             tuple(minutes),
             needed_by(job),
+            asked("gpu_model"),
         )
 
 
@@ -97,7 +99,11 @@ onstart:
         if workflow.local_exec:
             require_here(config["device"], data_needed())
         elif workflow.executor_plugin.name == "slurm":
-            require_slurm(demands())
+            asked_for = list(demands())
+            require_slurm(asked_for)
+            told = unlike_gpus(asked_for) if config["precision"] == "auto" else ""
+            if told:
+                print(told, file=sys.stderr)
         elif workflow.executor_plugin.name == "kubernetes":
             require_image(workflow.remote_execution_settings.container_image)
     except UserError as error:

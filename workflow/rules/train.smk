@@ -27,9 +27,6 @@ rule train:
         # So does another number of GPUs where each takes statistics of its own: of half a batch they are not those of
         # the whole. With synchronised ones the steps are one GPU's but for rounding, and it is no part of what a run is.
         statistics=statistics_of,
-        device=DEVICE,
-        only=ONLY,
-        precision=config["precision"],
         scale=plan.scale.name,
     # A process each GPU; threads are those of all processes.
     shell:
@@ -40,6 +37,6 @@ rule train:
         + ' if [ $gpus -gt 1 ]; then launch="python -m softshare.training.launch $gpus"; each=$((each / gpus)); fi;'
         " $take $launch train --model {wildcards.model:q} --dataset {wildcards.dataset:q}"
         " --recipe {wildcards.recipe:q} --scale {params.scale:q} --seed {wildcards.seed:q}"
-        " --device {params.device:q} --precision {params.precision:q} --threads $((each > 1 ? each : 1))"
+        ' --device "$SOFTSHARE_DEVICE" --precision "$SOFTSHARE_PRECISION" --threads $((each > 1 ? each : 1))'
         ' --batch-norm "$SOFTSHARE_BATCH_NORM"'
         " --cache results/data/cache --out {params.folder:q}; }} > {log:q} 2>&1"
