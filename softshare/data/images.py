@@ -62,7 +62,8 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
     """Loads a dataset.
 
     CIFAR is read from the python batches of its authors or from class folders of images, in a folder or in a
-    tar archive, whichever lies at the path. A folder that holds neither is downloaded into.
+    tar archive, whichever lies at the path. A folder that holds neither is downloaded into, and so is
+    `results/data/<name>` where nothing is said.
 
     Args:
         name: Name of the dataset.
@@ -81,6 +82,9 @@ def load_images(name: str, path: str | Path | None = None, *, cache: Path | None
         classes = tuple(str(digit) for digit in range(10))
         # A mirrored digit is none.
         return _image_set(name, *_read_digits(cache), classes, flip=False)
+    if path and not Path(path).exists():
+        remedy = "make the folder first to have it downloaded there, or leave --data out"
+        raise UserError("no such file or folder", file=path, remedy=remedy)
     splits, source = _read(name, place_of(name, path), cache)
     return _image_set(name, splits, source, FACTS[name].classes, flip=True)
 

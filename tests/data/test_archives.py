@@ -181,9 +181,11 @@ def server(tiny, tmp_path, monkeypatch, pack):
 
 
 class TestDownload:
-    def test_into_a_new_folder_and_only_once(self, server, tiny, tmp_path):
-        target = tmp_path / "new/folder"
-        found = load_images("cifar10", target)
+    def test_where_nothing_is_said_and_only_once(self, server, tiny, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("SOFTSHARE_DATA_CIFAR10", raising=False)
+        target = tmp_path / "results/data/cifar10"
+        found = load_images("cifar10")
         assert torch.equal(found.train_images, torch.from_numpy(tiny.train_images))
         assert [path.name for path in target.iterdir()] == ["cifar-10-batches-py"]
         server.unlink()
@@ -191,6 +193,7 @@ class TestDownload:
 
     def test_another_process_was_faster(self, server, tiny, tmp_path, monkeypatch):
         target = tmp_path / "shared"
+        target.mkdir()
         download = CIFAR10.download
 
         def slow(self):
@@ -203,6 +206,7 @@ class TestDownload:
 
     def test_a_wrong_checksum(self, server, tmp_path):
         server.write_bytes(server.read_bytes()[:-100])
+        (tmp_path / "target").mkdir()
         with pytest.raises(UserError, match=r"target: holds no cifar10, and the download failed .*corrupted"):
             load_images("cifar10", tmp_path / "target")
         assert list((tmp_path / "target").iterdir()) == []
@@ -210,14 +214,22 @@ class TestDownload:
     def test_not_found(self, server, tmp_path):
         server.unlink()
         with pytest.raises(UserError, match=r"download failed \(.*404.*set the dataset's path to cifar-10-python"):
-            load_images("cifar10", tmp_path / "target")
+            load_images("cifar10", tmp_path)
+
+    @pytest.mark.parametrize("name", ["cifar", "cifar-10-batches-py/", "cifar-10-python.tar.gz"])
+    def test_a_path_that_is_not_there_is_a_slip_and_no_download(self, server, tmp_path, name):
+        with pytest.raises(UserError, match=r"no such file or folder; make the folder first to have it downloaded"):
+            load_images("cifar10", tmp_path / name)
+        assert not (tmp_path / name).exists()
 
     @pytest.mark.parametrize("name, archive", [("cifar10", "cifar-10"), ("cifar100", "cifar-100")])
     def test_no_network(self, offline, tmp_path, name, archive):
         with pytest.raises(UserError, match=f"holds no {name}, and the download failed .* {archive}-python.tar.gz"):
             load_images(name, tmp_path)
 
-    def test_a_folder_that_cannot_be_made(self, offline, tmp_path):
-        (tmp_path / "file").write_text("")
-        with pytest.raises(UserError, match=r"file/below"):
-            load_images("cifar10", tmp_path / "file/below")
+    def test_a_folder_that_cannot_be_made(self, offline, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("SOFTSHARE_DATA_CIFAR10", raising=False)
+        (tmp_path / "results").write_text("")
+        with pytest.raises(UserError, match=r"results/data/cifar10: holds no cifar10, and the download failed"):
+            load_images("cifar10")
