@@ -14,6 +14,7 @@ SIMILARITY = "similarity.npz"  # layer similarity matrices at some epochs
 WEIGHTS = "model.safetensors"
 PREDICTIONS = "predictions.npz"  # of some test examples; on shortest paths alone
 CHECKPOINT = "checkpoint.pt"  # of a run that is not complete
+DIVERGED = "diverged.json"  # of a run whose loss became no number; it is not complete
 LOCK = ".lock"  # while a process trains there
 
 FOLDING = Path("folding") / "folding.json"  # what `softshare fold` found

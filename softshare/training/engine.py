@@ -18,10 +18,10 @@ from softshare.data.loaders import Loader
 from softshare.data.photograph_colours import MEAN, STD
 from softshare.data.photographs import PhotographSet
 from softshare.data.seeding import epoch_seed
-from softshare.errors import UserError
 from softshare.files import write_json
 from softshare.models import create_model
 from softshare.sharing import parameter_groups
+from softshare.training.divergence import DivergedError
 from softshare.training.evaluation import Score, evaluate
 from softshare.training.job import Job
 from softshare.training.loading import Images, make_loaders
@@ -124,8 +124,10 @@ class _Training(Resumable[Classification]):
     def _score(self, loader: Loader) -> Score:
         try:
             return evaluate(self.network, self.model, loader, self.job.precision, self.job.processes)
-        except UserError as error:
-            raise UserError(f"{error} (at the end of epoch {len(self.history) + 1})", file=self.out) from error
+        except DivergedError as error:
+            raise DivergedError(
+                f"{error.problem} at the end of epoch {len(self.history) + 1}", file=self.out
+            ) from error
 
     def finish(self) -> dict[str, Any]:
         """Writes the run's folder, `metrics.json` last, and removes the checkpoint."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from softshare.data.loaders import Loader
 from softshare.errors import UserError
 from softshare.training.device import autocast
+from softshare.training.divergence import DivergedError
 from softshare.training.processes import ALONE, Processes
 
 
@@ -52,7 +53,7 @@ def evaluate(
         The score over all images.
 
     Raises:
-        UserError: The loss is NaN or infinite.
+        DivergedError: The loss is NaN or infinite.
     """
     model.eval()
     batches = []  # of (wrong, not among five, loss), on the device: reading them there would wait for each batch
@@ -70,7 +71,7 @@ def evaluate(
         sums = processes.sum(sums.to(loader.device)).cpu()
     count = loader.count
     if not sums.isfinite().all():
-        raise UserError("the loss on test images is no number", remedy="lower the learning rate, or train in fp32")
+        raise DivergedError("the loss on test images is no number")
     return Score(100.0 * float(sums[0]) / count, 100.0 * float(sums[1]) / count, float(sums[2]) / count, count)
 
 

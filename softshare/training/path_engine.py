@@ -20,12 +20,12 @@ from tqdm import tqdm
 from softshare.data.orders import epoch_order
 from softshare.data.path_batches import on_device, path_batches
 from softshare.data.shortest_paths import PathSet, ShortestPaths, make_shortest_paths
-from softshare.errors import UserError
 from softshare.files import written_whole
 from softshare.models import create_model
 from softshare.runfiles import PREDICTIONS
 from softshare.sharing import parameter_groups
 from softshare.training.complete import FILES
+from softshare.training.divergence import DivergedError
 from softshare.training.job import Job
 from softshare.training.path_evaluation import PathScore, evaluate_paths, predict_paths, with_statistics_anew
 from softshare.training.path_recipe import PathRecipe
@@ -174,8 +174,10 @@ class _Training(Resumable[PathRecipe]):
     def _score(self, examples: PathSet, network: Network, model: nn.Module) -> PathScore:
         try:
             return evaluate_paths(network, model, examples, self.job.precision)
-        except UserError as error:
-            raise UserError(f"{error} (at the end of epoch {len(self.history) + 1})", file=self.out) from error
+        except DivergedError as error:
+            raise DivergedError(
+                f"{error.problem} at the end of epoch {len(self.history) + 1}", file=self.out
+            ) from error
 
     def finish(self) -> dict[str, Any]:
         """Writes the run's folder, `metrics.json` last, and removes the checkpoint.

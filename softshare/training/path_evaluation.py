@@ -14,8 +14,8 @@ from torch.optim.swa_utils import update_bn
 
 from softshare.data.path_batches import path_batches
 from softshare.data.shortest_paths import PathSet
-from softshare.errors import UserError
 from softshare.training.device import autocast
+from softshare.training.divergence import DivergedError
 
 _BATCH = 64  # small enough for a core's caches
 
@@ -57,7 +57,7 @@ def evaluate_paths(
         The score; a pixel is marked where its logit is above 0.
 
     Raises:
-        UserError: The loss is NaN or infinite: a NaN is not above 0, and F1 alone would hide it.
+        DivergedError: The loss is NaN or infinite: a NaN is not above 0, and F1 alone would hide it.
     """
     batches = []  # of (TP, FP, FN) and of losses, on the device: reading them there would wait for each batch
     losses = []
@@ -68,7 +68,7 @@ def evaluate_paths(
     counts = torch.stack(batches).cpu().sum(0).tolist()
     loss = float(torch.stack(losses).cpu().double().sum()) / examples.labels.numel()
     if not math.isfinite(loss):
-        raise UserError("the loss on test examples is no number", remedy="lower the learning rate, or train in fp32")
+        raise DivergedError("the loss on test examples is no number")
     return PathScore(f1_of(*counts), loss, len(examples))
 
 

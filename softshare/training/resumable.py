@@ -23,11 +23,12 @@ from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import write_json
 from softshare.models.weights import write_weights
-from softshare.runfiles import CHECKPOINT, HISTORY, MANIFEST, METRICS, SIMILARITY, WEIGHTS
+from softshare.runfiles import CHECKPOINT, DIVERGED, HISTORY, MANIFEST, METRICS, SIMILARITY, WEIGHTS
 from softshare.sharing import recurrence_penalty
 from softshare.training.batch_norm import synchronise_batch_norm
 from softshare.training.checkpoint import REMEDY, load_checkpoint, save_checkpoint
 from softshare.training.device import autocast, compiled, describe_device, peak_memory_bytes, use_precision
+from softshare.training.divergence import DivergedError
 from softshare.training.job import Job, RecipeT
 from softshare.training.record import SimilarityRecord, add_stretch, provenance, save_history, unshared_of
 from softshare.training.recorded_step import RecordedStep
@@ -213,11 +214,7 @@ class Resumable(ABC, Generic[RecipeT]):
         finite = summed.isfinite()
         if not finite.all():
             step = int(finite.logical_not().nonzero()[0])
-            raise UserError(
-                f"the loss is no number at epoch {epoch + 1}, step {step + 1}",
-                file=self.out,
-                remedy="lower the learning rate, or train in fp32",
-            )
+            raise DivergedError(f"the loss is no number at epoch {epoch + 1}, step {step + 1}", file=self.out)
         return float(summed.double().sum()) / count
 
     def _backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -282,5 +279,6 @@ class Resumable(ABC, Generic[RecipeT]):
         }
         write_json(out / MANIFEST, manifest)
         write_json(out / METRICS, metrics)
-        self.checkpoint.unlink(missing_ok=True)
+        for name in (CHECKPOINT, DIVERGED):
+            (out / name).unlink(missing_ok=True)
         return metrics

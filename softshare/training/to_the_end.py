@@ -11,6 +11,7 @@ from softshare.files import remove_leftovers
 from softshare.stopping import stops_cleanly
 from softshare.training.complete import FILES, metrics_if_complete
 from softshare.training.curves import curves_in
+from softshare.training.divergence import DivergedError, tell_of_divergence
 from softshare.training.job import Job, RecipeT
 from softshare.training.lock import alone_in
 from softshare.training.resumable import Resumable
@@ -39,7 +40,7 @@ def train_to_the_end(
 
     Raises:
         UserError: A checkpoint of other settings, a folder that cannot be written or that another process trains
-            in, or a loss that is no number.
+            in, or a loss that is no number (a `DivergedError`; the folder then tells of it).
         Stopped: SIGTERM or SIGINT came; the run can go on from its last epoch.
     """
     identity, first = job.identity(fingerprint), job.processes.first
@@ -56,7 +57,12 @@ def train_to_the_end(
             if curves:
                 curves.extend(training.history)
             for epoch in range(training.epoch, job.recipe.all_epochs):
-                training.run_epoch(epoch, progress and first)
+                try:
+                    training.run_epoch(epoch, progress and first)
+                except DivergedError as error:
+                    if first:
+                        tell_of_divergence(out, job.key, epoch + 1, error, training.provenance)
+                    raise
                 training.save()
                 if curves:
                     curves.extend(training.history)

@@ -14,8 +14,10 @@ import pytest
 
 import softshare.evidence
 from softshare.errors import UserError
+from softshare.evidence.claims import judge_claims
 from softshare.evidence.runs.gather import CellEvidence, find_experiment, gather
 from softshare.evidence.runs.runfolder import State, read_run
+from softshare.evidence.tables.writing import build_table
 from softshare.plan import Plan, load_plan
 from softshare.scales import Run, Setting
 
@@ -48,6 +50,55 @@ def test_a_run_that_has_not_ended_is_not_there_yet(make_run: MakeRun, tmp_path: 
     (folder / "checkpoint.pt").write_bytes(b"half of it")
     record = read_run(tmp_path, RUN)
     assert record.state is State.ABSENT and record.reason == "in training, or stopped before its end"
+
+
+def diverge(folder: Path, run: Run, **told: Any) -> None:
+    """Leaves in a run's folder what a training leaves whose loss became no number, and takes its numbers away."""
+    setting = run.setting
+    key = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "diverged.json").write_text(json.dumps({**key, "epoch": 7, "reason": "the loss is no number"} | told))
+    (folder / "metrics.json").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_run_that_diverged_is_a_result(tmp_path: Path, checkpoint: bool) -> None:
+    folder = tmp_path / "runs" / RUN.folder
+    diverge(folder, RUN)
+    if checkpoint:
+        (folder / "checkpoint.pt").write_bytes(b"of the epoch before")
+    record = read_run(tmp_path, RUN)
+    assert record.state is State.UNUSABLE and record.diverged
+    assert record.reason == "diverged in epoch 7: the loss is no number"
+
+
+def test_one_that_ended_after_all_is_complete(make_run: MakeRun, tmp_path: Path) -> None:
+    folder = make_run(RUN, 4.0)
+    diverge(folder, RUN)
+    make_run(RUN, 4.0)
+    assert read_run(tmp_path, RUN).complete
+
+
+@pytest.mark.parametrize("told", [{"seed": 1}, {"epoch": "x"}, {"epoch": 0}])
+def test_what_tells_of_another_run_s_divergence_or_of_none_is_not_taken_for_it(
+    tmp_path: Path, told: dict[str, Any]
+) -> None:
+    diverge(tmp_path / "runs" / RUN.folder, RUN, **told)
+    record = read_run(tmp_path, RUN)
+    assert record.state is State.UNUSABLE and not record.diverged and "diverged.json" in record.reason
+
+
+def test_a_row_says_which_of_its_seeds_diverged(make_run: MakeRun, paper_plan: Plan, tmp_path: Path) -> None:
+    for seed in range(4):
+        make_run(Run(RUN.setting, seed), 4.0 + seed / 100)
+    seed4 = Run(RUN.setting, 4)
+    diverge(tmp_path / "runs" / seed4.folder, seed4)
+    lines = build_table(gather(paper_plan, tmp_path), "table1").lines
+    (line,) = [line for line in lines if seed4 in line.evidence.cell.runs]
+    assert line.judgement.n == 4 and "seed 4 left out: diverged in epoch 7: the loss is no number" in line.notes
+    judged = judge_claims(paper_plan, tmp_path, tmp_path / "bench").judged
+    notes = [note for each in judged for note in each.finding.notes]
+    assert "cifar10/wrn-28-10/cifar: seed 4 diverged and is in no number" in notes
 
 
 def test_a_name_cut_off_at_its_dot_is_that_of_an_earlier_version(make_run: MakeRun, tmp_path: Path) -> None:

@@ -146,6 +146,21 @@ def test_what_was_published_comes_out_byte_for_byte(published, tmp_path, capsys)
     assert (published / "bench" / "bench.csv").is_file()
 
 
+def test_a_run_that_diverged_is_published_as_one(tmp_path, plan, results, tmp_path_factory, capsys):
+    run = plan.runs[4]
+    setting = run.setting
+    told = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
+    folder = results / "runs" / run.folder
+    folder.mkdir(parents=True)
+    (folder / "diverged.json").write_text(json.dumps({**told, "epoch": 2, "reason": "the loss is no number"}))
+    (folder / "checkpoint.pt").write_bytes(b"heavy")
+    out = tmp_path_factory.mktemp("elsewhere") / "quick"
+    publish(plan, results, out)
+    assert [file.name for file in (out / "runs" / run.folder).iterdir()] == ["diverged.json"]
+    assert f"`{run}`: diverged in epoch 2: the loss is no number" in (out / "report.md").read_text()
+    assert main(["report", "--from", str(out)]) == 0 and "byte for byte" in capsys.readouterr().out
+
+
 @pytest.fixture
 def foretold(plan, results, make_forecast, tmp_path_factory):
     """Published with a forecast."""

@@ -121,3 +121,4 @@ def test_a_loss_that_is_no_number_names_epoch_and_step_and_leaves_no_number(task
     place = "epoch 1" if task.startswith("test") else "is no number at epoch 1, step 2"
     assert made.said.count("\n") == 1 and "is no number" in made.said and place in made.said, made.said
     assert not any((tmp_path / "run" / name).exists() for name in ("metrics.json", "checkpoint.pt"))
+    assert (tmp_path / "run/diverged.json").is_file()

@@ -14,6 +14,7 @@ from softshare.evidence.similarity.reading import describe_run, read_unshared
 from softshare.models import create_model
 from softshare.models.weights import load_weights
 from softshare.training import engine, resumable
+from softshare.training.divergence import DivergedError
 from softshare.training.engine import start_training, train
 
 FILES = ["history.csv", "manifest.json", "metrics.json", "model.safetensors", "similarity.npz"]
@@ -182,6 +183,35 @@ def test_a_complete_run_is_left_as_it_is(job, images, tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "_Training", None)
     assert train(job, images, tmp_path, progress=False) == metrics
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("where", ["loss_of", "evaluate"])
+def test_a_run_that_diverged_says_so_in_its_folder_until_it_ends_after_all(job, images, tmp_path, monkeypatch, where):
+    epochs = []
+    run_epoch, place = engine._Training.run_epoch, engine._Training if where == "loss_of" else engine
+    real = getattr(place, where)
+
+    def told_epoch(self, epoch, progress):
+        epochs.append(epoch)
+        run_epoch(self, epoch, progress)
+
+    def no_number(*arguments):
+        if epochs[-1] < 1:
+            return real(*arguments)
+        if where == "evaluate":
+            raise DivergedError("the loss on test images is no number")
+        return real(*arguments) * float("nan")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._Training, "run_epoch", told_epoch)
+        patch.setattr(place, where, no_number)
+        with pytest.raises(DivergedError, match=r"is no number at .*epoch 2"):
+            train(job, images, tmp_path, progress=False)
+    told = json.loads((tmp_path / "diverged.json").read_text())
+    assert told["epoch"] == 2 and "is no number at" in told["reason"] and told["seed"] == job.seed
+    assert len(told["code"]) == 64 and not (tmp_path / "metrics.json").exists()
+    train(job, images, tmp_path, progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
 
 
 @pytest.mark.parametrize("complete", [True, False])

@@ -69,6 +69,7 @@ def test_of_a_gpu_with_a_number_no_other_is_taken(project, snakemake):
         result = snakemake(wanted, "--config", *config, folder=project)
         log = project / "results/tiny/logs/train/digits/swrn-16-1-1/cifar/seed0.log"
         assert result.returncode != 0 and said in log.read_text()
+        assert "softshare status --scale tiny --experiments figure8 --brief\n" in result.stderr
     assert [path.name for path in project.glob("softshare-gpus-*/GPU-*")] == ["GPU-second.lock"]
 
 

@@ -92,6 +92,21 @@ if workflow.is_main_process and "gpu_manufacturer" in (
         raise WorkflowError(str(error)) from None
 
 
+onerror:
+    asked = f"--scale {plan.scale.name}"
+    if EXPERIMENTS != [
+        each.name for each in load_plan(plan.scale.name).experiments
+    ]:
+        asked += f" --experiments {' '.join(EXPERIMENTS)}"
+    print(
+        f"Where every run stands, and the line that a failed one ended with: softshare status {asked} --brief",
+        f"What the complete ones show: softshare report --everything {asked}",
+        "Started once more, each run goes on from its last epoch.",
+        sep="\n",
+        file=sys.stderr,
+    )
+
+
 onstart:
     try:
         require_nothing_passed_over()

@@ -17,7 +17,7 @@ from softshare.evidence.runs.runfolder import Record
 from softshare.evidence.similarity.reading import Group, read_similarity
 from softshare.evidence.statistics import summary_of
 from softshare.evidence.verdict import FEWEST_SEEDS, Verdict
-from softshare.evidence.wording import by_reason
+from softshare.evidence.wording import by_reason, seeds_in_words
 from softshare.names import SHORTEST_PATHS, parse_model_name
 from softshare.plan import Cell, Experiment, Plan
 from softshare.runfiles import MANIFEST, SIMILARITY
@@ -179,6 +179,7 @@ class ClaimRuns:
         """What makes the runs behind a claim unlike each other, hard to repeat, or unlike the paper's."""
         cells = [self.cells[setting] for setting in settings]
         notes = [f"{cell.cell.run}: {caution}" for cell in cells for caution in cell.cautions]
+        notes += [f"{cell.cell.run}: {diverged}" for cell in cells if (diverged := _diverged(cell))]
         for one, other in itertools.pairwise(cells):
             notes += cautions_between(one, other)
         for cell in cells:
@@ -213,6 +214,12 @@ def find_claim_runs(claims: Claims, plan: Plan, results: Path, bench: Path, root
     cells = gather(named, results, root).cells["claims"]
     by_setting = dict(zip(settings, cells, strict=True))
     return ClaimRuns(plan.scale, results, bench, claims, by_setting, frozenset(plan.runs), root)
+
+
+def _diverged(found: CellEvidence) -> str:
+    """Tells of trainings that diverged: what is said of the others is said of those that did not."""
+    seeds = [record.run.seed for record in found.records if record.diverged]
+    return f"{seeds_in_words(seeds)} diverged and {'is' if len(seeds) == 1 else 'are'} in no number" if seeds else ""
 
 
 def _cell(setting: Setting, plan: Plan) -> Cell:

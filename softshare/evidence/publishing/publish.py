@@ -17,7 +17,7 @@ from softshare.evidence.runs.runfolder import Record, State
 from softshare.files import read_json, require_writable, write_json
 from softshare.lock import locked
 from softshare.plan import Plan
-from softshare.runfiles import FOLDING, FOLDING_COSTS, HISTORY, MANIFEST, METRICS, PREDICTIONS, SIMILARITY
+from softshare.runfiles import DIVERGED, FOLDING, FOLDING_COSTS, HISTORY, MANIFEST, METRICS, PREDICTIONS, SIMILARITY
 from softshare.runtimes import FORECAST
 
 # Built of the scale, and copied of each complete run; weights and checkpoints stay behind.
@@ -37,6 +37,7 @@ BENCH = Path("bench")
 def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) -> list[Path]:
     """Copies each complete run's metrics and manifest, and forecast and bench where there are, and builds all evidence.
 
+    Of a run that diverged what tells of it is copied too, for it is a result.
     So what is published says nothing that does not follow from what lies beside it, whatever was built in the results.
     What was published of the scale before is replaced, once all is there.
 
@@ -57,10 +58,12 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
         raise UserError(
             "is, holds or lies in the results themselves", file=out, key="out", remedy="name another folder"
         )
-    complete = gather(plan, results).in_state(State.COMPLETE)
+    found = gather(plan, results)
+    complete = found.in_state(State.COMPLETE)
     if not complete:
         raise UserError("holds no complete run: nothing to publish", file=results)
     runs = [file for record in complete for file in _files_of(record, results)] + _examples(complete, results)
+    runs += [results / record.folder / DIVERGED for record in found.in_state(State.UNUSABLE) if record.diverged]
     named = {file: file.relative_to(results) for file in runs}
     if read_forecast(results, plan.scale.name) is not None:
         named[results / FORECAST] = Path(FORECAST)

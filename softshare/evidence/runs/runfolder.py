@@ -7,12 +7,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from softshare.errors import shorten
 from softshare.evidence.paths.scores import planned_epochs, read_path_scores
 from softshare.evidence.runs.checks import UnusableError, check_number, same_error
 from softshare.evidence.runs.history import column, read_history
 from softshare.files import LARGEST_TEXT, parse_json, plain_file
 from softshare.names import SHORTEST_PATHS
-from softshare.runfiles import CHECKPOINT, HISTORY, MANIFEST, METRICS
+from softshare.runfiles import CHECKPOINT, DIVERGED, HISTORY, MANIFEST, METRICS
 from softshare.scales import Run
 
 
@@ -59,6 +60,7 @@ class Record:
         folder: Its folder below the results of the scale, such as `runs/digits/swrn-22-1/cifar/seed0`.
         state: Whether its numbers may be used.
         reason: Why not; empty for a complete run.
+        diverged: Whether its loss became no number: no run that failed by chance, but a result of its setting.
         metrics: Content of metrics.json; empty unless complete.
         manifest: Content of manifest.json; empty unless complete.
     """
@@ -69,6 +71,7 @@ class Record:
     reason: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
     manifest: dict[str, Any] = field(default_factory=dict)
+    diverged: bool = False
 
     @property
     def complete(self) -> bool:
@@ -125,6 +128,8 @@ def read_run(results: Path, run: Run) -> Record:
     try:
         if not place.is_dir() or not any(place.iterdir()):
             return Record(run, folder, State.ABSENT, "not run")
+        if (place / DIVERGED).is_file() and not (place / METRICS).exists():
+            return Record(run, folder, State.UNUSABLE, _how_it_diverged(place / DIVERGED, run), diverged=True)
         if (place / CHECKPOINT).is_file() and not (place / METRICS).exists():
             return Record(run, folder, State.ABSENT, "in training, or stopped before its end")
         metrics = _read_object(place / METRICS)
@@ -142,6 +147,13 @@ def read_run(results: Path, run: Run) -> Record:
     except OSError as error:
         return Record(run, folder, State.UNUSABLE, f"cannot be read ({error.strerror})")
     return Record(run, folder, State.COMPLETE, "", metrics, manifest)
+
+
+def _how_it_diverged(file: Path, run: Run) -> str:
+    told = _read_object(file)
+    _check_key(told, run, DIVERGED)
+    check_number(told.get("epoch"), f"{DIVERGED}: epoch", low=1, whole=True)
+    return f"diverged in epoch {told['epoch']}: {shorten(str(told.get('reason')))}"
 
 
 def _read_object(file: Path) -> dict[str, Any]:
