@@ -8,7 +8,7 @@ from typing import Any
 
 from softshare.errors import UserError, did_you_mean
 from softshare.files import project_root
-from softshare.plan import Experiment
+from softshare.plan import Experiment, Plan
 from softshare.schemas import read_yaml
 
 
@@ -105,6 +105,28 @@ def read_reported(experiment: Experiment, root: Path | None = None) -> PaperTabl
         if dataset not in table.rows[row].values:
             raise UserError("has no value in this row", file=file, key=f"rows.{row}", value=dataset)
     return table
+
+
+def require_reported(plan: Plan, root: Path | None = None) -> None:
+    """Refuses a plan of which a table or figure lacks the paper's numbers, before any run is made for it.
+
+    Args:
+        plan: Its experiments.
+        root: Folder that holds `reports/`; the project's by default.
+
+    Raises:
+        UserError: A file is missing, breaks its schema, or does not fit its experiment.
+    """
+    for experiment in plan.experiments:
+        own = [experiment.name] if experiment.kind == "table" else []
+        for name in (*own, *experiment.numbers_from):
+            file = paper_file(name, root)
+            if not file.is_file():
+                problem = f"is missing, and experiment {experiment.name!r} holds its runs against what stands there"
+                raise UserError(problem, file=file, remedy="config/README.md shows one")
+            read_paper_table(name, root)
+        if own:
+            read_reported(experiment, root)
 
 
 def read_paper_table(name: str, root: Path | None = None) -> PaperTable:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from softshare.errors import UserError
-from softshare.evidence.reported import read_reported
+from softshare.evidence.reported import read_reported, require_reported
 from softshare.files import project_root
 from softshare.names import DATASETS, parse_model_name
-from softshare.plan import Plan
+from softshare.plan import Plan, load_plan
 
 PRINTED = {
     "WRN 28-10": ("36M", 4.00, 19.25),
@@ -98,3 +100,46 @@ def test_a_number_that_the_paper_does_not_give(tmp_path: Path, paper_plan: Plan)
 def test_no_file(tmp_path: Path, paper_plan: Plan) -> None:
     with pytest.raises(UserError, match="no such file"):
         read_reported(paper_plan.experiment("table1"), tmp_path)
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A project with the table of one's own that config/README.md shows."""
+    shutil.copytree(project_root() / "config", tmp_path / "config")
+    shutil.copytree(project_root() / "reports/paper", tmp_path / "reports/paper")
+    text = (project_root() / "config/README.md").read_text()
+    shown = re.findall(r"```yaml\n# (\S+/mine\.yaml)[^\n]*\n(.*?)```", text, re.S)
+    assert [name for name, _ in shown] == ["config/experiments/mine.yaml", "reports/paper/mine.yaml"]
+    for name, content in shown:
+        (tmp_path / name).write_text(content)
+    return tmp_path
+
+
+def test_a_table_of_one_s_own_is_written_as_the_page_shows(mine: Path) -> None:
+    plan = load_plan("paper", ["mine"], mine)
+    require_reported(plan, mine)
+    assert len(plan.runs) == 10 and read_reported(plan.experiment("mine"), mine).number("two", "cifar10") is None
+
+
+def test_one_without_the_paper_s_side_is_refused_before_any_run(mine: Path) -> None:
+    (mine / "reports/paper/mine.yaml").unlink()
+    with pytest.raises(UserError, match=r"reports/paper/mine\.yaml: is missing, and experiment 'mine' holds its runs"):
+        require_reported(load_plan("paper", ["mine", "table1"], mine), mine)
+
+
+def test_a_row_that_the_paper_s_side_lacks_is_refused_before_any_run(mine: Path) -> None:
+    file = mine / "reports/paper/mine.yaml"
+    file.write_text(file.read_text().replace("label: four", "label: five"))
+    with pytest.raises(UserError, match=r"reports/paper/mine\.yaml: .*four"):
+        require_reported(load_plan("paper", ["mine"], mine), mine)
+
+
+def test_a_figure_that_takes_numbers_from_a_file_that_is_gone_is_refused(mine: Path) -> None:
+    (mine / "reports/paper/table1.yaml").unlink()
+    with pytest.raises(UserError, match=r"reports/paper/table1\.yaml: is missing, and experiment 'figure3'"):
+        require_reported(load_plan("paper", ["figure3"], mine), mine)
+
+
+@pytest.mark.parametrize("scale", ["quick", "compact", "paper"])
+def test_every_experiment_has_the_paper_s_side(scale: str) -> None:
+    require_reported(load_plan(scale))

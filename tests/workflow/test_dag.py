@@ -144,6 +144,14 @@ def test_a_recipe_that_cannot_be_is_one_clear_line(project, snakemake):
     assert said in result.stdout + result.stderr, result.stdout + result.stderr
 
 
+def test_a_table_without_the_paper_s_numbers_is_one_clear_line(project, snakemake):
+    (project / "reports/paper/table2.yaml").unlink()
+    result = snakemake("-n", "--config", "scale=tiny", "experiments=['table2']", folder=project)
+    assert result.returncode != 0
+    said = "reports/paper/table2.yaml: is missing, and experiment 'table2' holds its runs against what stands there"
+    assert said in result.stdout + result.stderr, result.stdout + result.stderr
+
+
 def mark_as_begun(project, file):
     (project / ".snakemake/incomplete" / base64.b64encode(file.encode()).decode()).touch()
 

@@ -11,6 +11,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from softshare.errors import UserError
 from softshare.evidence.figures.legends import LEGENDS
+from softshare.evidence.reported import require_reported
 from softshare.evidence.runs.precisions import left_in_others
 from softshare.schemas import check
 from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
@@ -22,6 +23,8 @@ from softshare.site import has_gpu
 try:
     check(config, "config", "config/config.yaml")
     plan = load_plan(config["scale"], config["experiments"])
+    if workflow.is_main_process:
+        require_reported(plan)
     ON_GPU = config["device"].startswith("cuda") or (
         config["device"] == "auto" and has_gpu()
     )
