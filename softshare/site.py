@@ -85,6 +85,22 @@ def require_here(device: str, data: Mapping[str, str | None]) -> None:
             )
 
 
+def require_on_device(precision: str, device: str, on_gpu: bool) -> None:
+    """Refuses a precision that only GPUs have where jobs are to compute on none.
+
+    Args:
+        precision: As in `config/config.yaml`.
+        device: Likewise.
+        on_gpu: Whether that is a GPU here.
+
+    Raises:
+        UserError: So it is.
+    """
+    if precision in ("tf32", "fp16") and not on_gpu:
+        remedy = f"set it to auto, fp32 or bf16, or device, which is {device!r}, to cuda"
+        raise UserError("is for GPUs alone", file="config/config.yaml", key="precision", value=precision, remedy=remedy)
+
+
 def has_gpu() -> bool:
     """Whether this machine has an NVIDIA GPU and its driver."""
     return shutil.which("nvidia-smi") is not None or any(Path("/dev").glob("nvidia[0-9]*"))

@@ -108,7 +108,7 @@ def _rebuild_or_evidence(arguments: argparse.Namespace) -> None:
     elif arguments.out is not None:
         raise UserError("works only with --from", key="out", value=str(arguments.out), remedy="see --results")
     elif arguments.everything:
-        results = arguments.results / arguments.scale
+        results = _results(arguments)
         build_everything(load_plan(arguments.scale, arguments.experiments), results)
         print(results / "report.md")
     else:
@@ -124,19 +124,30 @@ def _evidence(arguments: argparse.Namespace) -> None:
     from softshare.plan import ON_PATHS, load_plan
 
     plan = load_plan(arguments.scale, arguments.experiments)
-    results = arguments.results / arguments.scale
+    results = _results(arguments)
     if arguments.what == "table":
         of_paths = arguments.name in [experiment.name for experiment in plan.of_kind(*ON_PATHS)]
         write = write_path_table if of_paths else write_table
         write(plan, arguments.name, results, results / "tables")
+        print(results / "tables" / f"{arguments.name}.md")
     elif arguments.what == "figure":
         write_figure(plan, arguments.name, results, results / "figures")
+        print(results / "figures" / f"{arguments.name}.svg")
     elif arguments.what == "claims":
         print(describe_claims(write_claims(plan, results, results)))
         print(results / "claims.md")
     else:
         write_report(plan, results, results / "report.md")
         print(results / "report.md")
+
+
+def _results(arguments: argparse.Namespace) -> Path:
+    """`results/<scale>`; before any run it is not there, but of a folder that was named a slip is likelier."""
+    from softshare.errors import UserError
+
+    if arguments.results != Path("results") and not arguments.results.is_dir():
+        raise UserError("no such folder", key="results", value=str(arguments.results))
+    return arguments.results / arguments.scale
 
 
 def _publish(arguments: argparse.Namespace) -> None:

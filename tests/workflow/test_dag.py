@@ -119,6 +119,10 @@ def test_appendix_b_is_four_starts_beside_table_1():
         ("folding={'threshold': 2}", "config/config.yaml: folding.threshold: '2' does not match"),
         ("folding={'thresholds': '0.5:1'}", "config/config.yaml: folding.thresholds: '0.5:1' does not match"),
         ("folding={'treshold': 0.7}", "folding.treshold: '0.7': unknown key; did you mean 'threshold'?"),
+        (
+            "precision=fp16",
+            "config/config.yaml: precision: 'fp16': is for GPUs alone; set it to auto, fp32 or bf16, or",
+        ),
         ("precision=fp8", "config/config.yaml: precision: 'fp8': unknown value"),
         ("gpus={'imagnet': 2}", "config/config.yaml: gpus.imagnet: '2': unknown key; did you mean 'imagenet'?"),
         ("data={'cifar': 'x'}", "config/config.yaml: data.cifar: 'x': unknown key; did you mean 'cifar10'?"),

@@ -18,18 +18,19 @@ from softshare.names import PHOTOGRAPHS, SHORTEST_PATHS
 from softshare.plan import FIGURES, ON_PATHS, load_plan
 from softshare.recipes import load_recipe
 from softshare.runtimes import read_minutes
-from softshare.site import has_gpu
+from softshare.site import has_gpu, require_on_device
 
 try:
     check(config, "config", "config/config.yaml")
     plan = load_plan(config["scale"], config["experiments"])
-    if workflow.is_main_process:
-        require_reported(plan)
     ON_GPU = config["device"].startswith("cuda") or (
         config["device"] == "auto" and has_gpu()
     )
     FORECAST = read_minutes(Path("results", plan.scale.name), ON_GPU)
     SETTINGS = {name: load_recipe(name, plan.scale) for name in plan.recipes}
+    if workflow.is_main_process:
+        require_reported(plan)
+        require_on_device(config["precision"], config["device"], ON_GPU)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
