@@ -82,7 +82,7 @@ class TemplateBank(nn.Module):
         coefficients = initial_coefficients(layers, templates, init)
         self.coefficients = nn.Parameter(coefficients.to(device=device, dtype=dtype or stack.dtype))
         self._kept: dict[torch.dtype, Synthesis] = {}
-        self._traced: dict[str, tuple[Tensor, ...]] | None = None
+        self._traced: tuple[Tensor, ...] | None = None
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -155,6 +155,7 @@ class TemplateBank(nn.Module):
     def forget(self) -> None:
         """Drops the kept weights; needed after a change that PyTorch cannot see, such as one through `.data`."""
         self._kept = {}
+        self.close_trace()
 
     def forget_constants(self) -> None:
         """Drops kept weights that are no part of a graph, where the bank is trained.
@@ -167,12 +168,18 @@ class TemplateBank(nn.Module):
             self._kept = {dtype: kept for dtype, kept in self._kept.items() if kept.weights is not None}
 
     def open_trace(self) -> None:
-        """Begins a traced forward: from here to `close_trace` the weights are computed once, inside the graph."""
-        self._traced = {}
+        """Begins a traced forward: the weights are computed once, inside the graph, and serve until `close_trace`."""
+        # Now, not when the first is asked for: that may be in a checkpoint or a branch of `torch.cond`, whose values
+        # must not leave it. And each apart, for such a branch takes no two inputs that lie in the same memory.
+        with full_precision(self.template_stack.device.type):
+            rows = in_memory_order(self.template_stack, self.num_templates)
+            weights = as_weights(self.coefficients @ rows, self.template_stack, self.weight_shape)
+            self._traced = tuple(weight.clone() for weight in weights)
 
     def close_trace(self) -> None:
         """Ends a traced forward."""
-        self._traced = None
+        if self._traced is not None:
+            self._traced = None
 
     def _look_for_writing(self) -> None:
         if any(kept.is_written_to for kept in self._kept.values()):
@@ -192,18 +199,12 @@ class TemplateBank(nn.Module):
             return synthesise(self.coefficients, in_memory_order(self.template_stack, self.num_templates), dtype)
 
     def _traced_weight(self, layer: int) -> Tensor:
+        if self._traced is not None:
+            return self._traced[layer]
+        # A part of the model is traced alone: nothing tells where a forward begins.
         with full_precision(self.template_stack.device.type):
-            return self._weight_in_graph(layer)
-
-    def _weight_in_graph(self, layer: int) -> Tensor:
-        rows = in_memory_order(self.template_stack, self.num_templates)
-        if self._traced is None:  # a part of the model is traced alone: nothing tells where a forward begins
-            row = self.coefficients[layer : layer + 1] @ rows
+            row = self.coefficients[layer : layer + 1] @ in_memory_order(self.template_stack, self.num_templates)
             return as_weights(row, self.template_stack, self.weight_shape)[0]
-        if "weights" not in self._traced:
-            weights = self.coefficients @ rows
-            self._traced["weights"] = as_weights(weights, self.template_stack, self.weight_shape)
-        return self._traced["weights"][layer]
 
     def train(self, mode: bool = True) -> TemplateBank:
         """As `nn.Module.train`; the kept weights are dropped.

@@ -36,6 +36,9 @@ def _begin_forward(model: nn.Module, _: Any) -> None:
         for bank in model._template_banks:  # type: ignore[union-attr]
             bank.open_trace()
         return
+    # After a `torch.cond` dynamo drops what a frame does to objects, the end of a traced forward too.
+    for bank in model._template_banks:  # type: ignore[union-attr]
+        bank.close_trace()
     _look_for_banks(model)
     # Weights left by a forward without gradients may be older than a change through `.data`. Within a backward the
     # forward is a checkpoint's, run again on the weights that it had.

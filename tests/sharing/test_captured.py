@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
 
 import softshare
 from softshare.sharing import native
@@ -135,3 +136,78 @@ def test_several_gradients_at_once_are_those_one_by_one(layers):
         alone = torch.autograd.grad(out[row], parameters, retain_graph=True)
         for one, other in zip(together, alone, strict=True):
             torch.testing.assert_close(one[row], other, rtol=1e-4, atol=1e-4)
+
+
+class Block(nn.Module):
+    """Two layers of one group: a region that holds a block takes two weights of one bank."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        return x + self.two(self.one(x).relu())
+
+
+class Regions(nn.Module):
+    """A network that runs its blocks in regions of a graph, from the first layer on."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.blocks = nn.ModuleList(Block() for _ in range(3))
+
+    def forward(self, x):
+        if self.kind == "cond":
+            x = torch.cond(x.sum() > 0, self.blocks[0].forward, self.blocks[1].forward, (x,))
+            return self.blocks[2](x)
+        for block in self.blocks:
+            x = checkpoint(block, x, use_reentrant=False)
+        return x
+
+
+def gradients(model, out):
+    found = torch.autograd.grad(out.square().sum(), list(model.parameters()), allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(model.parameters(), found, strict=True)]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["model", "function"])
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("kind", ["checkpoint", "cond"])
+def test_one_graph_holds_regions_that_begin_with_a_shared_layer(kind, backend, whole):
+    torch.manual_seed(0)
+    model = softshare.share(Regions(kind), 2, types=nn.Linear)
+    compiled = torch.compile(model if whole else lambda x: model(x), backend=backend, fullgraph=True)
+    for sign in (1, -1):  # each branch; with other weights the second time
+        x = sign * torch.rand(4, 6)
+        ours, theirs = compiled(x), model(x)
+        torch.testing.assert_close(ours, theirs)
+        for mine, yours in zip(gradients(model, ours), gradients(model, theirs), strict=True):
+            torch.testing.assert_close(mine, yours)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1.5)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_exported_program_may_branch_over_shared_layers(strict):
+    torch.manual_seed(0)
+    model = softshare.share(Regions("cond"), 2, types=nn.Linear)
+    program = torch.export.export(model, (torch.rand(4, 6),), strict=strict).module()
+    for sign in (1, -1):
+        x = sign * torch.rand(4, 6)
+        torch.testing.assert_close(program(x), model(x))
+
+
+def test_what_a_traced_forward_left_behind_is_not_used_after_the_next():
+    """Dynamo drops what happens after a `torch.cond`, so the end of such a forward goes unseen."""
+    torch.manual_seed(0)
+    model = softshare.share(Regions("cond"), 2, types=nn.Linear)
+    x = torch.rand(4, 6)
+    torch.compile(lambda x: model(x), backend="eager", fullgraph=True)(x)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+    expected = model(x)
+    part = torch.compile(model.blocks[2], backend="eager", fullgraph=True)
+    torch.testing.assert_close(part(model.blocks[0](x)), expected)
