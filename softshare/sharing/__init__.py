@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from softshare.sharing.similarity import recurrence_penalty as recurrence_penalty
     from softshare.sharing.tied_bank import TiedBank as TiedBank
     from softshare.sharing.tying import tie as tie
+    from softshare.sharing.unsharing import unshare as unshare
 
 _HOMES = {
     "Folding": "loops",
@@ -45,6 +46,7 @@ _HOMES = {
     "recurrence_penalty": "similarity",
     "share": "convert",
     "tie": "tying",
+    "unshare": "unsharing",
 }
 
 __all__ = sorted(_HOMES)

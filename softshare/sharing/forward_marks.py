@@ -25,6 +25,16 @@ def mark_forward(model: nn.Module) -> None:
     model.register_forward_hook(_end_forward, always_call=True)
 
 
+def unmark_forward(model: nn.Module) -> None:
+    """Takes back what `mark_forward` did to a model."""
+    for hooks, ours in ((model._forward_pre_hooks, _begin_forward), (model._forward_hooks, _end_forward)):
+        for key in [key for key, hook in hooks.items() if hook is ours]:
+            del hooks[key]
+            model._forward_hooks_always_called.pop(key, None)
+    for name in ("_template_banks", "_way_to_banks"):
+        model.__dict__.pop(name, None)
+
+
 def mark_banks(model: nn.Module) -> None:
     """Tells a model which banks it has now."""
     banks = tuple(module for module in model.modules() if isinstance(module, TemplateBank))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from softshare.sharing.candidates import is_shared
-from softshare.sharing.shared_layer import plain_type
+from softshare.sharing.shared_layer import detach
 from softshare.sharing.tied_bank import TiedBank
 
 _PLAIN = (bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, type(None))
@@ -189,10 +189,8 @@ def _shared_layers(block: nn.Module) -> dict[str, nn.Module]:
 def _release(block: nn.Module) -> None:
     """Takes shared layers off their banks: their weight is then given for each call."""
     for layer in list(_shared_layers(block).values()):
-        layer.__class__ = plain_type(type(layer))
-        del layer._weight_source
+        detach(layer, None)
         layer._modules.pop("template_bank", None)
-        layer.register_parameter("weight", None)
 
 
 def _put(module: nn.Module, name: str, tensor: Tensor) -> None:

@@ -21,19 +21,32 @@ _AUTOCAST_FORWARDS = {nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward, n
 
 @dataclass(frozen=True)
 class Source:
-    """Where the weight of a shared layer comes from."""
+    """Where the weight of a shared layer comes from, and where among the layer's parameters it stood."""
 
     bank: Bank
     layer: int
     autocasts: bool
+    place: int = 0
 
 
 def attach(layer: nn.Module, bank: Bank, index: int) -> None:
     """Lets a layer take its weight from a bank, in place; the weight that it had is given up."""
     autocasts = type(layer).forward in _AUTOCAST_FORWARDS
+    place = list(layer._parameters).index("weight")
     del layer._parameters["weight"]
     layer.__class__ = _shared_type(type(layer))
-    layer._weight_source = Source(bank, index, autocasts)  # type: ignore[assignment]
+    layer._weight_source = Source(bank, index, autocasts, place)  # type: ignore[assignment]
+
+
+def detach(layer: nn.Module, weight: nn.Parameter | None) -> None:
+    """Gives a layer the type that it had and a weight of its own, in place, where it stood among the parameters."""
+    source: Source = layer.__dict__["_weight_source"]
+    layer.__class__ = plain_type(type(layer))
+    del layer._weight_source
+    parameters = list(layer._parameters.items())
+    parameters.insert(source.place, ("weight", weight))
+    layer._parameters.clear()
+    layer._parameters.update(parameters)
 
 
 def banks_outside(model: nn.Module) -> str:
