@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from softshare.sharing import recurrence_penalty as recurrence_penalty
     from softshare.sharing import share as share
     from softshare.sharing import tie as tie
+    from softshare.sharing import undecayed as undecayed
     from softshare.sharing import unshare as unshare
 
 __version__ = "0.1.0"
@@ -50,6 +51,7 @@ _HOMES = {
     "save_folded": "softshare.models",
     "share": "softshare.sharing",
     "tie": "softshare.sharing",
+    "undecayed": "softshare.sharing",
     "unshare": "softshare.sharing",
 }
 

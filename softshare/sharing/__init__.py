@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from softshare.sharing.convert import forget as forget
     from softshare.sharing.convert import parameter_groups as parameter_groups
     from softshare.sharing.convert import share as share
+    from softshare.sharing.convert import undecayed as undecayed
     from softshare.sharing.folding import find_folding as find_folding
     from softshare.sharing.folding import fold as fold
     from softshare.sharing.initialise import INITIALISATIONS as INITIALISATIONS
@@ -46,6 +47,7 @@ _HOMES = {
     "recurrence_penalty": "similarity",
     "share": "convert",
     "tie": "tying",
+    "undecayed": "convert",
     "unshare": "unsharing",
 }
 

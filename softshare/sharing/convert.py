@@ -111,7 +111,8 @@ def banks(model: nn.Module) -> dict[str, Bank]:
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups for an optimiser: the coefficients alone are free of weight decay (section 4.1).
 
-    The scales of tied layers are what their coefficients have become, and as free.
+    The scales of tied layers are what their coefficients have become, and as free. Where more is to be free, such as
+    biases and norms, make the groups otherwise, and leave out what `undecayed` names.
 
     Args:
         model: A model, shared or not.
@@ -123,15 +124,34 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     Raises:
         ValueError: As `banks`.
     """
+    free = undecayed(model)
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for name, parameter in trained if name not in free], "weight_decay": weight_decay},
+        {"params": [parameter for name, parameter in trained if name in free], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def undecayed(model: nn.Module) -> set[str]:
+    """Names of the parameters that get no weight decay (section 4.1): coefficients, and scales of tied layers.
+
+    To be joined with what else gets none, for instance in timm's groups, where biases and norms are free as well:
+    `param_groups_weight_decay(model, 0.05, no_weight_decay_list=model.no_weight_decay() | undecayed(model))`.
+
+    Args:
+        model: A model, shared or not.
+
+    Returns:
+        Names as in `model.named_parameters()`, of frozen parameters too; none where nothing is shared.
+
+    Raises:
+        ValueError: As `banks`.
+    """
     _require_banks(model)
     free = {id(bank.coefficients) for bank in model.modules() if isinstance(bank, TemplateBank)}
     free |= {id(bank.scales) for bank in model.modules() if isinstance(bank, TiedBank)}
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if id(p) not in free], "weight_decay": weight_decay},
-        {"params": [p for p in trained if id(p) in free], "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+    return {name for name, parameter in model.named_parameters() if id(parameter) in free}
 
 
 def forget(model: nn.Module) -> None:

@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from timm.optim import param_groups_weight_decay
 from torch import nn
 
 import softshare
@@ -244,6 +245,35 @@ def test_only_coefficients_are_free_of_decay():
     assert len(decayed["params"]) + 3 == len(list(model.parameters()))
     (only,) = softshare.parameter_groups(small(), 1e-4)
     assert len(only["params"]) == len(list(small().parameters()))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_coefficients_join_timm_s_list_of_what_is_not_decayed(tied):
+    torch.manual_seed(0)
+    model = softshare.share(timm.create_model("vit_tiny_patch16_224", num_classes=3), 2, types=nn.Linear)
+    if tied:
+        softshare.tie(model, 0.9)
+        assert len({type(bank) for bank in softshare.banks(model).values()} | {softshare.TiedBank}) == 1
+    ours = softshare.undecayed(model)
+    assert ours and all(name.endswith((".coefficients", ".scales")) for name in ours)
+    listed = model.no_weight_decay() | ours
+    free, decayed = param_groups_weight_decay(model, 0.05, no_weight_decay_list=listed)
+    assert (free["weight_decay"], decayed["weight_decay"]) == (0.0, 0.05)
+    without, _ = param_groups_weight_decay(model, 0.05, no_weight_decay_list=model.no_weight_decay())
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    free, without = ({names[id(p)] for p in group["params"]} for group in (free, without))
+    assert free == without | ours and {"pos_embed", "blocks.0.norm1.weight", "blocks.0.attn.qkv.bias"} <= free
+    stacks = {name for name in names.values() if name.endswith("template_stack")}
+    assert stacks and stacks <= {names[id(p)] for p in decayed["params"]}
+    # The groups of parameter_groups are made of the same names.
+    assert ours == {names[id(p)] for p in softshare.parameter_groups(model, 0.05)[1]["params"]}
+
+
+def test_of_a_plain_model_all_is_decayed_and_what_is_frozen_is_named_too():
+    assert softshare.undecayed(small()) == set()
+    model = shared()
+    names = softshare.undecayed(model)
+    assert len(names) == 3 and names == softshare.undecayed(model.requires_grad_(False))
 
 
 MODELS = {

@@ -28,6 +28,7 @@ images = torch.randn(2, 4, 6, 6)
         softshare.layer_similarity,
         softshare.recurrence_penalty,
         softshare.tie,
+        softshare.undecayed,
         softshare.fold,
         lambda model: softshare.parameter_groups(model, 1e-4),
     ],
