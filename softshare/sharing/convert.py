@@ -37,6 +37,10 @@ def share(
     afresh and weights that the layers had are given up, unless `init` is `svd`. Make an optimiser, and DDP, afterwards:
     made before, they hold the parameters that are given up.
 
+    Templates are drawn with fan-in He, as for a convolution before a ReLU, whatever the layer. A transformer's linear
+    layers are commonly drawn smaller, and some networks set the last layer of each branch to zero, so that a block
+    starts as the identity: such a start is lost. `init="svd"` keeps it, for it begins with the weights that are there.
+
     With fewer templates than layers weights start smaller, by sqrt(k / L) in the root mean square, each layer's by a
     factor of its own: such is the paper's start. Behind norms that matters little; a deep model without them had
     better take `init="svd"`.
@@ -60,8 +64,9 @@ def share(
 
     Raises:
         ValueError: k < 1 or k > L; `types` that are no kinds of modules; a group of one layer, or whose weights differ
-            in shape, type, device or requires_grad, or (`svd`) are not finite; a layer that is shared already;
-            nothing to share, with the reason for each layer. The model is then unchanged.
+            in shape, type, device or requires_grad, have fewer than two dimensions (those of norms), or (`svd`) are not
+            finite; a layer that is shared already; nothing to share, with the reason for each layer. The model is then
+            unchanged.
     """
     if templates is not None and (not isinstance(templates, Integral) or isinstance(templates, bool) or templates < 1):
         raise ValueError(f"templates must be a whole number of at least 1, not {templates!r}")
@@ -237,6 +242,11 @@ def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int
             raise ValueError(
                 f"group {key!r} has weights of different type, device or requires_grad: {names[0]!r} and {name!r}"
             )
+    if first.dim() < 2:
+        raise ValueError(
+            f"group {key!r} has weights of fewer than two dimensions, {names[0]!r} {tuple(first.shape)}: "
+            f"leave {type(layers[0][1]).__name__} out of `types`, or let `groups` return None for it"
+        )
     if templates is not None and templates > len(layers):
         raise ValueError(f"group {key!r} has {len(layers)} layers, fewer than {templates} templates")
     drawn = "orthogonal" if init == "svd" else init

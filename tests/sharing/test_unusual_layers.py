@@ -29,6 +29,40 @@ def test_complex_layers_are_left_alone():
         TemplateBank(3, 2, (4, 4), dtype=torch.complex64)
 
 
+@pytest.mark.parametrize("init", ["orthogonal", "svd"])
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, nn.LayerNorm, nn.PReLU])
+def test_weights_of_one_dimension_are_refused(kind, init):
+    model = nn.Sequential(*(nn.Sequential(layer, kind(4)) for layer in plain()))
+    said = (
+        rf"fewer than two dimensions, '0.1' \(4,\).*leave {kind.__name__} out of `types`, or let `groups` return None"
+    )
+    with pytest.raises(ValueError, match=said):
+        softshare.share(model, 2, init=init, types=(nn.Conv2d, kind))
+    assert not softshare.banks(model)
+    softshare.share(model, 2, lambda name, m: None if isinstance(m, kind) else "all", init=init, types=nn.Module)
+    assert [bank.layers for bank in softshare.banks(model).values()] == [("0.0", "1.0", "2.0")]
+
+
+def test_a_scalar_weight_is_refused():
+    model = nn.Sequential(*(nn.Identity() for _ in range(3)))
+    for layer in model:
+        layer.weight = nn.Parameter(torch.ones(()))
+    with pytest.raises(ValueError, match=r"fewer than two dimensions, '0' \(\)"):
+        softshare.share(model, types=nn.Identity)
+
+
+def test_layers_that_start_at_zero_stay_there_from_weights_alone():
+    """What is said of the start: drawn as for a ReLU whatever the layer, or as the layers are."""
+    model = nn.Sequential(*(nn.Linear(256, 256) for _ in range(4)))
+    for layer in model:
+        nn.init.zeros_(layer.weight)
+    drawn, kept = copy.deepcopy(model), softshare.share(model, 2, types=nn.Linear, init="svd")
+    assert not any(layer.weight.any() for layer in kept)
+    (bank,) = softshare.banks(softshare.share(drawn, types=nn.Linear)).values()
+    assert abs(bank.templates.std().item() / (2 / 256) ** 0.5 - 1) < 0.02
+    assert abs(torch.stack(bank()).std().item() / (2 / 256) ** 0.5 - 1) < 0.02
+
+
 def test_a_data_parallel_replica_names_what_to_use():
     model = softshare.share(plain(), 2)
     replica = model[0]._replicate_for_data_parallel()
