@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 
 from softshare.sharing.convert import banks, is_shared
 from softshare.sharing.grouping import SameStageSameShape
+from softshare.sharing.loop_hindrances import why_no_loop
 from softshare.sharing.looped_blocks import LoopedBlocks, Owners, runs_of
 from softshare.sharing.loops import Folding, find_loops
 from softshare.sharing.similarity import Measure
@@ -29,7 +30,9 @@ def fold(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficient
     with the weights of that pass. All that blocks have besides their shared weights (norms with their statistics,
     biases, scales) is kept, in tables with a row a pass. Where layers are tied that lie in blocks of different
     structure (a stride, a padding, another container), their weight is stored once and no loop is made; nor where
-    a block, or anything in it, also stands elsewhere in the model.
+    a block, or anything in it, also stands elsewhere in the model. `folding.unlooped` of the new network tells why a
+    stage has no loop. A frequent reason is stochastic depth, whose rate grows from block to block: where the network
+    trains no further, put `nn.Identity()` in its place first, which computes the same in eval.
 
     The `nn.Sequential` must be called as a whole. A model that walks through its blocks by itself, to use what lies
     between them, would miss those that became one; and of what blocks keep between calls besides parameters and buffers
@@ -121,7 +124,9 @@ def make_loops(model: nn.Module, folding: Folding, passes: Mapping[str, int] | N
             looped |= {stages[id(layer)]: None for block in blocks for layer in block.modules() if is_shared(layer)}
             children[run[0][0]] = LoopedBlocks(blocks)
         parent._modules = children
-    model.folding = replace(folding, looped=tuple(looped))  # type: ignore[assignment]
+    left = [stage for stage, loops in folding.loops.items() if loops.is_recurrent and stage not in looped]
+    unlooped = why_no_loop(_sequentials(model), owners, stages, left)
+    model.folding = replace(folding, looped=tuple(looped), unlooped=unlooped)  # type: ignore[assignment]
     return model
 
 

@@ -38,7 +38,7 @@ class LoopedBlocks(nn.Module):
         """
         super().__init__()
         self.passes = len(blocks)
-        shared = [_shared_layers(block) for block in blocks]
+        shared = [shared_layers(block) for block in blocks]
         self._sources = {
             name: tuple(layers[name].__dict__["_weight_source"] for layers in shared) for name in shared[0]
         }
@@ -64,7 +64,7 @@ class LoopedBlocks(nn.Module):
         used = [
             (id(source.bank), source.bank.clusters[source.layer])
             for block in blocks
-            for source in (layer.__dict__["_weight_source"] for layer in _shared_layers(block).values())
+            for source in (layer.__dict__["_weight_source"] for layer in shared_layers(block).values())
         ]
         return len(blocks) > 1 and len(set(used)) < len(used)
 
@@ -125,7 +125,7 @@ def runs_of(blocks: Iterable[tuple[str, nn.Module]], owners: Owners) -> list[lis
     runs: list[list[tuple[str, nn.Module]]] = []
     last = None
     for name, block in blocks:
-        structure = _structure(block) if owners.alone(block) else None
+        structure = structure_of(block) if owners.alone(block) else None
         if structure is not None and structure == last:
             runs[-1].append((name, block))
         else:
@@ -134,7 +134,8 @@ def runs_of(blocks: Iterable[tuple[str, nn.Module]], owners: Owners) -> list[lis
     return runs
 
 
-def _structure(block: nn.Module) -> list[Any]:
+def structure_of(block: nn.Module) -> list[Any]:
+    """What must be equal in blocks of one loop, module by module: name, type, attributes, tensors, hooks, bank."""
     described: list[Any] = []
     for name, module in _own_modules(block):
         source = module.__dict__.get("_weight_source")
@@ -182,13 +183,14 @@ def _parents(block: nn.Module, name: str) -> list[nn.Module]:
     return [block.get_submodule(".".join(parts[: end + 1])) for end in range(len(parts))]
 
 
-def _shared_layers(block: nn.Module) -> dict[str, nn.Module]:
+def shared_layers(block: nn.Module) -> dict[str, nn.Module]:
+    """The layers of a block that take their weight from a bank, by name."""
     return {name: module for name, module in block.named_modules() if is_shared(module)}
 
 
 def _release(block: nn.Module) -> None:
     """Takes shared layers off their banks: their weight is then given for each call."""
-    for layer in list(_shared_layers(block).values()):
+    for layer in list(shared_layers(block).values()):
         detach(layer, None)
         layer._modules.pop("template_bank", None)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import string
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -99,18 +99,21 @@ class Folding:
         distinct_layers: Layers after (appendix A: 24 for the paper's SWRN 40-8-8).
         looped: Stages whose blocks run as loops in the folded network; of the others layers are tied where they
             lie. None before a network is folded.
+        unlooped: For each stage whose layers are tied and run in no loop why not, such as "layer3.1 and layer3.2 differ
+            in drop_path.drop_prob (0.02 and 0.04)". Empty before a network is folded.
     """
 
     loops: dict[str, Loops]
     layers: int
     distinct_layers: int
     looped: tuple[str, ...] | None = None
+    unlooped: dict[str, str] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         lines = []
         for stage, loops in self.loops.items():
-            tied_only = self.looped is not None and stage not in self.looped and loops.is_recurrent
-            lines.append(f"{stage or 'network'}: {loops}{' (tied, no loop made)' if tied_only else ''}")
+            why = f" (tied, no loop made: {self.unlooped[stage]})" if stage in self.unlooped else ""
+            lines.append(f"{stage or 'network'}: {loops}{why}")
         return "\n".join([*lines, f"{self.distinct_layers} layers in place of {self.layers}"])
 
 

@@ -3,7 +3,9 @@
 import copy
 
 import pytest
+import timm
 import torch
+from torch import nn
 
 import softshare
 from softshare.models.survey import ARCHITECTURES
@@ -57,3 +59,20 @@ def test_tied_and_folded_are_equal(architecture):
     assert parameters - sum(p.numel() for p in folded.parameters()) == len(softshare.banks(folded))
     looped = any(isinstance(module, LoopedBlocks) for module in folded.modules())
     assert looped == (architecture.name in LOOPED)
+
+
+def test_stochastic_depth_is_named_where_it_hinders_a_loop_and_its_removal_lets_it_be():
+    torch.manual_seed(0)
+    model = softshare.share(timm.create_model("resnet50", drop_path_rate=0.1, num_classes=2), 1).eval()
+    folding = softshare.fold(model, 0.9).folding
+    assert folding.looped == () and len(folding.unlooped) == 4
+    assert folding.unlooped["layer3"] == "layer3.1 and layer3.2 differ in drop_path.drop_prob (0.0533 and 0.06)"
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = model(images)
+        for module in list(model.modules()):
+            if getattr(module, "drop_path", None) is not None:
+                module.drop_path = nn.Identity()
+        folded = softshare.fold(model, 0.9)
+        torch.testing.assert_close(folded(images), expected, rtol=1e-3, atol=2e-3 * float(expected.std()))
+    assert set(folded.folding.looped) == {f"layer{stage}" for stage in (1, 2, 3, 4)} and folded.folding.unlooped == {}

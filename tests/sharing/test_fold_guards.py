@@ -169,9 +169,68 @@ def test_what_is_tied_without_a_loop_says_so():
             return x
 
     folded = softshare.fold(softshare.share(Listed(), 1), 1.0)
-    assert folded.folding.looped == () and str(folded.folding).startswith("blocks: (a) x 3 (tied, no loop made)")
+    assert folded.folding.looped == ()
+    said = "no two blocks that share a weight stand in one nn.Sequential that is called as a whole"
+    assert str(folded.folding).startswith(f"blocks: (a) x 3 (tied, no loop made: {said})\n")
     folded = softshare.fold(softshare.share(Net(*(Block() for _ in range(3))), 1), 1.0)
     assert folded.folding.looped == ("body",) and "no loop" not in str(folded.folding)
+
+
+def _hooked():
+    block = Block()
+    block.act.register_forward_hook(lambda module, inputs, output: output)
+    return block
+
+
+COMMON = nn.ReLU()
+ODD = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    ("blocks", "said"),
+    [
+        (lambda: (Block(rate=0.02), Block(rate=0.04)), "body.0 and body.1 differ in rate (0.02 and 0.04)"),
+        (
+            lambda: (Block(act=nn.Dropout(0.1)), Block(act=nn.Dropout(0.2))),
+            "body.0 and body.1 differ in act.p (0.1 and 0.2)",
+        ),
+        (lambda: (Block(act=nn.Identity()), Block()), "body.0 and body.1 differ in act (Identity and ReLU)"),
+        (lambda: (Block(rate=0.1), Block()), "body.0 and body.1 differ in rate"),
+        (lambda: (Block(more=nn.Identity()), Block()), "body.0 and body.1 differ in more, which one of them lacks"),
+        (
+            lambda: (Block(nn.BatchNorm2d(8).requires_grad_(False)), Block()),
+            "body.0 and body.1 differ in norm.weight, and 1 more",
+        ),
+        (
+            lambda: (Block(rate=1, of=1), Block(rate=2, of=2), Block(rate=3, of=2)),
+            "body.1 and body.2 differ in rate (2 and 3)",
+        ),
+        (lambda: (_hooked(), Block()), "body.0 and body.1 differ in the hooks or the group of act"),
+        (lambda: (Block(), ODD, Block()), "between body.0 and body.2 lies a block of another structure"),
+        (
+            lambda: (Block(act=COMMON), Block(act=COMMON)),
+            "body.0 or body.1, or something in them, stands elsewhere in the model too",
+        ),
+    ],
+)
+def test_why_a_stage_has_no_loop_is_told(blocks, said):
+    folded = softshare.fold(softshare.share(Net(*blocks()), 1, lambda name, _: "one"), 1.0)
+    assert loops(folded) == [] and folded.folding.looped == ()
+    assert list(folded.folding.unlooped.values()) == [said] and f"(tied, no loop made: {said})" in str(folded.folding)
+
+
+def test_of_stages_with_loops_and_of_layers_that_are_not_tied_nothing_is_told():
+    torch.manual_seed(0)
+    stages = [Net(Block(), Block()), Net(Block(rate=1), Block(rate=2)), Net(Block(rate=1), Block(rate=2))]
+    model = nn.Sequential(*(stage.body for stage in stages))
+    softshare.share(model, 2, lambda name, module: name.split(".")[0])
+    with torch.no_grad():
+        for group, bank in softshare.banks(model).items():
+            bank.coefficients.copy_(torch.eye(2) if group == "2" else torch.ones(2, 2))
+    found = softshare.find_folding(model, 0.9)
+    assert found.unlooped == {} and "no loop" not in str(found)
+    folding = softshare.fold(model, 0.9).folding
+    assert folding.looped == ("0",) and list(folding.unlooped) == ["1"]
 
 
 @pytest.mark.parametrize("threshold", [None, 0.9, 0.0])
