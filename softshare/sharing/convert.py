@@ -45,6 +45,9 @@ def share(
     factor of its own: such is the paper's start. Behind norms that matters little; a deep model without them had
     better take `init="svd"`.
 
+    For a k of each stage's own share the stages one by one: `share(model.layer3, 4)`, then `share(model.layer4, 2)`. Or
+    call `share(model, k, groups)` once for each k, with a function that returns None for all layers that get another.
+
     A layer whose weight is no parameter of its own (tied to another's, computed by a parametrisation, not yet
     initialised), or not of real numbers, stays as it is.
 
@@ -213,7 +216,9 @@ def _members(
             remedy = "give the name of its group, or None to leave it alone"
             raise ValueError(f"groups gave {key!r} for layer {name!r}; {remedy}")
         if is_shared(module):
-            raise ValueError(f"layer {name!r} is shared already")
+            raise ValueError(
+                f"layer {name!r} is shared already: let `groups` return None for it, or unshare(model) first"
+            )
         members[key].append((name, module))
     return members
 
@@ -229,7 +234,7 @@ def _is_hashable(key: object) -> bool:
 def _bank_for(key: Hashable, layers: list[tuple[str, nn.Module]], templates: int | None, init: str) -> TemplateBank:
     names = [name for name, _ in layers]
     if len(layers) < 2:
-        raise ValueError(f"group {key!r} has one layer only, {names[0]!r}: nothing to share")
+        raise ValueError(f"group {key!r} has one layer only, {names[0]!r}: let `groups` return None for it")
     weights: list[Tensor] = [module.weight for _, module in layers]  # type: ignore[misc]
     first = weights[0]
     for name, weight in zip(names, weights, strict=True):

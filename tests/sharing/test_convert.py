@@ -313,6 +313,40 @@ def test_layers_of_a_group_lie_in_one_stage():
         assert len({name.split(".")[0] for name in bank.layers}) == 1
 
 
+def _by_parts(model):
+    softshare.share(model.layer3, 2)
+    softshare.share(model.layer4, 1)
+
+
+def _by_groups(model):
+    for templates, stage in ((2, "layer3"), (1, "layer4")):
+        softshare.share(model, templates, lambda name, _, stage=stage: stage if f"{stage}.1.conv" in name else None)
+
+
+@pytest.mark.parametrize("share", [_by_parts, _by_groups])
+def test_each_stage_may_have_a_number_of_templates_of_its_own(share):
+    torch.manual_seed(0)
+    model = torchvision.models.resnet18(num_classes=3)
+    share(model)
+    made = [(bank.num_templates, bank.num_layers) for bank in softshare.banks(model).values()]
+    assert made == [(2, 3 if share is _by_parts else 2), (1, 3 if share is _by_parts else 2)]
+    assert {bank.weight_shape[0] for bank in softshare.banks(model).values()} == {256, 512}
+    before = model.eval()(images.float())
+    optimizer = torch.optim.SGD(softshare.parameter_groups(model, 1e-4), lr=0.1)
+    before.square().sum().backward()
+    optimizer.step()
+    after = model(images.float())
+    assert not torch.equal(after, before)
+    torch.manual_seed(1)
+    fresh = torchvision.models.resnet18(num_classes=3).eval()
+    share(fresh)
+    fresh.load_state_dict(model.state_dict())
+    torch.testing.assert_close(fresh(images.float()), after, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="is shared already"):
+        softshare.share(model)
+    softshare.share(softshare.unshare(model), 1)
+
+
 def test_parts_shared_one_by_one_keep_all_their_banks():
     model = nn.ModuleList([nn.Sequential(*[nn.Conv2d(4, 4, 3) for _ in range(2)]) for _ in range(2)])
     for part in model:
@@ -343,7 +377,11 @@ def test_a_reader_of_weight_that_never_calls_the_layer_gets_it_with_its_gradient
         (2.5, shared_group, "at least 1, not 2.5"),
         (True, shared_group, "at least 1, not True"),
         (3, shared_group, "2 layers, fewer than 3 templates"),
-        (1, lambda name, module: "alone" if name == "stem" else None, "one layer only, 'stem'"),
+        (
+            1,
+            lambda name, module: "alone" if name == "stem" else None,
+            "one layer only, 'stem': let `groups` return None for it",
+        ),
         (1, lambda name, module: "all", "different shapes"),
         (1, lambda name, module: None, "no two layers to share"),
         (1, lambda name, module: "conv1" in name, "groups gave False for layer 'stem'; give the name of its group"),
@@ -367,7 +405,7 @@ def test_a_number_of_templates_may_be_of_numpy():
 
 
 def test_a_layer_shared_already_is_refused():
-    with pytest.raises(ValueError, match=r"'stage1.1.conv1' is shared already"):
+    with pytest.raises(ValueError, match=r"'stage1.1.conv1' is shared already: let `groups` return None"):
         softshare.share(shared(), 1, shared_group)
 
 
