@@ -32,10 +32,11 @@ def share(
     """Puts the convolutions of a model on template banks, in place (section 3 of the paper).
 
     The modules stay where they are and remain what they are (`isinstance` holds, nothing is wrapped); only where
-    their `weight` comes from changes: it is mixed from the bank of the layer's group whenever it is read. A bank
-    is registered once, on the first layer of its group, so a state dict holds each parameter once. Templates start
-    afresh and weights that the layers had are given up, unless `init` is `svd`. Make an optimiser, and DDP, afterwards:
-    made before, they hold the parameters that are given up.
+    their `weight` comes from changes: it is mixed from the bank of the layer's group whenever it is read (that of a
+    convolution or linear layer, under autocast, in the type of autocast). A bank is registered once, on the first
+    layer of its group, so a state dict holds each parameter once. Templates start afresh and weights that the
+    layers had are given up, unless `init` is `svd`. Make an optimiser, and DDP, afterwards: made before, they hold
+    the parameters that are given up.
 
     Templates are drawn with fan-in He, as for a convolution before a ReLU, whatever the layer. A transformer's linear
     layers are commonly drawn smaller, and some networks set the last layer of each branch to zero, so that a block

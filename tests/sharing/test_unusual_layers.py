@@ -63,6 +63,38 @@ def test_layers_that_start_at_zero_stay_there_from_weights_alone():
     assert abs(torch.stack(bank()).std().item() / (2 / 256) ** 0.5 - 1) < 0.02
 
 
+class OwnForward(nn.Linear):
+    def forward(self, x):
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("kind", "threshold", "lower"),
+    [
+        (nn.Conv2d, None, True),
+        (nn.Linear, None, True),
+        (nn.Linear, 1.0, True),  # tied, and still mixed from templates
+        (nn.Linear, 0.0, False),
+        (nn.Embedding, None, False),
+        (OwnForward, None, False),
+    ],
+)
+def test_the_type_of_a_weight_that_is_read_under_autocast(kind, threshold, lower):
+    torch.manual_seed(0)
+    sizes = (4, 4, 1) if kind is nn.Conv2d else (4, 4)
+    model = softshare.share(nn.Sequential(*(kind(*sizes) for _ in range(4))), 2, types=kind)
+    if threshold is not None:
+        softshare.tie(model, threshold)
+    with torch.autocast("cpu", torch.bfloat16):
+        read = model[1].weight
+        with torch.autocast("cpu", enabled=False):
+            full = model[1].weight
+    assert read.dtype == (torch.bfloat16 if lower else torch.float32)
+    assert full.dtype == model[1].weight.dtype == torch.float32
+    if threshold is None:
+        assert torch.equal(read, full.to(read.dtype))
+
+
 def test_a_data_parallel_replica_names_what_to_use():
     model = softshare.share(plain(), 2)
     replica = model[0]._replicate_for_data_parallel()
