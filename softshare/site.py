@@ -15,6 +15,8 @@ from softshare.errors import UserError
 SLURM_PROFILE = "profiles/slurm/config.yaml"
 KUBERNETES_PROFILE = "profiles/kubernetes/config.yaml"
 
+GPU_ALONE = ("tf32", "fp16")  # precisions
+
 _PART = "[0-9]{1,9}"  # not \d, which takes the digits of every script
 _MINUTES = re.compile(rf"(?:(?P<days>{_PART})-)?(?:(?P<hours>{_PART}):)?(?P<minutes>{_PART}):(?P<seconds>{_PART})$")
 
@@ -96,7 +98,7 @@ def require_on_device(precision: str, device: str, on_gpu: bool) -> None:
     Raises:
         UserError: So it is.
     """
-    if precision in ("tf32", "fp16") and not on_gpu:
+    if precision in GPU_ALONE and not on_gpu:
         remedy = f"set it to auto, fp32 or bf16, or device, which is {device!r}, to cuda"
         raise UserError("is for GPUs alone", file="config/config.yaml", key="precision", value=precision, remedy=remedy)
 

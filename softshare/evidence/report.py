@@ -134,7 +134,7 @@ def _devices(complete: list[Record]) -> list[dict[str, str]]:
     """What ran on each device: hours of one are not those of another."""
     alike: dict[tuple[str, ...], list[Record]] = {}
     for record in complete:
-        told = [record.manifest.get(key) for key in ("device", "precision", "threads")]
+        told = [record.device, *(record.manifest.get(key) for key in ("precision", "threads"))]
         made = ["not recorded" if value is None else str(value) for value in told]
         alike.setdefault((*made, str(record.manifest.get("processes", 1))), []).append(record)
     return [

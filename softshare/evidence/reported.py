@@ -124,9 +124,10 @@ def require_reported(plan: Plan, root: Path | None = None) -> None:
             if not file.is_file():
                 problem = f"is missing, and experiment {experiment.name!r} holds its runs against what stands there"
                 raise UserError(problem, file=file, remedy="config/README.md shows one")
-            read_paper_table(name, root)
-        if own:
-            read_reported(experiment, root)
+            if name in own:
+                read_reported(experiment, root)
+            else:
+                read_paper_table(name, root)
 
 
 def read_paper_table(name: str, root: Path | None = None) -> PaperTable:

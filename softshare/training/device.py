@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from softshare.errors import UserError
+from softshare.site import GPU_ALONE
 
 # What convolutions are computed in. fp32 is IEEE's on every device; tf32 rounds its factors to 10 bits, on a GPU alone.
 PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_ON_GPU_ALONE = ("tf32", "fp16")
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -52,7 +52,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
         return next(each for each in ("bf16", "fp16", "fp32") if multiplies_in(each, device))
     if name not in PRECISIONS:
         raise UserError("unknown precision", key="precision", value=name, remedy=f"auto, {', '.join(PRECISIONS)}")
-    if name in _ON_GPU_ALONE and device.type != "cuda":
+    if name in GPU_ALONE and device.type != "cuda":
         raise UserError(f"is not for a {device.type}", key="precision", value=name, remedy="auto, fp32 or bf16")
     return name
 

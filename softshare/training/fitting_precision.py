@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from softshare.errors import UserError
+from softshare.evidence.runs.precisions import precision_of
 from softshare.files import read_json
-from softshare.runfiles import CHECKPOINT, MANIFEST, METRICS
+from softshare.runfiles import CHECKPOINT, MANIFEST
 from softshare.training.checkpoint import identity_of
 from softshare.training.device import PRECISIONS, multiplies_in, resolve_precision
 
@@ -99,7 +100,7 @@ def _each_with_first(folders: Iterable[Path], precision_of: Callable[[Path], str
 
 
 def _trained_in(folder: Path) -> str | None:
-    return _precision_in(read_json(folder / MANIFEST)) if (folder / METRICS).is_file() else None
+    return _precision_in({"precision": precision_of(folder)})
 
 
 def _training_in(folder: Path) -> str | None:

@@ -152,9 +152,13 @@ def test_a_run_that_diverged_is_published_as_one(tmp_path, plan, results, tmp_pa
     told = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
     folder = results / "runs" / run.folder
     folder.mkdir(parents=True)
-    (folder / "diverged.json").write_text(json.dumps({**told, "epoch": 2, "reason": "the loss is no number"}))
+    told |= {"epoch": 2, "reason": "the loss is no number", "dirty": True}
+    (folder / "diverged.json").write_text(json.dumps(told))
     (folder / "checkpoint.pt").write_bytes(b"heavy")
     out = tmp_path_factory.mktemp("elsewhere") / "quick"
+    with pytest.raises(UserError, match=r"diverged\.json: dirty: True: was made with uncommitted changes"):
+        publish(plan, results, out)
+    (folder / "diverged.json").write_text(json.dumps(told | {"dirty": False}))
     publish(plan, results, out)
     assert [file.name for file in (out / "runs" / run.folder).iterdir()] == ["diverged.json"]
     assert f"`{run}`: diverged in epoch 2: the loss is no number" in (out / "report.md").read_text()

@@ -34,6 +34,7 @@ def put(trained, tmp_path):
         shutil.copytree(trained, folder, dirs_exist_ok=True)
         manifest = json.loads((folder / "manifest.json").read_text())
         manifest |= {"device": DEVICE, "precision": PRECISION, "identity": {"device": "cuda"}} | changes
+        manifest["stretches"][0]["device"] = manifest["device"]
         (folder / "manifest.json").write_text(json.dumps(manifest))
         return manifest["device_seconds"]
 

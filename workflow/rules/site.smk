@@ -94,9 +94,8 @@ if workflow.is_main_process and "gpu_manufacturer" in (
 
 onerror:
     asked = f"--scale {plan.scale.name}"
-    if EXPERIMENTS != [
-        each.name for each in load_plan(plan.scale.name).experiments
-    ]:
+    everything = {each.name for each in load_plan(plan.scale.name).experiments}
+    if set(EXPERIMENTS) != everything:
         asked += f" --experiments {' '.join(EXPERIMENTS)}"
     print(
         f"Where every run stands, and the line that a failed one ended with: softshare status {asked} --brief",

@@ -160,22 +160,17 @@ def how_made(record: Record) -> dict[str, str]:
     """How a run was made, in words, by what two runs of one training may differ in."""
     told, stretches = record.manifest, record.manifest.get("stretches") or [{}]
     torch = [stretch.get("torch", told["versions"].get("torch")) for stretch in stretches]
-    devices = [stretch.get("device", told.get("device")) for stretch in stretches]
     facts = {
-        "device": _in_turn(devices),
+        "device": record.device,
         PRECISION: told.get("precision"),
         "threads": told.get("threads"),
-        "torch": _in_turn(torch),
+        "torch": ", then ".join(dict.fromkeys(str(each or UNTOLD) for each in torch)),
         "commit": ", then ".join(map(_short, record.codes)),
         "processes": told.get("processes", 1),
         "batch norm": told.get("batch_norm", "own"),
         "compiled": "yes" if told.get("compile", False) else "no",
     }
     return {name: UNTOLD if value is None else str(value) for name, value in facts.items()}
-
-
-def _in_turn(told: Sequence[object]) -> str:
-    return ", then ".join(dict.fromkeys(str(each or UNTOLD) for each in told))
 
 
 def _short(code: Code) -> str:

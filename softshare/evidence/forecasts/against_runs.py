@@ -95,8 +95,8 @@ def hold(foretold: Foretold, records: Iterable[Record], *, judged: bool = True) 
         complete += expected is not None
         if expected is None:
             left_out["of which it does not tell"] += 1
-        elif not _alike(foretold, expected, record.manifest):
-            left_out[f"on {_place(record.manifest)}"] += 1
+        elif not _alike(foretold, expected, record):
+            left_out[f"on {_place(record)}"] += 1
         elif judged and not (after := began_after(foretold, record)):
             left_out["whose start is not recorded" if after is None else "started before the forecast"] += 1
         else:
@@ -109,18 +109,20 @@ def hold(foretold: Foretold, records: Iterable[Record], *, judged: bool = True) 
     return Held(foretold, settings, complete, elsewhere, dict(sorted(left_out.items())), judged)
 
 
-def _alike(foretold: Foretold, expected: Expected, manifest: dict[str, Any]) -> bool:
+def _alike(foretold: Foretold, expected: Expected, record: Record) -> bool:
     """Whether a run was made as it was forecast: seconds of another device, or of fewer threads, tell nothing of it."""
-    made = (manifest.get("device"), manifest.get("precision"), manifest.get("processes", 1))
+    manifest = record.manifest
+    made = (record.device, manifest.get("precision"), manifest.get("processes", 1))
     threads = foretold.on_gpu or manifest.get("threads") == expected.threads
     return threads and made == (foretold.device, foretold.precision, expected.processes)
 
 
-def _place(manifest: dict[str, Any]) -> str:
+def _place(record: Record) -> str:
     """How a run was made, as far as forecasts tell it; on a GPU threads do not matter."""
+    manifest = record.manifest
     identity, processes = manifest.get("identity"), manifest.get("processes", 1)
-    names = ("device", "precision")
-    told = [f"{name} not recorded" if (value := manifest.get(name)) is None else str(value) for name in names]
+    names = {"device": record.device, "precision": manifest.get("precision")}
+    told = [f"{name} not recorded" if value is None else str(value) for name, value in names.items()]
     if not (isinstance(identity, dict) and identity.get("device") == "cuda"):
         threads = manifest.get("threads")
         told.append("threads not recorded" if threads is None else _counted(threads, "thread"))

@@ -74,7 +74,7 @@ def publish(plan: Plan, results: Path, out: Path, *, allow_dirty: bool = False) 
     if not allow_dirty:
         require_clean(complete, results)
         measured = [bench / "manifest.json"] if bench / "bench.csv" in named else []
-        for file in (*(each for each in runs if each.name == FOLDING.name), *measured):
+        for file in (*(each for each in runs if each.name in (FOLDING.name, DIVERGED)), *measured):
             _require_clean_file(file)
     told = {"scale": plan.scale.name, "experiments": [e.name for e in plan.experiments], "runs": len(complete)}
     return replace_published(out, PUBLISHED, told, functools.partial(_build, plan, named))

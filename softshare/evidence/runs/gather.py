@@ -227,9 +227,7 @@ def _place(record: Record) -> dict[str, object]:
     """Where a run was made, and with which torch; runs that differ in it may stand in one row, and a reader is told."""
     stretches = record.manifest.get("stretches", ())
     versions = {str(told.get("torch")) for told in (record.manifest["versions"], *stretches)}
-    # Those of before the device was told of each stretch were trained on the run's own, as far as is known.
-    devices = [str(told.get("device", record.manifest.get("device"))) for told in stretches or [record.manifest]]
-    return {"devices": _in_turn(dict.fromkeys(devices)), "versions of torch": _in_turn(sorted(versions))}
+    return {"devices": record.device, "versions of torch": _in_turn(sorted(versions))}
 
 
 def _version_of(dataset: dict[str, Any]) -> object:

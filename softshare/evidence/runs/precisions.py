@@ -23,23 +23,24 @@ def left_in_others(plan: Plan, results: Path, precision: str) -> str:
     """
     if precision == "auto":
         return ""
-    found = Counter(_precision_of(results / "runs" / run.folder) for run in plan.runs)
-    others = {name: count for name, count in sorted(found.items()) if name not in ("", precision)}
+    found = Counter(precision_of(results / "runs" / run.folder) for run in plan.runs)
+    others = [f"{count} in {name}" for name, count in found.items() if name not in (None, precision)]
     if not others:
         return ""
-    told = in_words([f"{count} in {name}" for name, count in others.items()])
+    told = in_words(sorted(others, key=lambda each: each.rpartition(" ")[2]))
     return (
         f"config/config.yaml: precision: {precision!r}: complete runs stay as they are, {told}, and runs of two"
         " precisions get no verdict; to train one anew, delete its folder"
     )
 
 
-def _precision_of(folder: Path) -> str:
+def precision_of(folder: Path) -> str | None:
+    """What a complete run was trained in, as its manifest tells; None where none is complete, or none is told."""
     if not (folder / METRICS).is_file():
-        return ""
+        return None
     try:
         manifest: Any = read_json(folder / MANIFEST)
     except UserError:
-        return ""  # said where the run is read
+        return None  # said where the run is read
     precision = manifest.get("precision") if isinstance(manifest, dict) else None
-    return precision if isinstance(precision, str) else ""
+    return precision if isinstance(precision, str) else None

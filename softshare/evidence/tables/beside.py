@@ -40,7 +40,7 @@ def _days(records: Sequence[Record]) -> float:
 
 
 def _devices(records: Sequence[Record]) -> str:
-    devices = sorted({str(record.manifest.get("device") or "a device not recorded") for record in records})
+    devices = sorted({record.device or "a device not recorded" for record in records})
     return f"days measured on {', '.join(devices)}"
 
 
