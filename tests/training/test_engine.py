@@ -323,7 +323,7 @@ def test_a_loss_that_is_no_number_on_test_images_is_one_line():
 
 def test_fp16_scales_its_loss_and_resumes_to_the_bit(job, images, tmp_path, monkeypatch):
     """On a GPU, where the same lines run; a CPU lends itself to the test alone."""
-    monkeypatch.setattr("softshare.training.device._ON_GPU_ALONE", ())
+    monkeypatch.setattr("softshare.training.device.GPU_ALONE", ())
     in_fp16 = dataclasses.replace(job, precision="fp16")
     training = engine._Training(in_fp16, images, tmp_path / "stopped")
     assert training.scaler.is_enabled() and training.state()["scaler"]["scale"] > 1
