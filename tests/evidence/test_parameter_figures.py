@@ -31,7 +31,7 @@ def points_of(plan: Plan, results: Path) -> dict[tuple[str, str], Point]:
 
 def test_the_papers_points_come_from_its_tables(plan: Plan, tmp_path: Path) -> None:
     points = points_of(plan, tmp_path)
-    assert len(points) == 26
+    assert len(points) == 30
     found = {key: (point.family, point.paper_parameters, point.paper_value) for key, point in points.items()}
     assert found["WRN 28-10*", "cifar100"] == ("WRN", 36536884, 18.85)
     assert found["SWRN 28-18-2*", "cifar10"] == ("SWRN, k = 2", 55414014, 3.43)
@@ -81,16 +81,32 @@ def test_the_papers_points_are_drawn_at_its_scale_alone(scale: str, make_run: Ma
     figure = draw_parameters(experiment, points, scale, with_paper=plan.scale.is_paper)
     ten, hundred = figure.axes
     labels = ten.get_legend_handles_labels()[1]
-    assert {"WRN, ours", "SWRN, k = 2, ours"} <= set(labels)
-    assert ("WRN, the paper" in labels) == ("others, quoted by the paper" in labels) == (scale == "paper")
+    assert {"WRN*, ours", "SWRN*, k = 2, ours"} <= set(labels)
+    assert ("WRN*, the paper" in labels) == ("others, quoted by the paper" in labels) == (scale == "paper")
     drawn = dict(zip(labels, ten.get_lines(), strict=False))
     mean = sum(4.0 + seed / 10 for seed in plan.scale.seeds) / len(plan.scale.seeds)
-    assert drawn["WRN, ours"].get_xydata().tolist() == [pytest.approx([36.479194, mean])]
+    assert drawn["WRN*, ours"].get_xydata().tolist() == [pytest.approx([36.479194, mean])]
     assert (
         ten.get_title() == ("CIFAR-10" if scale == "paper" else "digits in place of CIFAR-10")
         and ten.get_ylim()[0] >= 0
     )
     assert ("not run" in [text.get_text() for text in hundred.texts]) == (scale == "quick")
+
+
+def test_a_network_without_dropout_is_drawn_beside_those_with(make_run: MakeRun, tmp_path: Path) -> None:
+    plan = load_plan("compact", ["figure3"])
+    experiment = plan.experiment("figure3")
+    for row, error in (("WRN 28-10", 15.4), ("WRN 28-10*", 17.4), ("SWRN 28-10-1", 17.1)):
+        for run in experiment.cell(row, "cifar10").runs:
+            make_run(
+                run, error + run.seed / 10, "compact", metrics={"parameters": 127596 if "-1-1" in str(run) else 369498}
+            )
+    points = list(points_of(plan, tmp_path).values())
+    panel = draw_parameters(experiment, points, "compact", with_paper=False).axes[0]
+    lines = {line.get_label(): line for line in panel.get_lines()}
+    fills = {label: lines[f"{label}, ours"].get_fillstyle() for label in ("WRN", "WRN*", "SWRN, k = 1")}
+    assert fills == {"WRN": "bottom", "WRN*": "full", "SWRN, k = 1": "bottom"}
+    assert {text.get_text() for text in panel.texts} == {"wrn-28-1", "wrn-28-1*", "swrn-28-1-1"}
 
 
 def test_the_same_runs_give_the_same_bytes(make_run: MakeRun, plan: Plan, tmp_path: Path) -> None:

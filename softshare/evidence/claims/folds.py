@@ -87,6 +87,10 @@ def judge_folding(claim: Claim, runs: ClaimRuns) -> Finding:
         by_chance = _at_start(found, test["threshold"], halfway)
         close = close and _more_than_starts(saved, len(seeds), by_chance) < runs.alpha
         told += f"; so few layers are left of {100 * at_start:.0f} % of untrained stages, {chance(p)}"
+        at_best = _more_than_starts(len(seeds), len(seeds), at_start)
+        if at_best >= runs.alpha:
+            reason = f"if all {len(seeds)} seeds agreed, starts would do so by {chance(at_best)}"
+            notes = (*notes, f"too few seeds to be reproduced: {reason}")
     most = 2 * agree > len(seeds)  # the claim's other half
     verdict = _verdict(agree, contradict, len(seeds), close)
     if verdict is Verdict.REPRODUCED and p is not None and p >= runs.alpha:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ from softshare.evidence.wording import mean_and_sd
 from softshare.names import WideResNetName, parse_model_name
 from softshare.plan import Experiment
 
-_QUOTED = "quoted"
+_QUOTED, _STARRED = "quoted", "dropout"
 # Red for the plain family, as in the paper; a colour for each number of templates.
 _STYLES = {"WRN": ("#d62728", "-", "o"), "SWRN, k = L": ("#1f77b4", ":", "s"), "SWRN, k = 2": ("#2ca02c", ":", "^")}
 _OTHERS = ("#9467bd", ":", "D")
@@ -39,6 +39,7 @@ class Point:
         parameters: Of our network; None where none is complete.
         paper_parameters: Of the paper's.
         paper_value: Error that the paper prints; None where it prints none.
+        dropout: Whether its networks have dropout, which the paper marks with a star.
     """
 
     row: str
@@ -50,6 +51,12 @@ class Point:
     parameters: int | None
     paper_parameters: float | None
     paper_value: float | None
+    dropout: bool = False
+
+    @property
+    def legend(self) -> str:
+        """Its family, and the star."""
+        return self.family.replace("WRN", "WRN*") if self.dropout else self.family
 
 
 def parameter_points(evidence: Evidence, experiment: Experiment, root: Path | None = None) -> list[Point]:
@@ -73,7 +80,7 @@ def parameter_points(evidence: Evidence, experiment: Experiment, root: Path | No
 
 
 def draw_parameters(experiment: Experiment, points: Sequence[Point], scale: str, *, with_paper: bool) -> Figure:
-    """A panel a dataset: our means with their 95 % intervals, lines through families.
+    """A panel a dataset: our means with their 95 % intervals, lines through those of a family that have dropout.
 
     Args:
         experiment: What is drawn.
@@ -155,6 +162,7 @@ def _run_point(found: CellEvidence, tables: Sequence[PaperTable]) -> Point:
         None if found.departures or found.mixed else judge(found.errors, None),
         parameters[0] if len(parameters) == 1 else None,
         *_printed(cell.row, cell.paper.dataset, tables),
+        dropout=_STARRED in cell.paper.recipe,
     )
 
 
@@ -188,11 +196,11 @@ def _printed(row: str, dataset: str, tables: Sequence[PaperTable]) -> tuple[floa
 
 def _draw_panel(panel: Axes, points: Sequence[Point], with_paper: bool) -> None:
     drawn = False
-    for family in dict.fromkeys(point.family for point in points):
-        members = [point for point in points if point.family == family]
-        drawn |= _draw_ours(panel, family, members, named=not with_paper)
+    for legend in dict.fromkeys(point.legend for point in points):
+        members = [point for point in points if point.legend == legend]
+        drawn |= _draw_ours(panel, members, named=not with_paper)
         if with_paper:
-            drawn |= _draw_papers(panel, family, members)
+            drawn |= _draw_papers(panel, members)
     if not drawn:
         panel.set(xticks=[], yticks=[])
         panel.text(0.5, 0.5, "not run", ha="center", va="center", fontsize=9, transform=panel.transAxes)
@@ -211,13 +219,12 @@ def _draw_panel(panel: Axes, points: Sequence[Point], with_paper: bool) -> None:
     panel.legend(fontsize=6)
 
 
-def _draw_ours(panel: Axes, family: str, members: Sequence[Point], named: bool) -> bool:
-    """A line through the family, an interval at each point; whether there was anything to draw.
+def _draw_ours(panel: Axes, members: Sequence[Point], named: bool) -> bool:
+    """A line through the members, an interval at each point; whether there was anything to draw.
 
     Args:
         panel: Where to draw.
-        family: Such as `WRN`.
-        members: Its points.
+        members: Points of one family, all with dropout or none.
         named: Write at each point what was run: at other scales than the paper's other networks stand in.
     """
     places = [
@@ -226,12 +233,14 @@ def _draw_ours(panel: Axes, family: str, members: Sequence[Point], named: bool) 
         if point.parameters and point.ours and point.ours.mean is not None
     ]
     places.sort(key=lambda place: place[:2])
-    colour, line, marker = _STYLES.get(family, _OTHERS)
+    kind = members[0]
+    colour, line, marker = _STYLES.get(kind.family, _OTHERS)
     if places:
         x, y = [place[0] for place in places], [place[1] for place in places]
-        panel.plot(
-            x, y, ls=line if len(x) > 1 else "none", marker=marker, color=colour, ms=4, lw=1.2, label=f"{family}, ours"
-        )
+        joined = line if len(x) > 1 and kind.dropout else "none"
+        filled: Literal["full", "bottom"] = "full" if kind.dropout else "bottom"
+        look: dict[str, Any] = {"color": colour, "ms": 4, "lw": 1.2, "fillstyle": filled, "markerfacecoloralt": "white"}
+        panel.plot(x, y, ls=joined, marker=marker, label=f"{kind.legend}, ours", **look)
     seeds = {point.parameters / 1e6: point.ours.n for point in members if point.parameters and point.ours}
     for millions, _, interval in places:
         if interval and seeds[millions] >= FEWEST_SEEDS:  # two seeds give a line that hides the means
@@ -239,26 +248,28 @@ def _draw_ours(panel: Axes, family: str, members: Sequence[Point], named: bool) 
     for point in members if named else ():
         if point.parameters and point.ours and point.ours.mean is not None and point.found and point.found.cell.run:
             place, text = (point.parameters / 1e6, point.ours.mean), point.found.cell.run.model
-            above = 5 if family == "WRN" else -10  # two families often have points at one place
+            text += "*" if point.dropout else ""
+            above = 5 if point.family == "WRN" else -10  # two families often have points at one place
             panel.annotate(text, place, (4, above), textcoords="offset points", fontsize=5, color=colour)
     return bool(places)
 
 
-def _draw_papers(panel: Axes, family: str, members: Sequence[Point]) -> bool:
+def _draw_papers(panel: Axes, members: Sequence[Point]) -> bool:
     """The numbers that the paper prints, hollow, and those that it quotes; whether there was anything to draw."""
     places = [
         (point.paper_parameters / 1e6, point.paper_value)
         for point in members
         if point.paper_parameters and point.paper_value is not None
     ]
-    colour, _, marker = _STYLES.get(family, _OTHERS)
+    kind = members[0]
+    colour, _, marker = _STYLES.get(kind.family, _OTHERS)
     look: dict[str, Any] = {
         "marker": marker,
         "facecolors": "none",
         "edgecolors": colour,
-        "label": f"{family}, the paper",
+        "label": f"{kind.legend}, the paper",
     }
-    if family == _QUOTED:
+    if kind.family == _QUOTED:
         look = {"marker": "x", "color": "#7f7f7f", "label": "others, quoted by the paper"}
     if places:
         panel.scatter([place[0] for place in places], [place[1] for place in places], 26, **look)
