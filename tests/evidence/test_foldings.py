@@ -160,6 +160,22 @@ def test_the_drawing_says_what_stands_in_for_what(make_run: MakeRun, tmp_path: P
         assert ("digits/swrn-28-1-4/cifar in place of cifar10/swrn-28-10-4/cifar" in texts) == said
 
 
+@pytest.mark.parametrize(("seeds", "drawn"), [([1], [1]), ([0, 2], [0, 2]), ([0, 1, 2, 3, 4], [0, 1, 2])])
+def test_seeds_are_drawn_side_by_side(
+    seeds: list[int], drawn: list[int], make_run: MakeRun, plan: Plan, tmp_path: Path
+) -> None:
+    for run in plan.experiment("figure4").runs:
+        if run.seed in seeds:
+            write_folding(make_run(run, 4.0), run)
+    figure = draw_folding("title", folded_runs(gather(plan, tmp_path).cells["figure4"], tmp_path))
+    titles = [text for text in figure.axes[0].texts if ", seed " in text.get_text()]
+    assert [f"seed {seed}," in text.get_text() for seed, text in zip(drawn, titles, strict=True)] == [True] * len(drawn)
+    wide = figure.get_size_inches()[0] / len(drawn)
+    assert [text.get_position()[0] for text in titles] == pytest.approx([(at + 0.5) * wide for at in range(len(drawn))])
+    more = any("the first 3 of 5 runs" in text.get_text() for text in figure.texts)
+    assert more == (len(seeds) > len(drawn))
+
+
 @pytest.mark.parametrize("folded", [True, False])
 def test_the_same_runs_give_the_same_bytes(folded: bool, make_run: MakeRun, plan: Plan, tmp_path: Path) -> None:
     if folded:

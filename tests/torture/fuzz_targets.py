@@ -125,7 +125,7 @@ def _good_similarity():
 
 def _folding(content):
     folded = read_folding(written("folding.json", content))
-    width, height = draw_stages(folded).get_size_inches()
+    width, height = draw_stages([folded]).get_size_inches()
     assert 0 < width < 400 and 0 < height < 400
     for row in folded.costs:
         assert all(value is None or math.isfinite(value) for value in row.values())

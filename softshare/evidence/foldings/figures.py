@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -35,7 +36,7 @@ def write_fold_figures(folded: FoldedRun, out: Path) -> list[Path]:
         UserError: They cannot be written.
     """
     with drawing_style():
-        files = save_figure(draw_stages(folded), out / "folding")
+        files = save_figure(draw_stages([folded]), out / "folding")
         if len(folded.foldings) > 1:
             files += save_figure(draw_cost(folded), out / "folding-cost")
         else:  # an earlier curve belongs to an earlier folding
@@ -44,47 +45,65 @@ def write_fold_figures(folded: FoldedRun, out: Path) -> list[Path]:
     return files
 
 
-def draw_stages(folded: FoldedRun, heading: str = "") -> Figure:
-    """A row a stage: unrolled, its layer similarity matrices, folded with the ways back in colour.
+def draw_stages(runs: Sequence[FoldedRun], heading: str = "") -> Figure:
+    """A column a run, a row a stage: unrolled, its layer similarity matrices, folded with the ways back in colour.
 
     Args:
-        folded: A folded run.
+        runs: Folded runs of one setting, at least one.
         heading: What is written above all.
     """
-    chosen = folded.chosen
-    heights = [
-        _HEADING + _STEP * (folded.own_layers.get(stage, 0) + len(loops.sequence)) + _MARGIN
-        for stage, loops in chosen.stages.items()
-    ]
-    groups = {stage: _groups_of(folded, stage) for stage in chosen.stages}
-    columns = 1 + max(len(names) for names in groups.values())
-    lanes = max(len(loops.jumps) for loops in chosen.stages.values())
-    width, height = columns * _COLUMN + 1.8 + _LANE * max(lanes, 3), _HEADLINE + sum(heights)
+    wide = max(_wide(folded) for folded in runs)
+    high = _HEADLINE + sum(max(heights) for heights in zip(*(_heights(folded) for folded in runs), strict=True))
     above = 0.24 if heading else 0.0
-    figure = Figure(figsize=(width, height + above))
-    panel = axis(figure, 0, 0, width, height + above)
-    panel.set(xlim=(0, width), ylim=(0, height + above))
+    figure = Figure(figsize=(wide * len(runs), high + above))
+    panel = axis(figure, 0, 0, wide * len(runs), high + above)
+    panel.set(xlim=(0, wide * len(runs)), ylim=(0, high + above))
     panel.set_axis_off()
-    heading, size = fitted(heading, 9, width - 2 * EDGE, above)
-    panel.text(width / 2, height, heading, ha="center", fontsize=size)
-    run = folded.run
+    heading, size = fitted(heading, 9, wide * len(runs) - 2 * EDGE, above)
+    panel.text(wide * len(runs) / 2, high, heading, ha="center", fontsize=size)
+    for column, folded in enumerate(runs):
+        _draw_run(figure, panel, folded, (column * wide, high), wide)
+    return figure
+
+
+def _heights(folded: FoldedRun) -> list[float]:
+    """Of each stage."""
+    return [
+        _HEADING + _STEP * (folded.own_layers.get(stage, 0) + len(loops.sequence)) + _MARGIN
+        for stage, loops in folded.chosen.stages.items()
+    ]
+
+
+def _columns(folded: FoldedRun) -> int:
+    """Of a stage: unrolled, and a matrix a group."""
+    return 1 + max(len(_groups_of(folded, stage)) for stage in folded.chosen.stages)
+
+
+def _wide(folded: FoldedRun) -> float:
+    lanes = max(len(loops.jumps) for loops in folded.chosen.stages.values())
+    return _columns(folded) * _COLUMN + 1.8 + _LANE * max(lanes, 3)
+
+
+def _draw_run(figure: Figure, panel: Axes, folded: FoldedRun, corner: tuple[float, float], wide: float) -> None:
+    """Draws a run from its upper left corner down."""
+    (left, top), chosen, run = corner, folded.chosen, folded.run
+    middle = left + wide / 2
     name = f"{run['model']} on {run['dataset']}, seed {run['seed']}"
     title = f"{name}, folded at similarity {folded.threshold:g} of {folded.of}"
-    panel.text(width / 2, height - 0.25, title, ha="center", fontsize=9)
+    panel.text(middle, top - 0.25, title, ha="center", fontsize=9)
     counts = f"{chosen.distinct_layers} layers in place of {chosen.layers}{_errors(folded)}"
-    panel.text(width / 2, height - 0.48, counts, ha="center", fontsize=8)
+    panel.text(middle, top - 0.48, counts, ha="center", fontsize=8)
     legend = "folded: on to the layer below, but along a coloured way once as many layers have run as stand by it"
-    panel.text(width / 2, height - 0.68, legend, ha="center", fontsize=7)
-    top = height - _HEADLINE
-    for (stage, loops), tall in zip(chosen.stages.items(), heights, strict=True):
-        panel.text(0.2, top - 0.12, f"{stage or 'network'}: {loops}", fontsize=8, va="center")
+    panel.text(middle, top - 0.68, legend, ha="center", fontsize=7)
+    top -= _HEADLINE
+    for (stage, loops), tall in zip(chosen.stages.items(), _heights(folded), strict=True):
+        panel.text(left + 0.2, top - 0.12, f"{stage or 'network'}: {loops}", fontsize=8, va="center")
         own, begin = folded.own_layers.get(stage, 0), top - _HEADING - _BOX_HEIGHT / 2
-        _draw_unrolled(panel, loops, own, _COLUMN / 2, begin)
-        for column, group in enumerate(groups[stage], start=1):
-            _draw_matrix(figure, folded, group, column * _COLUMN + 0.3, top - _HEADING)
-        _draw_folded(panel, loops, own, columns * _COLUMN + 0.8, begin)
+        _draw_unrolled(panel, loops, own, left + _COLUMN / 2, begin)
+        for column, group in enumerate(_groups_of(folded, stage), start=1):
+            _draw_matrix(figure, folded, group, left + column * _COLUMN + 0.3, top - _HEADING)
+        _draw_folded(panel, loops, own, left + _columns(folded) * _COLUMN + 0.8, begin)
         top -= tall
-    return figure
 
 
 def _errors(folded: FoldedRun) -> str:

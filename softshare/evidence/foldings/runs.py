@@ -1,4 +1,4 @@
-"""The foldings behind Figures 4 and 6 and of one template: the first run drawn, and what folding costs every run."""
+"""The foldings behind Figures 4 and 6 and of one template: runs drawn side by side, and what folding costs each."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from softshare.evidence.runs.gather import CellEvidence
 from softshare.evidence.runs.runfolder import Record
 from softshare.plan import Cell
 from softshare.runfiles import FOLDING
+
+_DRAWN = 3  # side by side; more could not be read on a page
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,21 @@ def folded_runs(cells: Sequence[CellEvidence], results: Path) -> list[FoldedCell
 
 
 def draw_folding(title: str, runs: Sequence[FoldedCellRun]) -> Figure:
-    """The first folded run: unrolled, its layer similarity, folded. Where there is none, a line for each says why."""
-    for each in runs:
-        if each.folded:
-            figure = draw_stages(each.folded, title)
-            if each.cell.run != each.cell.paper:
-                wide = figure.get_size_inches()[0]
-                write(figure, wide / 2, 0.12, f"{each.cell.run} in place of {each.cell.paper}", 7)
-            return figure
+    """The folded runs of the first row that has any: unrolled, layer similarity, folded; `_DRAWN` of them at most.
+
+    Where there is none, a line for each run says why.
+    """
+    folded = [each for each in runs if each.folded]
+    if folded:
+        cell = folded[0].cell
+        of_row = [each.folded for each in folded if each.folded and each.cell == cell]
+        figure = draw_stages(of_row[:_DRAWN], title)
+        below = [] if cell.run == cell.paper else [f"{cell.run} in place of {cell.paper}"]
+        if len(of_row) > _DRAWN:
+            below.append(f"the first {_DRAWN} of {len(of_row)} runs; the table has all")
+        if below:
+            write(figure, figure.get_size_inches()[0] / 2, 0.12, "; ".join(below), 7)
+        return figure
     lines = [f"{each.record.run}: {each.instead}" for each in runs] or ["not run at this scale"]
     lines = [part for line in lines for part in broken(line, 8, 8.0 - 2 * EDGE)]
     figure = Figure(figsize=(8.0, 1.0 + 0.3 * len(lines)))
