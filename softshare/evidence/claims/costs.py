@@ -127,7 +127,7 @@ def _bench(runs: ClaimRuns) -> dict[str, _Row]:
             for name, value, (low, high, rounds) in zip(table["name"], table["value"], spread.to_numpy(), strict=True)
         }
     except FileNotFoundError:
-        raise UnansweredError(Verdict.NOT_RUN, "no bench was run: softshare bench --all") from None
+        raise UnansweredError(Verdict.NOT_RUN, "no bench lies beside these runs: softshare bench --all") from None
     except (OSError, ValueError, KeyError) as error:
         raise UnansweredError(Verdict.NOT_RUN, f"bench.csv cannot be used ({error!r})") from None
     return {name: row for name, row in rows.items() if math.isfinite(row.median)}
