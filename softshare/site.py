@@ -150,7 +150,7 @@ def unlike_gpus(demands: Iterable[Demand]) -> str:
             return (
                 f"{SLURM_PROFILE}: {demand.rule}.slurm_partition: {','.join(partition.name for partition in found)!r}:"
                 f" has GPUs of several types ({_listed(kinds)}), and with precision: auto each job takes what is"
-                " fastest on its own; runs of two precisions get no verdict: name the precision in"
+                " fastest on its own, which may not be the same; runs of two precisions get no verdict: name it in"
                 f" profiles/slurm/site.yaml, or a gpu_model of {demand.rule}"
             )
     return ""

@@ -21,6 +21,8 @@ def mark_forward(model: nn.Module) -> None:
     """Has a model tell its banks of each forward."""
     # A captured graph cannot ask for versions; it is told where a forward begins and ends instead.
     mark_banks(model)
+    if _begin_forward in model._forward_pre_hooks.values():  # it was shared before, with other groups
+        return
     model.register_forward_pre_hook(_begin_forward, prepend=True)
     model.register_forward_hook(_end_forward, always_call=True)
 
@@ -43,8 +45,10 @@ def mark_banks(model: nn.Module) -> None:
 
 def _begin_forward(model: nn.Module, _: Any) -> None:
     if is_captured():
-        for bank in model._template_banks:  # type: ignore[union-attr]
-            bank.open_trace()
+        # Those alone that are still in it: what no layer uses would stay in the graph.
+        for bank in model.modules():
+            if isinstance(bank, TemplateBank):
+                bank.open_trace()
         return
     # After a `torch.cond` dynamo drops what a frame does to objects, the end of a traced forward too.
     for bank in model._template_banks:  # type: ignore[union-attr]

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from softshare.sharing.looped_blocks import Owners, shared_layers, structure_of
@@ -29,13 +30,19 @@ def why_no_loop(
     """
     nowhere = "no two blocks that share a weight stand in one nn.Sequential that is called as a whole"
     found: dict[str, list[tuple[int, str]]] = {stage: [] for stage in stages}
+    structures: dict[int, list[Any]] = {}  # of each block once: it is compared with all others
     for path, parent in sequences if stages else ():
         for (one, first), (other, second) in itertools.combinations(parent._modules.items(), 2):
             common = {stage_of[id(layer)] for layer in _common_layers(first, second)} & found.keys()
             if common:
                 assert first is not None and second is not None
                 names = [f"{path}.{name}" if path else name for name in (one, other)]
-                reason = _reason(names, first, second, owners)
+                for each in (first, second):
+                    if id(each) not in structures:
+                        structures[id(each)] = structure_of(each)
+                pair = [structures[id(each)] for each in (first, second)]
+                alone = owners.alone(first) and owners.alone(second)
+                reason = _reason(names, pair, alone)
                 for stage in common:
                     found[stage].append(reason)
     return {
@@ -56,11 +63,11 @@ def _weight_of(layer: nn.Module) -> tuple[int, int]:
     return id(source.bank), source.bank.clusters[source.layer]
 
 
-def _reason(names: list[str], first: nn.Module, second: nn.Module, owners: Owners) -> tuple[int, str]:
+def _reason(names: list[str], structures: list[list[Any]], alone: bool) -> tuple[int, str]:
     """In how much two blocks differ, and what keeps them out of one loop."""
-    if not (owners.alone(first) and owners.alone(second)):
+    if not alone:
         return 0, f"{' or '.join(names)}, or something in them, stands elsewhere in the model too"
-    differences = list(_differences(structure_of(first), structure_of(second)))
+    differences = list(_differences(*structures))
     if not differences:
         return 0, f"between {' and '.join(names)} lies a block of another structure"
     more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
@@ -82,17 +89,39 @@ def _differences(one: list[Any], other: list[Any]) -> Iterator[str]:
             yield f"{name or 'their type'} ({kind.__name__} and {their_kind.__name__})"
             continue
         mine, yours = {**attributes, **tensors}, {**their_attributes, **their_tensors}
-        for key in {**mine, **yours}:
-            if key not in mine or key not in yours or mine[key] != yours[key]:
-                yield f"{name}.{key}".lstrip(".") + _values(mine.get(key), yours.get(key))
+        differing = [key for key in {**mine, **yours} if mine.get(key) != yours.get(key)]
+        # What begins with a line torch derives from the rest, such as a convolution's padding in reverse.
+        for key in [key for key in differing if not key.startswith("_")] or differing:
+            yield f"{name}.{key}".lstrip(".") + _values(mine.get(key), yours.get(key))
         if rest != their_rest:
             yield f"the hooks or the group of {name or 'the blocks themselves'}"
 
 
 def _values(one: Any, other: Any) -> str:
-    shown = [_shown(each[1]) for each in (one, other) if isinstance(each, tuple) and isinstance(each[-1], _SHOWN)]
-    return f" ({' and '.join(shown)})" if len(shown) == 2 and shown[0] != shown[1] else ""
+    if all(isinstance(each, tuple) and isinstance(each[0], torch.Size) for each in (one, other)):
+        pairs = [_tensors_in_words(*each) for each in zip(one, other, strict=True) if each[0] != each[1]]
+        return f" ({' and '.join(', '.join(words) for words in zip(*pairs, strict=True))})"
+    shown = [_shown(each) for each in (one, other)]
+    return f" ({' and '.join(shown)})" if all(shown) and shown[0] != shown[1] else ""
 
 
-def _shown(value: Any) -> str:
+def _shown(described: Any) -> str:
+    """A plain attribute; empty of what is known by itself alone, and of a tensor that only one has."""
+    if not isinstance(described, tuple) or isinstance(described[0], torch.Size):
+        return ""
+    kind, value = described
+    if issubclass(kind, tuple | list):
+        parts = [_shown(each) for each in value]
+        return f"[{', '.join(parts)}]" if all(parts) else ""
+    if not issubclass(kind, _SHOWN):
+        return ""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _tensors_in_words(one: Any, other: Any) -> tuple[str, str]:
+    """One thing in which two tensors differ: shape, type, device, or whether they learn."""
+    if isinstance(one, bool):
+        return ("learning", "frozen") if one else ("frozen", "learning")
+    if isinstance(one, torch.Size):
+        return str(list(one)), str(list(other))
+    return str(one), str(other)

@@ -107,13 +107,18 @@ def _header(payload: bytes | memoryview) -> bytes:
     return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
 
 
+# Runs on a GPU told it too, once.
+_ON_CPUS_ALONE = "compiled synthesis"
+
+
 def require_same_run(found: dict[str, Any], wanted: dict[str, Any], file: Path) -> None:
     """Refuses to go on with what another run left.
 
     Raises:
         UserError: A setting differs; it names the file, the setting and both values.
     """
-    for key in sorted({*found, *wanted}):
+    ignored = set() if found.get("device") == "cpu" else {_ON_CPUS_ALONE}
+    for key in sorted({*found, *wanted} - ignored):
         if found.get(key) != wanted.get(key):
             raise UserError(
                 f"was left by a run with {_shown(found.get(key))}, this one has {_shown(wanted.get(key))}",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import softshare
 
-# They read runs, measure and foretell; no run is another for a change in them.
-_BESIDE = ("bench", "evidence", "forecast")
+# They read runs, measure, foretell and ask a cluster; no run is another for a change in them.
+_BESIDE = ("bench", "evidence", "forecast", "site.py")
 _SOURCES = (".py", ".c")
 
 
@@ -25,7 +25,9 @@ def code_digest(package: Path = Path(softshare.__file__).parent) -> str:
     digest = hashlib.sha256()
     for file in sorted(package.rglob("*")):
         name = file.relative_to(package)
-        if file.suffix in _SOURCES and name.parts[0] not in _BESIDE:
+        # An editor leaves links and copies that begin with a dot.
+        hidden = any(part.startswith(".") for part in name.parts)
+        if file.suffix in _SOURCES and not hidden and name.parts[0] not in _BESIDE and file.is_file():
             content = hashlib.sha256(file.read_bytes()).hexdigest()
             digest.update(f"{content}  {name.as_posix()}\n".encode())
     return digest.hexdigest()

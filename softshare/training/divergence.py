@@ -15,19 +15,26 @@ class DivergedError(UserError):
 
     def __init__(self, problem: str, *, file: Path | None = None) -> None:
         self.problem = problem
-        super().__init__(problem, file=file, remedy="lower the learning rate, or train in fp32")
+        super().__init__(problem, file=file, remedy="lower the learning rate; if this was bf16 or fp16, fp32")
 
 
 def tell_of_divergence(
-    out: Path, run: dict[str, Any], epoch: int, error: DivergedError, provenance: dict[str, Any]
+    out: Path,
+    settings: dict[str, Any],
+    identity: dict[str, Any],
+    epoch: int,
+    error: DivergedError,
+    told: dict[str, Any],
 ) -> None:
-    """Writes `diverged.json` into a run's folder, for the evidence; a run that ends after all takes it away.
+    """Writes `diverged.json` into a run's folder, for the evidence; a run that is taken up again takes it away.
 
     Args:
         out: The run's folder.
-        run: What names the run.
+        settings: Those of the run, with what names it, as its manifest would tell them.
+        identity: All on which its result depends.
         epoch: The epoch, counted from 1.
         error: What was raised.
-        provenance: Of the code that trains it.
+        told: Where the code that trains it comes from.
     """
-    write_json(out / DIVERGED, run | {"epoch": epoch, "reason": error.problem} | provenance)
+    diverged = {"epoch": epoch, "reason": error.problem, "settings": settings, "identity": identity}
+    write_json(out / DIVERGED, diverged | told)

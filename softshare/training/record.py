@@ -22,9 +22,9 @@ from softshare.sharing.similarity import unshared_similarity
 from softshare.training.code_digest import code_digest
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
-# What a run follows from, as git's pathspecs. A log of the cluster, a changed page or a machine's own settings (where
-# its data lie) are none of it.
-_COMPUTES = ("softshare", "config", ":(exclude)config/config.yaml", ":(exclude)*.md")
+# What a run follows from, as git's pathspecs. A log of the cluster, a changed page, a table of one's own or a machine's
+# own settings (where its data lie) are none of it.
+_COMPUTES = ("softshare", "config/recipes", "config/scales", ":(exclude)*.md")
 
 
 class SimilarityRecord:

@@ -23,7 +23,7 @@ from softshare.data.seeding import epoch_seed
 from softshare.errors import UserError
 from softshare.files import write_json
 from softshare.models.weights import write_weights
-from softshare.runfiles import CHECKPOINT, DIVERGED, HISTORY, MANIFEST, METRICS, SIMILARITY, WEIGHTS
+from softshare.runfiles import CHECKPOINT, HISTORY, MANIFEST, METRICS, SIMILARITY, WEIGHTS
 from softshare.sharing import recurrence_penalty
 from softshare.training.batch_norm import synchronise_batch_norm
 from softshare.training.checkpoint import REMEDY, load_checkpoint, save_checkpoint
@@ -279,6 +279,5 @@ class Resumable(ABC, Generic[RecipeT]):
         }
         write_json(out / MANIFEST, manifest)
         write_json(out / METRICS, metrics)
-        for name in (CHECKPOINT, DIVERGED):
-            (out / name).unlink(missing_ok=True)
+        (out / CHECKPOINT).unlink(missing_ok=True)
         return metrics

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from softshare.files import remove_leftovers
+from softshare.runfiles import DIVERGED
 from softshare.stopping import stops_cleanly
 from softshare.training.complete import FILES, metrics_if_complete
 from softshare.training.curves import curves_in
@@ -52,6 +53,7 @@ def train_to_the_end(
             return metrics
         if first:
             remove_leftovers(out)
+            (out / DIVERGED).unlink(missing_ok=True)  # of an attempt before; this one tells for itself
         training = start()
         with curves_in(out) if job.curves and first else contextlib.nullcontext() as curves:
             if curves:
@@ -61,7 +63,8 @@ def train_to_the_end(
                     training.run_epoch(epoch, progress and first)
                 except DivergedError as error:
                     if first:
-                        tell_of_divergence(out, job.key, epoch + 1, error, training.provenance)
+                        settings = job.key | job.recipe.settings()
+                        tell_of_divergence(out, settings, identity, epoch + 1, error, training.provenance)
                     raise
                 training.save()
                 if curves:

@@ -19,7 +19,8 @@ from softshare.evidence.runs.gather import CellEvidence, find_experiment, gather
 from softshare.evidence.runs.runfolder import State, read_run
 from softshare.evidence.tables.writing import build_table
 from softshare.plan import Plan, load_plan
-from softshare.scales import Run, Setting
+from softshare.recipes import load_recipe
+from softshare.scales import Run, Setting, load_scale
 
 RUN = Run(Setting("cifar10", "wrn-28-10", "cifar"), 0)
 MakeRun = Callable[..., Path]
@@ -57,7 +58,9 @@ def diverge(folder: Path, run: Run, **told: Any) -> None:
     setting = run.setting
     key = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "diverged.json").write_text(json.dumps({**key, "epoch": 7, "reason": "the loss is no number"} | told))
+    settings = {**key, **load_recipe(setting.recipe, load_scale("paper")), **told.pop("settings", {})}
+    content = {"settings": settings, "epoch": 7, "reason": "the loss is no number"} | told
+    (folder / "diverged.json").write_text(json.dumps(content))
     (folder / "metrics.json").unlink(missing_ok=True)
 
 
@@ -79,7 +82,7 @@ def test_one_that_ended_after_all_is_complete(make_run: MakeRun, tmp_path: Path)
     assert read_run(tmp_path, RUN).complete
 
 
-@pytest.mark.parametrize("told", [{"seed": 1}, {"epoch": "x"}, {"epoch": 0}])
+@pytest.mark.parametrize("told", [{"settings": {"seed": 1}}, {"epoch": "x"}, {"epoch": 0}])
 def test_what_tells_of_another_run_s_divergence_or_of_none_is_not_taken_for_it(
     tmp_path: Path, told: dict[str, Any]
 ) -> None:
@@ -99,6 +102,13 @@ def test_a_row_says_which_of_its_seeds_diverged(make_run: MakeRun, paper_plan: P
     judged = judge_claims(paper_plan, tmp_path, tmp_path / "bench").judged
     notes = [note for each in judged for note in each.finding.notes]
     assert "cifar10/wrn-28-10/cifar: seed 4 diverged and is in no number" in notes
+
+
+def test_what_diverged_under_other_settings_is_no_result(paper_plan: Plan, tmp_path: Path) -> None:
+    diverge(tmp_path / "runs" / RUN.folder, RUN, settings={"learning_rate": 1e30, "epochs": 2})
+    record = gather(paper_plan, tmp_path).records[RUN]
+    assert record.state is State.UNUSABLE and not record.diverged
+    assert "ran with epochs 2 in place of 200" in record.reason and "learning_rate 1e+30" in record.reason
 
 
 def test_a_name_cut_off_at_its_dot_is_that_of_an_earlier_version(make_run: MakeRun, tmp_path: Path) -> None:
@@ -236,7 +246,7 @@ def test_runs_unlike_each_other_are_flagged(make_run: MakeRun, tmp_path: Path, p
     )
     found = cell_of(paper_plan, tmp_path)
     text = "\n".join(found.cautions)
-    assert "mixes code commits" in text and "mixes precisions: bf16, fp32" in text
+    assert "mixes code" in text and "mixes precisions: bf16, fp32" in text
     assert "mixes settings of padding: reflect, zero" in text
     assert "uncommitted changes: seed 1" in text
     assert found.departures == ("seed 1 ran with padding reflect in place of zero",)

@@ -25,16 +25,16 @@ BASE = Setting("cifar10", "wrn-28-10", "cifar")
 # How one of five runs is unlike the others, and what the row must say of it.
 MIXED: dict[str, tuple[dict[str, Any], str]] = {
     "other settings": ({"settings": {"padding": "reflect"}}, "mixes settings of padding: reflect, zero"),
-    "another commit": ({"manifest": {"commit": "b" * 40}}, "mixes code commits"),
-    "no commit": ({"manifest": {"commit": None}}, "mixes code commits"),
-    "uncommitted changes": ({"manifest": {"dirty": True}}, "mixes code commits"),
+    "another commit": ({"manifest": {"commit": "b" * 40}}, "mixes code"),
+    "no commit": ({"manifest": {"commit": None}}, "mixes code"),
+    "uncommitted changes": ({"manifest": {"dirty": True}}, "mixes code"),
     "resumed with another commit": (
         {"manifest": {"stretches": [{"commit": letter * 40, "dirty": False} for letter in "ab"]}},
-        f"seed 3 was trained with several commits: {'a' * 40}, then {'b' * 40}",
+        f"seed 3 was trained with code that changed: {'a' * 40}, then {'b' * 40}",
     ),
     "resumed with uncommitted changes": (
         {"manifest": {"stretches": [{"commit": "a" * 40, "dirty": dirty} for dirty in (True, False)]}},
-        f"seed 3 was trained with several commits: {'a' * 40} with changes, then {'a' * 40}",
+        f"seed 3 was trained with code that changed: {'a' * 40} with changes, then {'a' * 40}",
     ),
     "other data": (
         {"manifest": {"dataset": {"name": "cifar10", "source": "elsewhere", "fingerprint": "e" * 64}}},
@@ -221,6 +221,6 @@ def test_the_report_and_the_claims_tell_of_mixed_runs(make_run: Callable[..., Pa
         make_run(Run(RUN, seed), 3.9 + seed / 100, manifest={"commit": f"{seed}" * 40})
     write_report(plan, tmp_path, tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text()
-    assert "| mixed runs | 1 |" in text and "mixes code commits" in text
+    assert "| mixed runs | 1 |" in text and "mixes code" in text
     mixed = [each for each in judge_claims(plan, tmp_path, tmp_path / "bench").judged if "mixes code" in str(each)]
     assert mixed and all(each.finding.verdict not in (Verdict.REPRODUCED, Verdict.CLOSE) for each in mixed)

@@ -236,7 +236,7 @@ def test_differences_are_those_of_a_paired_test(plan: Plan, results: Path) -> No
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"commit": "b" * 40}, "mixes code commits"),
+        ({"commit": "b" * 40}, "mixes code"),
         ({"precision": "fp32"}, "mixes precisions: bf16, fp32"),
         ({"dataset": {"name": "shortest-paths", "seed": 0, "settings": {}, "fingerprint": "e" * 64}}, "other examples"),
     ],

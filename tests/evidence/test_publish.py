@@ -17,6 +17,7 @@ from softshare.evidence.publishing.publish import OF_SCALE, publish
 from softshare.evidence.publishing.rebuild import rebuild
 from softshare.evidence.report import write_report
 from softshare.plan import load_plan
+from softshare.recipes import load_recipe
 
 
 @pytest.fixture
@@ -149,10 +150,11 @@ def test_what_was_published_comes_out_byte_for_byte(published, tmp_path, capsys)
 def test_a_run_that_diverged_is_published_as_one(tmp_path, plan, results, tmp_path_factory, capsys):
     run = plan.runs[4]
     setting = run.setting
-    told = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
+    key = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
     folder = results / "runs" / run.folder
     folder.mkdir(parents=True)
-    told |= {"epoch": 2, "reason": "the loss is no number", "dirty": True}
+    settings = key | load_recipe(setting.recipe, plan.scale)
+    told = {"epoch": 2, "reason": "the loss is no number", "dirty": True, "settings": settings}
     (folder / "diverged.json").write_text(json.dumps(told))
     (folder / "checkpoint.pt").write_bytes(b"heavy")
     out = tmp_path_factory.mktemp("elsewhere") / "quick"

@@ -3,6 +3,7 @@
 import base64
 import csv
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -160,6 +161,23 @@ def mark_as_begun(project, file):
     (project / ".snakemake/incomplete" / base64.b64encode(file.encode()).decode()).touch()
 
 
+def rule_text(project):
+    return (project / "workflow/rules/train.smk").read_text()
+
+
+@pytest.mark.slow
+def test_a_report_made_before_the_end_does_not_hide_what_is_not_run(project, snakemake, planned):
+    asked = ["--config", "scale=tiny", "device=cpu", "experiments=['table1']"]
+    before = planned(snakemake("-n", *asked, folder=project))
+    assert before["train"] == "5"
+    told = [sys.executable, "-m", "softshare", "report", "--everything", "--scale", "tiny", "--experiments", "table1"]
+    made = subprocess.run(
+        told, cwd=project, env=os.environ | {"PYTHONPATH": str(project)}, capture_output=True, text=True
+    )
+    assert made.returncode == 0 and (project / "results/tiny/report.md").is_file(), made.stderr
+    assert planned(snakemake("-n", *asked, folder=project))["train"] == before["train"]
+
+
 @pytest.mark.long
 def test_from_nothing_to_the_report_and_no_further(project, built, snakemake, planned):
     names = ["table1", "table3", "figure3", "figure4", "figure8"]
@@ -172,6 +190,8 @@ def test_from_nothing_to_the_report_and_no_further(project, built, snakemake, pl
     points = [row for row in csv.DictReader((results / "figures/figure3.csv").open()) if row["mean"]]
     assert [row["run"] for row in points] == [
         "digits/wrn-16-1/cifar-dropout",
+        "digits/wrn-16-1/cifar",
+        "digits/swrn-16-1/cifar",
         "digits/swrn-16-1-1/cifar",
         "digits/swrn-16-1/cifar-dropout",
     ]
@@ -200,6 +220,15 @@ def test_from_nothing_to_the_report_and_no_further(project, built, snakemake, pl
     said = "results/data/digits.json: is missing, and with it complete runs would be made again; make it alone first"
     assert said in refused.stdout + refused.stderr
     data.rename(project / "results/data/digits.json")
+    rule, kept = project / "workflow/rules/train.smk", rule_text(project)
+    rule.write_text(kept.replace(" --cache results", "  --cache results"))
+    refused = snakemake(wanted[1], *asked, folder=project)
+    assert refused.returncode != 0 and (project / wanted[1]).is_file()
+    said = f"{wanted[1].rpartition('/')[0]}/metrics.json: is complete, and would be trained again since the rule's text"
+    assert said in refused.stdout + refused.stderr
+    later = snakemake(wanted[1], "--rerun-triggers", "mtime", *asked, folder=project)
+    assert "Nothing to be done" in later.stdout + later.stderr
+    rule.write_text(kept)
     config = project / "config/config.yaml"
     config.write_text(config.read_text().replace("threshold: 0.8", "threshold: 0.7"))
     fifth = snakemake("-n", "results/tiny/figures/figure4.svg", *asked, folder=project)

@@ -54,16 +54,29 @@ def require_nothing_passed_over():
 
 
 def require_no_run_again():
-    """Refuses to make complete runs again for the sake of a dataset's file that was deleted since."""
+    """Refuses to make complete runs again for a dataset's file that was deleted since, or for a rule that changed."""
     for job in workflow.dag.needrun_jobs():
         reason = workflow.dag.reason(job)
+        asked = reason.forced or reason.missing_output
+        if asked or not all(map(exists, job.output)):
+            continue
+        # Snakemake deletes a run before it makes it again. (A changed recipe or scale is another run, and asks for it.)
+        changed = {
+            "text": reason.code_changed,
+            "environment": reason.software_stack_changed,
+        }
+        what = " and ".join(name for name, has in changed.items() if has)
+        if what and job.rule.name in ("train", "train_paths"):
+            raise UserError(
+                f"is complete, and would be trained again since the rule's {what} changed",
+                file=job.output[0],
+                remedy="to keep what is complete: --rerun-triggers mtime (mtime params: but for changed settings); to"
+                f" train it again: --forcerun {job.rule.name}",
+            )
         if job.rule.name not in ("train", "fold") or not reason.updated_input_run:
             continue
-        others = (
-            reason.forced or reason.missing_output or reason.is_provenance_triggered()
-        )
         of_data = all("results/data/" in file for file in reason.updated_input_run)
-        if of_data and not others and all(map(exists, job.output)):
+        if of_data and not reason.is_provenance_triggered():
             file = f"results/data/{Path(next(iter(reason.updated_input_run))).name}"
             raise UserError(
                 "is missing, and with it complete runs would be made again",

@@ -82,8 +82,8 @@ def gather(plan: Plan, results: Path, root: Path | None = None) -> Evidence:
     Raises:
         UserError: A recipe of the plan cannot be read.
     """
-    records = _without_repeats(read_run(results, run) for run in plan.runs)
     settings = {name: load_recipe(name, plan.scale, root) for name in {run.setting.recipe for run in plan.runs}}
+    records = _without_repeats(_as_asked(read_run(results, run), settings[run.setting.recipe]) for run in plan.runs)
     cells = {
         experiment.name: tuple(_cell(cell, records, settings) for cell in experiment.cells)
         for experiment in plan.experiments
@@ -120,6 +120,14 @@ def cautions_between(one: CellEvidence, other: CellEvidence) -> list[str]:
     records = (*one.complete, *other.complete)
     facts = [told | _place(record) for told, record in zip(_circumstances(records), records, strict=True)]
     return list(_mixed(facts))
+
+
+def _as_asked(record: Record, wanted: dict[str, Any]) -> Record:
+    """The record; of a divergence under other settings than the plan's, no result, one that says so."""
+    if not record.diverged or not (departures := _departures(record, wanted)):
+        return record
+    reason = f"{record.reason}; {', '.join(departures)}"
+    return replace(record, reason=reason, manifest={}, diverged=False)
 
 
 def _without_repeats(records: Iterable[Record]) -> dict[Run, Record]:
@@ -172,14 +180,17 @@ def _changed(complete: Iterable[Record]) -> Iterable[str]:
     for record in complete:
         (code,) = _codes([record])
         if len(code) > 1:
-            yield f"seed {record.run.seed} was trained with several commits: {_in_turn(record.codes)}"
+            yield f"seed {record.run.seed} was trained with code that changed: {_in_turn(code)}"
 
 
 def _codes(records: Sequence[Record]) -> list[list[str]]:
     """The code of each run, in turn: by what it was where all of them tell, for a commit may change a page alone."""
     codes = [record.stretches for record in records]
     by_digest = all(code.digest for each in codes for code in each)
-    return [list(dict.fromkeys(str((by_digest and code.digest) or code) for code in each)) for each in codes]
+    if not by_digest:
+        return [list(dict.fromkeys(map(str, each))) for each in codes]
+    first = {code.digest: code for each in reversed(codes) for code in reversed(each)}
+    return [list(dict.fromkeys(f"{first[code.digest]} ({str(code.digest)[:8]})" for code in each)) for each in codes]
 
 
 def _in_turn(codes: Iterable[object]) -> str:
@@ -203,7 +214,7 @@ def _circumstances(records: Sequence[Record]) -> list[dict[str, object]]:
     """What must be alike even in runs of different networks and recipes."""
     return [
         {
-            "code commits": _in_turn(code),
+            "code": _in_turn(code),
             "numbers of test images": record.metrics["test"].get("images"),
             "numbers of test examples": record.metrics["test"].get("examples"),
             "versions of the dataset": _version_of(record.manifest["dataset"]),

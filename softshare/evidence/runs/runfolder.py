@@ -62,7 +62,7 @@ class Record:
         reason: Why not; empty for a complete run.
         diverged: Whether its loss became no number: no run that failed by chance, but a result of its setting.
         metrics: Content of metrics.json; empty unless complete.
-        manifest: Content of manifest.json; empty unless complete.
+        manifest: Content of manifest.json, or of diverged.json; empty of a run that neither ended nor diverged.
     """
 
     run: Run
@@ -137,7 +137,9 @@ def read_run(results: Path, run: Run) -> Record:
         if not place.is_dir() or not any(place.iterdir()):
             return Record(run, folder, State.ABSENT, "not run")
         if (place / DIVERGED).is_file() and not (place / METRICS).exists():
-            return Record(run, folder, State.UNUSABLE, _how_it_diverged(place / DIVERGED, run), diverged=True)
+            told = _read_object(place / DIVERGED)
+            reason = _how_it_diverged(told, run)
+            return Record(run, folder, State.UNUSABLE, reason, manifest=told, diverged=True)
         if (place / CHECKPOINT).is_file() and not (place / METRICS).exists():
             return Record(run, folder, State.ABSENT, "in training, or stopped before its end")
         metrics = _read_object(place / METRICS)
@@ -157,9 +159,10 @@ def read_run(results: Path, run: Run) -> Record:
     return Record(run, folder, State.COMPLETE, "", metrics, manifest)
 
 
-def _how_it_diverged(file: Path, run: Run) -> str:
-    told = _read_object(file)
-    _check_key(told, run, DIVERGED)
+def _how_it_diverged(told: dict[str, Any], run: Run) -> str:
+    if not isinstance(told.get("settings"), dict):
+        raise UnusableError(f"{DIVERGED}: settings are missing")
+    _check_key(told["settings"], run, DIVERGED)
     check_number(told.get("epoch"), f"{DIVERGED}: epoch", low=1, whole=True)
     return f"diverged in epoch {told['epoch']}: {shorten(str(told.get('reason')))}"
 

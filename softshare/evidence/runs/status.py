@@ -27,7 +27,7 @@ from softshare.evidence.runs.runfolder import State, read_run
 from softshare.files import LARGEST_TEXT, plain_file
 from softshare.plan import Plan
 from softshare.recipes import load_recipe
-from softshare.runfiles import CHECKPOINT, HISTORY, LOCK, METRICS
+from softshare.runfiles import CHECKPOINT, DIVERGED, HISTORY, LOCK, METRICS
 from softshare.scales import Run
 
 _LONGEST_REASON = 400  # characters
@@ -123,7 +123,7 @@ def _status(run: Run, epochs: int, results: Path) -> RunStatus:
     elif (folder / CHECKPOINT).is_file() and (progress := read_progress(log)):
         # Snakemake takes the history away with the other outputs of a job that failed; the checkpoint is none.
         told = replace(told, epoch=progress[0], loss=progress[1])
-    written = (folder / METRICS).exists()
+    written = (folder / METRICS).exists() or (folder / DIVERGED).exists()
     record = read_run(results, run) if written else None
     if record is not None and record.complete:
         return _with(told, Stand.DONE, "")
@@ -131,7 +131,7 @@ def _status(run: Run, epochs: int, results: Path) -> RunStatus:
     if held:
         return _with(told, Stand.RUNNING, holder)
     if record is not None and record.state is State.UNUSABLE:
-        return _with(told, Stand.FAILED, f"unusable: {record.reason}")
+        return _with(told, Stand.FAILED, record.reason if record.diverged else f"unusable: {record.reason}")
     return _ended(told, (folder / CHECKPOINT).is_file(), holder)
 
 
