@@ -1,5 +1,6 @@
 """Where runs stand, from files alone."""
 
+import json
 import os
 import platform
 import shutil
@@ -51,6 +52,15 @@ def test_nothing_there_is_not_started(plan, tmp_path):
     found = read_status(plan, tmp_path)
     assert {each.stand for each in found} == {Stand.NOT_STARTED} and len(found) == len(plan.runs)
     assert describe_status(found, "quick").startswith(f"scale quick: {len(found)} runs: {len(found)} not started")
+
+
+def test_what_diverged_has_failed_even_without_a_log(plan, at):
+    run = plan.runs[0]
+    setting = run.setting
+    key = {"dataset": setting.dataset, "model": setting.model, "recipe": setting.recipe, "seed": run.seed}
+    told = {"settings": key, "epoch": 3, "reason": "the loss is no number"}
+    found = at(diverged=json.dumps(told), checkpoint="")
+    assert (found.stand, found.why) == (Stand.FAILED, "diverged in epoch 3: the loss is no number")
 
 
 def test_runs_are_done_where_the_report_can_use_them(plan, tmp_path):

@@ -211,3 +211,36 @@ def test_what_a_traced_forward_left_behind_is_not_used_after_the_next():
     expected = model(x)
     part = torch.compile(model.blocks[2], backend="eager", fullgraph=True)
     torch.testing.assert_close(part(model.blocks[0](x)), expected)
+
+
+def convolutions(program):
+    """Calls in an exported graph, by name."""
+    return [node.target.__name__ for node in program.graph.nodes if node.op == "call_function"]
+
+
+def test_a_bank_that_was_cut_off_is_in_no_graph():
+    torch.manual_seed(0)
+    stages = [nn.Sequential(*[nn.Conv2d(4, 4, size, padding="same") for _ in range(3)]) for size in (3, 1)]
+    model = softshare.share(nn.Sequential(*stages), 2).eval()
+    images = torch.randn(2, 4, 6, 6)
+    model[1] = nn.Identity()  # a backbone
+    expected = model(images)
+    program = torch.export.export(model, (images,), strict=False)
+    assert convolutions(program).count("matmul.default") == 1 and not program.constants
+    torch.testing.assert_close(program.module()(images), expected)
+    torch.testing.assert_close(torch.jit.trace(model, images)(images), expected)
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_graph_mixes_each_bank_once_however_often_share_was_called(calls):
+    torch.manual_seed(0)
+    model = nn.Sequential(*[nn.Conv2d(4, 4, size, padding="same") for size in (3, 3, 1, 1)])
+    sizes = [(3, 1)] if calls == 1 else [(3,), (1,)]
+    for of in sizes:
+        softshare.share(
+            model, 2, lambda name, module, of=of: str(module.kernel_size) if module.kernel_size[0] in of else None
+        )
+    images = torch.randn(2, 4, 6, 6)
+    program = torch.export.export(model, (images,), strict=False)
+    assert convolutions(program).count("matmul.default") == 2 == len(softshare.banks(model))
+    torch.testing.assert_close(program.module()(images), model(images))

@@ -199,8 +199,13 @@ ODD = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU())
         (lambda: (Block(more=nn.Identity()), Block()), "body.0 and body.1 differ in more, which one of them lacks"),
         (
             lambda: (Block(nn.BatchNorm2d(8).requires_grad_(False)), Block()),
-            "body.0 and body.1 differ in norm.weight, and 1 more",
+            "body.0 and body.1 differ in norm.weight (frozen and learning), and 1 more",
         ),
+        (
+            lambda: (Block(act=nn.AvgPool2d((3, 3), 1, (1, 1))), Block(act=nn.AvgPool2d((1, 1), 1, (0, 0)))),
+            "body.0 and body.1 differ in act.kernel_size ([3, 3] and [1, 1]), and 1 more",
+        ),
+        (lambda: (Block(rate=print), Block(rate=len)), "body.0 and body.1 differ in rate"),
         (
             lambda: (Block(rate=1, of=1), Block(rate=2, of=2), Block(rate=3, of=2)),
             "body.1 and body.2 differ in rate (2 and 3)",

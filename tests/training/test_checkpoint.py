@@ -98,6 +98,12 @@ def test_a_write_that_fails_leaves_the_old_one(good, monkeypatch):
     ],
 )
 def test_what_was_left_elsewhere_tells_how_to_go_on(tmp_path, key, left_with, way):
-    save_checkpoint(tmp_path / "checkpoint.pt", {"identity": {key: left_with}})
+    save_checkpoint(tmp_path / "checkpoint.pt", {"identity": {"device": "cpu", key: left_with}})
     with pytest.raises(UserError, match=way):
-        load_checkpoint(tmp_path / "checkpoint.pt", {key: "another"})
+        load_checkpoint(tmp_path / "checkpoint.pt", {"device": "cpu", key: "another"})
+
+
+def test_of_a_c_compiler_on_a_gpu_nothing_is_asked(tmp_path):
+    """Runs there told it once, and go on."""
+    save_checkpoint(tmp_path / "checkpoint.pt", {"identity": {"device": "cuda", "compiled synthesis": True}})
+    assert load_checkpoint(tmp_path / "checkpoint.pt", {"device": "cuda"})

@@ -11,8 +11,21 @@ from softshare.training.code_digest import code_digest
 from softshare.training.record import provenance
 
 # Of a small project: what a run follows from, and what it does not.
-COMPUTES = ["softshare/training/engine.py", "softshare/sharing/native.c", "config/recipes/cifar.yaml"]
-BESIDE = ["README.md", "config/config.yaml", "config/README.md", "slurm-1.log", "tests/test_run.py", "softshare/a.md"]
+COMPUTES = [
+    "softshare/training/engine.py",
+    "softshare/sharing/native.c",
+    "config/recipes/cifar.yaml",
+    "config/scales/paper.yaml",
+]
+BESIDE = [
+    "README.md",
+    "config/config.yaml",
+    "config/experiments/mine.yaml",
+    "config/README.md",
+    "slurm-1.log",
+    "tests/test_run.py",
+    "softshare/a.md",
+]
 
 
 @pytest.mark.parametrize(
@@ -85,9 +98,11 @@ def digest_of(package):
 
 def test_the_digest_is_of_what_trains(package):
     before = digest_of(package)
-    for beside in ("evidence/report.py", "bench/page.py", "forecast/bill.py", "README.md", "__pycache__/a.pyc"):
-        (package / beside).parent.mkdir(exist_ok=True)
-        (package / beside).write_text("otherwise\n")
+    beside = ("evidence/report.py", "bench/page.py", "forecast/bill.py", "site.py", "README.md", "__pycache__/a.pyc")
+    for name in (*beside, "training/.ipynb_checkpoints/engine.py"):
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text("otherwise\n")
+    (package / "training/.#engine.py").symlink_to("someone@a-host.1:2")  # an editor's, which leads nowhere
     assert digest_of(package) == before
 
 
