@@ -17,7 +17,12 @@ from PIL import Image
 from softshare.errors import UserError
 from softshare.evidence.figures.writing import write_figure
 from softshare.evidence.runs.gather import gather
-from softshare.evidence.similarity.figures import epochs_shown, similarity_blocks, standing_for_several
+from softshare.evidence.similarity.figures import (
+    draw_similarity,
+    epochs_shown,
+    similarity_blocks,
+    standing_for_several,
+)
 from softshare.evidence.similarity.numbers import shown_similarity
 from softshare.evidence.similarity.reading import Similarity, cosine_similarity, describe_run, read_similarity
 from softshare.plan import Plan, load_plan
@@ -149,10 +154,24 @@ def test_seeds_stand_beside_each_other_where_one_epoch_is_shown(
     make_run(runs[1], 4.1)
     coefficients, weights = similarity_blocks(gather(plan, tmp_path).cells["figure7"][0], tmp_path, [1.0])
     assert coefficients.columns == weights.columns == ("seed 0", "seed 3")
-    assert all(row.shape == (2, 4, 4) and np.allclose(row, 1) for row in coefficients.matrices)
+    assert all(np.shape(row) == (2, 4, 4) and np.allclose(row, 1) for row in coefficients.matrices)
     assert all(np.allclose(row, np.eye(4)) for row in weights.matrices)
     left_out = "seed 1: nothing stored: the network shares nothing; seeds 2 and 4: not run"
     assert left_out in coefficients.title and "in place of" not in coefficients.title
+
+
+def test_groups_stand_beside_each_other_where_one_seed_is_there(
+    make_run: MakeRun, make_similarity: Callable[..., None], tmp_path: Path
+) -> None:
+    plan = load_plan("paper", ["figure7"])
+    make_similarity(make_run(plan.experiment("figure7").cells[0].runs[3], 4.0))
+    found = gather(plan, tmp_path).cells["figure7"][0]
+    coefficients, weights = similarity_blocks(found, tmp_path, [1.0])
+    assert coefficients.labels == weights.labels == ("seed 3",)
+    names = ("stage1", "stage2", "stage3")
+    assert coefficients.columns == names and np.shape(coefficients.matrices) == (1, len(names), 4, 4)
+    assert "mean and max by chance: " in coefficients.title
+    assert len(draw_similarity("title", [coefficients]).axes) == len(names) + 1  # and the colours' bar
 
 
 def test_the_whole_trajectory_is_kept_as_data(run_folder: Path, quick_plan: Plan, tmp_path: Path) -> None:

@@ -34,18 +34,20 @@ _KINDS = {
 class Block:
     """Panels, a row a group and a column an epoch or a seed; or a line that says why there are none.
 
+    Of one seed at one epoch the groups stand beside each other, in one row.
+
     Attributes:
         title: What is shown.
         columns: Headings, such as `epoch 25` or `seed 3`.
         labels: Of the rows: groups and their chance levels.
-        matrices: For each row, [columns, layers, layers].
+        matrices: For each row, of each column [layers, layers].
         instead: Why there are no panels.
     """
 
     title: str
     columns: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    matrices: tuple[np.ndarray, ...] = ()
+    matrices: tuple[Sequence[np.ndarray], ...] = ()
     instead: str = ""
 
 
@@ -202,11 +204,17 @@ def _by_seed(evidence: CellEvidence, results: Path, shown_at: Sequence[float]) -
     columns = tuple(f"seed {seed}" for seed in stored)
     groups = next(iter(stored.values())).groups
     for kind, words in _KINDS.items():
-        matrices = [
-            np.stack([getattr(each.groups[index], kind)[epochs_shown(each, shown_at)[0]] for each in stored.values()])
+        matrices = tuple(
+            [getattr(each.groups[index], kind)[epochs_shown(each, shown_at)[0]] for each in stored.values()]
             for index in range(len(groups))
-        ]
-        yield Block(f"{title}\n{words}", columns, _labels(groups), tuple(matrices))
+        )
+        if len(columns) == 1:
+            chance = in_words(dict.fromkeys(f"{mean:.2f} and {most:.2f}" for mean, most in (g.chance for g in groups)))
+            names = tuple(group.name for group in groups)
+            told = f"{title}\n{words}; mean and max by chance: {chance}"
+            yield Block(told, names, columns, ([of_group for (of_group,) in matrices],))
+        else:
+            yield Block(f"{title}\n{words}", columns, _labels(groups), matrices)
 
 
 def _title(evidence: CellEvidence, ran: str) -> str:
