@@ -20,6 +20,7 @@ from softshare.sharing import Folding, TiedBank, banks
 from softshare.sharing.folding import describe_folding, make_loops
 from softshare.sharing.looped_blocks import LoopedBlocks
 from softshare.sharing.tying import tie_like
+from softshare.sharing.wrapped import wrapper_of
 
 # Of buffers that a file does not hold (`persistent=False`), by name.
 _TYPES = {str(dtype): dtype for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)}
@@ -36,12 +37,18 @@ def save_folded(network: nn.Module, file: str | Path, name: str | None = None, *
         settings: What else `create_model` was given (`num_classes`, `dropout`, `skip`), as JSON can hold it.
 
     Raises:
-        UserError: The network is not folded, is not what `create_model` makes of the name and settings, or the file
-            cannot be written.
+        UserError: The network is not folded, is wrapped (by `torch.compile`, say), is not what `create_model` makes of
+            the name and settings, or the file cannot be written.
     """
     file, saved = Path(file), network.state_dict().keys()
     if not isinstance(getattr(network, "folding", None), Folding):
         raise UserError("is no folded network", value=type(network).__name__, remedy="call softshare.fold() first")
+    if inner := wrapper_of(network):
+        raise UserError(
+            "wraps the folded network, and its names would be saved with it",
+            value=type(network).__name__,
+            remedy=f"save its .{inner}",
+        )
     description = {
         "model": name,
         "settings": settings,

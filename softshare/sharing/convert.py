@@ -19,6 +19,7 @@ from softshare.sharing.grouping import GroupOf, SameStageSameShape
 from softshare.sharing.shared_layer import Bank, attach, banks_outside
 from softshare.sharing.synthesis import is_channels_last
 from softshare.sharing.tied_bank import TiedBank
+from softshare.sharing.wrapped import require_no_reducer
 
 
 def share(
@@ -69,14 +70,15 @@ def share(
     Raises:
         ValueError: k < 1 or k > L; `types` that are no kinds of modules; a group of one layer, or whose weights differ
             in shape, type, device or requires_grad, have fewer than two dimensions (those of norms), or (`svd`) are not
-            finite; a layer that is shared already; nothing to share, with the reason for each layer. The model is then
-            unchanged.
+            finite; a layer that is shared already; a model in DDP; nothing to share, with the reason for each layer.
+            The model is then unchanged.
     """
     if templates is not None and (not isinstance(templates, Integral) or isinstance(templates, bool) or templates < 1):
         raise ValueError(f"templates must be a whole number of at least 1, not {templates!r}")
     if groups is not None and not callable(groups):
         raise ValueError(f"groups must be a function of (name, module), not {groups!r}")
     kinds = _kinds(types)
+    require_no_reducer(model)
     members = _members(model, groups or SameStageSameShape(model), kinds)
     if groups is None:
         singles = {key for key, layers in members.items() if len(layers) < 2}

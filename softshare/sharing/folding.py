@@ -19,6 +19,7 @@ from softshare.sharing.looped_blocks import LoopedBlocks, Owners, runs_of
 from softshare.sharing.loops import Folding, find_loops
 from softshare.sharing.similarity import Measure
 from softshare.sharing.tying import find_clusters, tie
+from softshare.sharing.wrapped import require_no_reducer
 
 _CONVOLUTIONS = (nn.modules.conv._ConvNd,)
 
@@ -35,8 +36,9 @@ def fold(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficient
     trains no further, put `nn.Identity()` in its place first, which computes the same in eval.
 
     The `nn.Sequential` must be called as a whole. A model that walks through its blocks by itself, to use what lies
-    between them, would miss those that became one; and of what blocks keep between calls besides parameters and buffers
-    (a last output, a counter) a loop has one for all its passes. Give an `example` to be sure.
+    between them (as timm's `forward_intermediates` does), would miss those that became one; and of what blocks keep
+    between calls besides parameters and buffers (a last output, a counter) a loop has one for all its passes. Give an
+    `example` to be sure, of the forward alone.
 
     Args:
         model: A model with shared layers, soft or tied; it is left as it is.
@@ -51,6 +53,7 @@ def fold(model: nn.Module, threshold: float = 0.8, *, of: Measure = "coefficient
         ValueError: As `tie`; the model has an attribute `folding` of its own; or the folded network's output for
             `example` is another than the tied one's.
     """
+    require_no_reducer(model)
     clusters = find_clusters(model, threshold, of=of)
     if hasattr(model, "folding"):
         name = type(model).__name__

@@ -99,8 +99,14 @@ def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
 
     def refuse(self: nn.Module, value: object) -> None:
         raise AttributeError(
-            "the weight of a shared layer is mixed from its bank; change the bank's parameters instead"
+            "the weight of a shared layer is mixed from its bank; change the bank's parameters instead, or give the "
+            "layer its weight before `share(model, init='svd')`, or after `unshare(model)`"
         )
+
+    def register(self: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if name == "weight":  # `layer.weight = nn.Parameter(...)` comes here and asks no property
+            refuse(self, parameter)
+        kind.register_parameter(self, name, parameter)
 
     def reduce(self: nn.Module, protocol: int) -> tuple[Any, ...]:
         # A layer's own __getstate__ may leave out what it does not know.
@@ -108,6 +114,7 @@ def _shared_type(kind: type[nn.Module]) -> type[nn.Module]:
 
     body = {
         "weight": property(weight, refuse),
+        "register_parameter": register,
         "__reduce_ex__": reduce,
         "__module__": kind.__module__,
         "__doc__": kind.__doc__,

@@ -135,10 +135,10 @@ def gram(templates: Tensor) -> Tensor:
 
 
 def recurrence_penalty(model: nn.Module, diagonal: bool = True) -> Tensor:
-    """Sum of all entries of the layer similarity matrices, differentiable (section 3.2).
+    """To be subtracted from a loss: the sum of all entries of the layer similarity matrices (section 3.2).
 
-    The paper's objective is `loss - lambda_R * recurrence_penalty(model)`. At an `identity` start its gradient is
-    exactly 0: no layer has anything in common with another.
+    The paper's objective is `loss - lambda_R * recurrence_penalty(model)`: larger is more alike. At an `identity` start
+    its gradient is exactly 0: no layer has anything in common with another.
 
     Args:
         model: A shared model. Of tied layers that are no longer mixed from templates the weights count.

@@ -14,6 +14,7 @@ from softshare.sharing.loops import Folding
 from softshare.sharing.shared_layer import Bank
 from softshare.sharing.similarity import Measure, bank_similarity, banks_to_compare, gram
 from softshare.sharing.tied_bank import TiedBank
+from softshare.sharing.wrapped import require_no_reducer
 
 
 def tie(
@@ -44,9 +45,10 @@ def tie(
         those; make another.
 
     Raises:
-        ValueError: A threshold outside [0, 1]; a group that is none; a model without shared layers, folded already,
-            on the meta device, or with NaN in its weights. The model is then unchanged.
+        ValueError: A threshold outside [0, 1]; a group that is none; a model without shared layers, in DDP, folded
+            already, on the meta device, or with NaN in its weights. The model is then unchanged.
     """
+    require_no_reducer(model)
     clusters = find_clusters(model, threshold, of=of)
     if isinstance(groups, str):
         raise ValueError(f"groups are several names, such as [{groups!r}], not {groups!r}")

@@ -10,6 +10,7 @@ from softshare.sharing.forward_marks import unmark_forward
 from softshare.sharing.looped_blocks import LoopedBlocks
 from softshare.sharing.loops import Folding
 from softshare.sharing.shared_layer import detach, plain_type
+from softshare.sharing.wrapped import require_no_reducer
 
 
 def unshare(model: nn.Module) -> nn.Module:
@@ -33,10 +34,11 @@ def unshare(model: nn.Module) -> nn.Module:
         the model no longer has; make them anew.
 
     Raises:
-        ValueError: A model without shared layers, or a folded one, or a layer that was parametrised after it was
+        ValueError: A model without shared layers, in DDP, or folded, or a layer that was parametrised after it was
             shared. The model is then unchanged.
         RuntimeError: A kept weight was written to.
     """
+    require_no_reducer(model)
     kind = type(model).__name__
     folded = isinstance(getattr(model, "folding", None), Folding)
     if folded or any(isinstance(module, LoopedBlocks) for module in model.modules()):
