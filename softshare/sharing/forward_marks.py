@@ -39,16 +39,14 @@ def unmark_forward(model: nn.Module) -> None:
 
 def mark_banks(model: nn.Module) -> None:
     """Tells a model which banks it has now."""
-    banks = tuple(module for module in model.modules() if isinstance(module, TemplateBank))
-    model._template_banks = banks  # type: ignore[assignment]
+    model._template_banks = _template_banks_in(model)  # type: ignore[assignment]
 
 
 def _begin_forward(model: nn.Module, _: Any) -> None:
     if is_captured():
         # Those alone that are still in it: what no layer uses would stay in the graph.
-        for bank in model.modules():
-            if isinstance(bank, TemplateBank):
-                bank.open_trace()
+        for bank in _template_banks_in(model):
+            bank.open_trace()
         return
     # After a `torch.cond` dynamo drops what a frame does to objects, the end of a traced forward too.
     for bank in model._template_banks:  # type: ignore[union-attr]
@@ -65,6 +63,10 @@ def _end_forward(model: nn.Module, _: Any, __: Any) -> None:
     if is_captured():
         for bank in model._template_banks:  # type: ignore[union-attr]
             bank.close_trace()
+
+
+def _template_banks_in(model: nn.Module) -> tuple[TemplateBank, ...]:
+    return tuple(module for module in model.modules() if isinstance(module, TemplateBank))
 
 
 def _look_for_banks(model: nn.Module) -> None:

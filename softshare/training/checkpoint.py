@@ -28,6 +28,7 @@ _HOW_TO_GO_ON = {
     "batch norm": "say --batch-norm {}",
     "compiled synthesis": "go on where a C compiler is, or is not, installed as it was there",
 }
+_ON_CPUS_ALONE = "compiled synthesis"  # runs on a GPU told it too, once
 REMEDY = "delete it to train this run from the start"
 
 
@@ -105,10 +106,6 @@ def _require_unpacked(payload: bytes) -> None:
 
 def _header(payload: bytes | memoryview) -> bytes:
     return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
-
-
-# Runs on a GPU told it too, once.
-_ON_CPUS_ALONE = "compiled synthesis"
 
 
 def require_same_run(found: dict[str, Any], wanted: dict[str, Any], file: Path) -> None:

@@ -87,11 +87,11 @@ def _beside(out: Path, dataset: str) -> dict[str, Path]:
     return _each_with_first(sorted(out.parents[2].glob("*/*/seed*")), _trained_in)
 
 
-def _each_with_first(folders: Iterable[Path], precision_of: Callable[[Path], str | None]) -> dict[str, Path]:
+def _each_with_first(folders: Iterable[Path], told_by: Callable[[Path], str | None]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         try:
-            precision = precision_of(folder)
+            precision = told_by(folder)
         except UserError:
             continue  # what is wrong there is said of that run, not of this one
         if precision:

@@ -6,8 +6,12 @@ import re
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
+from softshare.evidence.claims.matrices import off_diagonal
+from softshare.evidence.paths.scores import mean_of_part
 from softshare.evidence.similarity.reading import read_similarity
 from softshare.files import project_root
 
@@ -112,3 +116,63 @@ def test_what_grew_alike_on_paths_is_told_as_it_is():
     text = " ".join(PAGES[1].read_text().split())
     assert told in text
     assert f"{min(plain_means):.2f} to {max(plain_means):.2f}, and {plain_most:.2f} at most" in text
+
+
+def differences_anew(statistics, phases, part):
+    """SCNN less CNN in F1 over a claim's part, of the seeds scored by both statistics."""
+    runs = PUBLISHED / "compact" / "runs" / "shortest-paths"
+    columns = {"anew": "anew_f1", "running": "test_f1"}
+
+    def means(model):
+        return {
+            file.parent.name: mean_of_part(
+                pd.read_csv(file)[columns[statistics]].to_numpy().reshape(5, -1), phases, part
+            )
+            for file in runs.glob(f"{model}/paths-anew/seed*/history.csv")
+        }
+
+    shared, plain = means("scnn-20"), means("cnn-20")
+    assert shared.keys() == plain.keys() and len(shared) == 5
+    return np.array([shared[seed] - plain[seed] for seed in shared])
+
+
+def test_claims_by_statistics_anew_are_told_as_they_are():
+    text = " ".join(ON_PATHS.read_text().split())
+    for phases, part in (((1, 2, 3, 4, 5), (0.8, 1.0)), ((5,), (0.8, 1.0))):
+        anew, running = (differences_anew(each, phases, part) for each in ("anew", "running"))
+        low, high = stats.t.interval(0.95, len(anew) - 1, anew.mean(), stats.sem(anew))
+        p, p_running = (stats.ttest_1samp(each, 0, alternative="greater").pvalue for each in (anew, running))
+        mean = f"{anew.mean():+.3f} ({low:.3f} to {high:.3f}"
+        assert p < 0.05 and mean in text and f"p = {p:.3f}; running {running.mean():.3f}, p = {p_running:.2f}" in text
+        assert f"{p:.3f}" in PAGES[1].read_text()
+    for phases, part in (((2, 3, 4, 5), (0.0, 0.2)), ((1,), (0.0, 1.0))):
+        anew = differences_anew("anew", phases, part)
+        low, high = stats.t.interval(0.95, len(anew) - 1, anew.mean(), stats.sem(anew))
+        assert f"{anew.mean():.3f} ({low:.3f} to {high:.3f})" in text
+
+
+def test_pairs_of_the_plain_network_on_paths_are_counted_as_they_are():
+    files = sorted((PUBLISHED / "paper" / "runs" / "shortest-paths").glob("cnn-20/paths/seed*/similarity.npz"))
+    counts = [int((off_diagonal(np.load(file)["unshared/layers"]) > 0.1).sum()) for file in files]
+    one, two, three = counts
+    assert f"has {one}, {two} and {three} of its 190 pairs" in " ".join(PAGES[1].read_text().split())
+    assert f"{min(counts)} to {max(counts)} of 190 pairs" in " ".join(PAGES[0].read_text().split())
+
+
+def test_when_structure_settles_is_told_as_it_is():
+    runs = PUBLISHED / "compact" / "runs" / "cifar10"
+    text = " ".join((PUBLISHED / "cifar10.md").read_text().split())
+    after = {}
+    for model in ("swrn-40-1-8", "swrn-28-1"):
+        stored = [read_similarity(file) for file in runs.glob(f"{model}/cifar/seed*/similarity.npz")]
+        entries = [
+            [np.concatenate([off_diagonal(group.coefficients[at]) for group in each.groups]) for at in (0, 2, 4, -1)]
+            for each in stored
+        ]
+        assert [each.epochs[at] for each in stored for at in (0, 2, 4)] == [1, 3, 5] * 3
+        after[model] = np.sort([[np.corrcoef(seed[at], seed[-1])[0, 1] for at in range(3)] for seed in entries], axis=0)
+    deep, full = after["swrn-40-1-8"], after["swrn-28-1"]
+    first = [", ".join(f"{each:.2f}" for each in found[:2, 0]) + f" and {found[2, 0]:.2f}" for found in (deep, full)]
+    assert f"by {first[0]} after epoch 1, {deep[0, 1]:.2f} to {deep[2, 1]:.2f} after epoch 3" in text
+    assert f"and {deep[0, 2]:.2f} to {deep[2, 2]:.2f} after epoch 5" in text
+    assert f"by {first[1]} after epoch 1 and by {full[0, 2]:.2f} to {full[2, 2]:.2f} after epoch 5" in text

@@ -59,7 +59,10 @@ def judge_training_time(claim: Claim, runs: ClaimRuns) -> Finding:
     taken = [record.manifest["device_seconds"] / 3600 for record in found.complete]
     devices = sorted({str(record.device) for record in found.complete})
     sentence = f"{found.cell.run} took {number(max(taken), 2)} hours at most on {', '.join(devices)}"
-    on_it = all(wanted.casefold() in part.casefold() for device in devices for part in device.split(", then "))
+    on_it = all(
+        record.devices and all(wanted.casefold() in device.casefold() for device in record.devices)
+        for record in found.complete
+    )
     comparable = found.cell.run == setting and not runs.scale.training and on_it
     if comparable:
         runs.require_enough(found, len(taken), "are complete")

@@ -89,12 +89,17 @@ class Record:
         return {key: value for key, value in self.manifest["settings"].items() if key != "seed"}
 
     @property
-    def device(self) -> str | None:
-        """The hardware that trained it, in words; several in turn if it was resumed elsewhere. None = not recorded."""
+    def devices(self) -> tuple[str, ...]:
+        """The hardware that trained it; several in turn if it was resumed elsewhere. Empty = not recorded."""
         of_run = self.manifest.get("device")
         # Stretches of before they told theirs were trained on the run's own, as far as is known.
         told = [stretch.get("device", of_run) for stretch in self.manifest.get("stretches") or [{}]]
-        return ", then ".join(dict.fromkeys(str(each) for each in told if each is not None)) or None
+        return tuple(dict.fromkeys(str(each) for each in told if each is not None))
+
+    @property
+    def device(self) -> str | None:
+        """Its devices in words. None = not recorded."""
+        return ", then ".join(self.devices) or None
 
     @property
     def lossy(self) -> str | None:
